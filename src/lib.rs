@@ -1,0 +1,1 @@
+//! A compiler from a neural-network description language (`.net` files) to optimized CPU kernels.
