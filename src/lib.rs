@@ -1,4 +1,6 @@
 //! A compiler from a neural-network description language (`.net` files) to optimized CPU kernels.
 
 pub mod codegen;
+pub mod ir;
 pub mod kernel;
+pub mod ops;
