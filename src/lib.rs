@@ -1,1 +1,3 @@
 //! A compiler from a neural-network description language (`.net` files) to optimized CPU kernels.
+
+pub mod tensor;
