@@ -6,6 +6,7 @@
 //! memory. This module knows formats only; what the tensors mean is decided above.
 
 pub mod atomic;
+pub mod idx;
 pub mod npy;
 pub mod weights;
 
