@@ -1,0 +1,3 @@
+//! Training: data in, better weights out, and a picture of how it went.
+
+pub mod mean;
