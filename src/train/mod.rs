@@ -1,3 +1,4 @@
 //! Training: data in, better weights out, and a picture of how it went.
 
+pub mod data;
 pub mod mean;
