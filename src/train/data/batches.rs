@@ -18,8 +18,8 @@ pub struct BatchConfig {
     pub drop_last: bool,
 }
 
-/// What is done to every number of a sample, after bytes have been divided by 255: the mean is taken
-/// off, and the rest is divided by the standard deviation.
+/// What is done to every number of a sample, after bytes have been divided by 255: the mean is
+/// taken off, and the rest is divided by the standard deviation.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Scaling {
     /// One mean for each channel, or one for all.
