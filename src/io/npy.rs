@@ -3,7 +3,7 @@
 //! A file is a magic string, a header length, a Python dictionary that gives type, order and shape,
 //! and the values. The `npyz` crate interprets the dictionary and the values. It trusts the file,
 //! though: it allocates the header at the claimed length, recurses into nested brackets and
-//! multiplies the sizes unchecked. So the header is looked through here first ([`header`]), and
+//! multiplies the sizes unchecked. So the header is looked through here first (in `header.rs`), and
 //! only a file whose claims fit its length is handed on.
 
 mod header;
