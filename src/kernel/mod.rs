@@ -13,6 +13,9 @@ pub mod body;
 pub mod nest;
 pub mod operands;
 
+pub mod print;
+pub mod verify;
+
 pub mod builder;
 pub mod nest_builder;
 
