@@ -16,6 +16,8 @@ pub mod operands;
 pub mod print;
 pub mod verify;
 
+pub mod eval;
+
 pub mod builder;
 pub mod nest_builder;
 
