@@ -9,6 +9,7 @@
 //! no register during the reduction before it. A constant's register must not be written again.
 
 use super::body::{Body, Cmp, Count, Int, Item, LaneType, Lanes, Op, Ptr, Reduce, Reg};
+use super::verify;
 
 /// Builds one [`Body`].
 #[derive(Debug)]
@@ -300,8 +301,19 @@ impl BodyBuilder {
         self.set(dst, Op::FmaNeg(a, b, c));
     }
 
-    /// The finished body.
-    pub fn finish(mut self) -> Body {
+    /// The finished body, checked in debug builds.
+    pub fn finish(self) -> Body {
+        let body = self.finish_unchecked();
+        if cfg!(debug_assertions)
+            && let Err(error) = verify::body(&body)
+        {
+            panic!("{error}, in\n{body}");
+        }
+        body
+    }
+
+    /// The finished body, sound or not; the verifier's own tests need the latter.
+    pub(crate) fn finish_unchecked(mut self) -> Body {
         assert_eq!(self.open.len(), 1, "closures close every list they open");
         self.body.items = self.open.remove(0);
         self.body

@@ -13,6 +13,11 @@ pub mod body;
 pub mod nest;
 pub mod operands;
 
+pub mod print;
+pub mod verify;
+
+pub mod eval;
+
 pub mod builder;
 pub mod nest_builder;
 

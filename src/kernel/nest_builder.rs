@@ -2,6 +2,7 @@
 
 use super::body::{Body, Item, Op};
 use super::nest::{Address, Arg, BodyId, Cond, Index, Kernel, Stmt, Var};
+use super::verify;
 
 /// Builds one [`Kernel`].
 #[derive(Debug)]
@@ -124,8 +125,19 @@ impl NestBuilder {
         &self.bodies[id.0 as usize]
     }
 
-    /// The finished kernel, taking `args` buffers.
-    pub fn finish(mut self, name: impl Into<String>, args: u16) -> Kernel {
+    /// The finished kernel, taking `args` buffers; checked in debug builds.
+    pub fn finish(self, name: impl Into<String>, args: u16) -> Kernel {
+        let kernel = self.finish_unchecked(name, args);
+        if cfg!(debug_assertions)
+            && let Err(error) = verify::kernel(&kernel)
+        {
+            panic!("{error}, in\n{kernel}");
+        }
+        kernel
+    }
+
+    /// The finished kernel, sound or not; the verifier's own tests need the latter.
+    pub(crate) fn finish_unchecked(mut self, name: impl Into<String>, args: u16) -> Kernel {
         assert_eq!(self.open.len(), 1, "closures close every list they open");
         Kernel {
             name: name.into(),
