@@ -95,6 +95,9 @@ pub enum Grad {
     None,
     /// The gradient, of the input's type.
     Value(ValueId),
+    /// The input is differentiable but there is no rule: second gradients of some operators that
+    /// are gradients themselves, which no net can ask for.
+    Unknown,
 }
 
 /// What a gradient rule is given.
@@ -129,4 +132,65 @@ pub trait OpRules {
 
     /// Appends the nodes that compute the gradient, one entry an input.
     fn grad(&self, builder: &mut Builder, at: GradInputs<'_>) -> Vec<Grad>;
+}
+
+/// Evaluates an expression with the rules of whichever operator it is.
+macro_rules! with_rules {
+    ($op:expr, $rules:ident => $result:expr) => {
+        match $op {
+            Op::Constant(value) => with_rules!(@ &reduce::Constant(*value), $rules => $result),
+            Op::Conv2d($rules) => $result,
+            Op::Conv2dInputGrad($rules) => $result,
+            Op::Conv2dFilterGrad($rules) => $result,
+            Op::Dense => with_rules!(@ &linear::Dense, $rules => $result),
+            Op::DenseInputGrad => with_rules!(@ &linear::DenseInputGrad, $rules => $result),
+            Op::DenseFilterGrad => with_rules!(@ &linear::DenseFilterGrad, $rules => $result),
+            Op::MaxPool($rules) => $result,
+            Op::MaxPoolGrad($rules) => $result,
+            Op::AvgPool($rules) => $result,
+            Op::AvgPoolGrad($rules) => $result,
+            Op::Pointwise($rules) => $result,
+            Op::Expand(shape) => with_rules!(@ &reduce::Expand(shape), $rules => $result),
+            Op::SumTo(shape) => with_rules!(@ &reduce::SumTo(shape), $rules => $result),
+            Op::BatchStats => with_rules!(@ &norm::BatchStats, $rules => $result),
+            Op::ChannelSums => with_rules!(@ &norm::ChannelSums, $rules => $result),
+            Op::Softmax => with_rules!(@ &softmax::Softmax, $rules => $result),
+            Op::SoftmaxGrad => with_rules!(@ &softmax::SoftmaxGrad, $rules => $result),
+            Op::CrossEntropy => with_rules!(@ &loss::CrossEntropy, $rules => $result),
+            Op::CrossEntropyGrad => with_rules!(@ &loss::CrossEntropyGrad, $rules => $result),
+            Op::Reshape(dims) => with_rules!(@ &reshape::Reshape(dims), $rules => $result),
+            Op::Concat => with_rules!(@ &concat::Concat, $rules => $result),
+            Op::Slice { from, to } => {
+                with_rules!(@ &concat::Slice { from: *from, to: *to }, $rules => $result)
+            }
+            Op::Dropout($rules) => $result,
+            Op::Relayout => with_rules!(@ &reshape::Relayout, $rules => $result),
+        }
+    };
+    (@ $value:expr, $rules:ident => $result:expr) => {{
+        let $rules = $value;
+        $result
+    }};
+}
+
+impl OpRules for Op {
+    fn name(&self) -> &'static str {
+        with_rules!(self, rules => rules.name())
+    }
+
+    fn attributes(&self) -> String {
+        with_rules!(self, rules => rules.attributes())
+    }
+
+    fn infer(&self, inputs: &[Type]) -> Result<Vec<Type>, ShapeError> {
+        with_rules!(self, rules => rules.infer(inputs))
+    }
+
+    fn eval<T: Real>(&self, batch: usize, inputs: &[&Array<T>]) -> Vec<Array<T>> {
+        with_rules!(self, rules => rules.eval(batch, inputs))
+    }
+
+    fn grad(&self, builder: &mut Builder, at: GradInputs<'_>) -> Vec<Grad> {
+        with_rules!(self, rules => rules.grad(builder, at))
+    }
 }
