@@ -1,9 +1,9 @@
 //! A compiler from a neural-network description language (`.net` files) to optimized CPU kernels.
 
-pub mod autodiff;
+
 pub mod codegen;
-pub mod driver;
-pub mod interp;
+
+
 pub mod io;
 pub mod ir;
 pub mod kernel;
@@ -11,6 +11,6 @@ pub mod lower;
 pub mod ops;
 pub mod passes;
 pub mod plan;
-pub mod runtime;
+
 pub mod tensor;
 pub mod train;

@@ -11,7 +11,7 @@ use super::access::{Access, vectors};
 use super::epilogue::{Epilogue, Held, Place};
 use super::{Args, Buffer, Cx, Domain, ELEMENT, Units, chunk};
 use crate::codegen::Target;
-use crate::kernel::builder::{BodyBuilder, NestBuilder};
+use crate::kernel::{BodyBuilder, NestBuilder};
 use crate::kernel::tile::{self, Axis, Tile};
 use crate::kernel::{Address, Body, BodyId, Cmp, Cond, Count, Index, Lanes, Reg};
 

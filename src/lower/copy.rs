@@ -2,7 +2,7 @@
 
 use super::access::add;
 use super::{Args, Buffer, Cx, Domain, ELEMENT, Units, chunk, split};
-use crate::kernel::builder::{BodyBuilder, NestBuilder};
+use crate::kernel::{BodyBuilder, NestBuilder};
 use crate::kernel::{Address, Count, Index, Lanes, Ptr};
 
 /// One axis of a copy: how many, and the byte distances on both sides.
@@ -41,9 +41,9 @@ pub fn lower(cx: &mut Cx<'_>, name: &str, copy: &Copy) {
     let step = lanes as i64;
     let move_ = |b: &mut BodyBuilder, lanes: Lanes| {
         let reg = if inner.from == ELEMENT {
-            b.load_i(from, 0, lanes)
+            b.load(from, 0, lanes)
         } else {
-            b.gather_i(from, 0, inner.from as i32, lanes)
+            b.gather(from, 0, inner.from as i32, lanes)
         };
         b.store(to, 0, reg, lanes);
     };

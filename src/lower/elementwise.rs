@@ -6,7 +6,7 @@
 use super::access::{Access, Space, vectors};
 use super::epilogue::{Epilogue, Held, Place};
 use super::{Args, Cx, Domain, ELEMENT, Units, chunk, split};
-use crate::kernel::builder::{BodyBuilder, NestBuilder};
+use crate::kernel::{BodyBuilder, NestBuilder};
 use crate::kernel::{Body, Count, Index, Lanes, Ptr};
 
 /// Elements of a unit of a flat run: a few kilobytes an operand, so that a unit is long against the

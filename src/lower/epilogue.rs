@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use super::access::{Access, Space};
 use super::{Args, Cx};
 use crate::ir::{Graph, NodeId, ValueId};
-use crate::kernel::builder::BodyBuilder;
+use crate::kernel::BodyBuilder;
 use crate::kernel::{Address, Index, Int, Lanes, Ptr, Reg};
 use crate::ops::{Op, dropout, pointwise};
 

@@ -2,7 +2,7 @@
 
 use super::{Args, Buffer, Cx, Domain, ELEMENT, Units, chunk};
 use crate::ir::{Layout, ValueId};
-use crate::kernel::builder::{BodyBuilder, NestBuilder};
+use crate::kernel::{BodyBuilder, NestBuilder};
 use crate::kernel::{Address, BodyId, Count, Index, Lanes};
 
 /// Appends a step that zeroes the value's halo, if it has one.
@@ -21,7 +21,7 @@ pub fn zero(cx: &mut Cx<'_>, value: ValueId) {
     let mut args = Args::default();
     let arg = args.of(Buffer::Value(value));
     let mut nest = NestBuilder::new();
-    let mut fill = |nest: &mut NestBuilder, elements: usize| -> Option<BodyId> {
+    let fill = |nest: &mut NestBuilder, elements: usize| -> Option<BodyId> {
         (elements > 0).then(|| nest.add_body(run(format!("{name}_{elements}"), cx.lanes(), elements)))
     };
     let top = fill(&mut nest, first);

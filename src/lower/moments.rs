@@ -8,7 +8,7 @@ use super::access::{Access, Space, vectors};
 use super::sweep::{Sweep, sum_images};
 use super::{Args, Buffer, Cx, Domain, ELEMENT, Units, chunk};
 use crate::ir::ValueId;
-use crate::kernel::builder::BodyBuilder;
+use crate::kernel::BodyBuilder;
 use crate::kernel::{Address, Body, Count, Index, Lanes, NestBuilder, Reg};
 
 /// Chunks of a batch at most.

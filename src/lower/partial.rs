@@ -6,7 +6,7 @@
 use super::contract::{self, Contract, Finish, GroupAxis, RowAxis, Split, SumAxis};
 use super::{Args, Buffer, Cx, Domain, ELEMENT, Units, chunk};
 use crate::ir::ValueId;
-use crate::kernel::builder::BodyBuilder;
+use crate::kernel::BodyBuilder;
 use crate::kernel::{Address, Count, Index, Lanes, NestBuilder};
 
 /// A filter gradient: the contraction, and where its result goes.

@@ -4,7 +4,7 @@
 use super::access::{Access, Space, vectors};
 use super::{Args, Cx, Domain, ELEMENT, Units, chunk, split};
 use crate::ir::ValueId;
-use crate::kernel::builder::BodyBuilder;
+use crate::kernel::BodyBuilder;
 use crate::kernel::{Count, Lanes, NestBuilder, Op, Ptr, Reg};
 
 /// What is done at each pixel.
@@ -104,7 +104,7 @@ pub fn lower(cx: &mut Cx<'_>, rows: &Rows<'_>) {
     nest.for_domain(|nest, unit| {
         let (image, row) = split(unit, h);
         let zero = crate::kernel::Index::Const(0);
-        let addresses = rows
+        let addresses: Vec<crate::kernel::Address> = rows
             .values
             .iter()
             .zip(&accesses)

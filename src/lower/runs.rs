@@ -5,6 +5,7 @@
 //! a run, for which the code can be straight-line with constant offsets.
 
 use crate::ops::Window;
+use crate::ops::window::Axis;
 
 /// A cell of a window, seen from a run.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -33,27 +34,27 @@ pub struct Run {
 }
 
 /// The runs of a pooling's outputs: taps are cells of the input.
-pub fn forward(window: &Window, axis: usize, input: usize, output: usize, include_pad: bool) -> Vec<Run> {
-    let stride = window.stride[axis];
+pub fn forward(window: &Window, axis: Axis, input: usize, output: usize, include_pad: bool) -> Vec<Run> {
+    let stride = window.stride[axis.index()];
     collect(output, 1, stride, |position| taps(window, axis, input, position, include_pad))
 }
 
 /// The runs of a pooling's inputs: taps are the outputs whose windows cover the position.
-pub fn backward(window: &Window, axis: usize, input: usize, output: usize, include_pad: bool) -> Vec<Run> {
+pub fn backward(window: &Window, axis: Axis, input: usize, output: usize, include_pad: bool) -> Vec<Run> {
     let mut covering: Vec<Vec<Tap>> = vec![Vec::new(); input];
     for position in 0..output {
         for tap in taps(window, axis, input, position, include_pad) {
             covering[tap.source as usize].push(Tap { source: position as i64, ..tap });
         }
     }
-    collect(input, window.stride[axis], 1, |position| covering[position].clone())
+    collect(input, window.stride[axis.index()], 1, |position| covering[position].clone())
 }
 
-fn taps(window: &Window, axis: usize, input: usize, position: usize, include_pad: bool) -> Vec<Tap> {
+fn taps(window: &Window, axis: Axis, input: usize, position: usize, include_pad: bool) -> Vec<Tap> {
     let (before, after) = window.pads.along(axis);
-    let first = (position * window.stride[axis]) as i64 - before as i64;
-    let cells = (0..window.kernel[axis])
-        .map(|cell| (cell, first + (cell * window.dilation[axis]) as i64));
+    let first = (position * window.stride[axis.index()]) as i64 - before as i64;
+    let cells = (0..window.kernel[axis.index()])
+        .map(|cell| (cell, first + (cell * window.dilation[axis.index()]) as i64));
     let inside: Vec<(usize, i64)> =
         cells.clone().filter(|&(_, at)| at >= 0 && at < input as i64).collect();
     // What a rounded-up output size lets hang over the declared pad is no cell at all.
@@ -116,8 +117,8 @@ mod tests {
             let reach = (kernel - 1) * dilation + 1;
             let output = (input + 2 * pad - reach) / stride + 1;
             for (runs, positions) in [
-                (forward(&window, 0, input, output, false), output),
-                (backward(&window, 0, input, output, false), input),
+                (forward(&window, Axis::Height, input, output, false), output),
+                (backward(&window, Axis::Height, input, output, false), input),
             ] {
                 let mut seen = vec![0; positions];
                 for run in &runs {
@@ -150,8 +151,8 @@ mod tests {
             pairs
         };
         assert_eq!(
-            pairs(&forward(&window, 1, input, output, false), false),
-            pairs(&backward(&window, 1, input, output, false), true)
+            pairs(&forward(&window, Axis::Width, input, output, false), false),
+            pairs(&backward(&window, Axis::Width, input, output, false), true)
         );
     }
 }

@@ -7,7 +7,7 @@
 use super::access::{Access, Space, vectors};
 use super::{Args, Buffer, Cx, Domain, ELEMENT, Units, chunk, partial};
 use crate::ir::ValueId;
-use crate::kernel::builder::BodyBuilder;
+use crate::kernel::BodyBuilder;
 use crate::kernel::{Address, Body, Count, Index, Int, Lanes, NestBuilder, Ptr, Reduce, Reg};
 
 /// What is added up at each pixel.

@@ -8,7 +8,7 @@ use super::epilogue::{Epilogue, Held, Place};
 use super::runs::{Run, Tap};
 use super::{Args, Cx, Domain, Units, chunk, split};
 use crate::ir::ValueId;
-use crate::kernel::builder::{BodyBuilder, NestBuilder};
+use crate::kernel::{BodyBuilder, NestBuilder};
 use crate::kernel::{Address, Body, Cond, Count, Index, Lanes, Ptr, Reg};
 
 /// A cell of a two-dimensional window.

@@ -16,7 +16,7 @@ pub fn run(graph: &Graph) -> (Graph, Vec<Remark>) {
         match numbers {
             Some(numbers) if is_pointwise => {
                 let result = node.op.eval(1, &numbers.iter().collect::<Vec<_>>());
-                let value = result[0].data[0];
+                let value = result[0].data()[0];
                 let made = rewriter.push(Op::Constant(value), &[], &node.origin);
                 rewriter.replace(node.outputs[0], made[0]);
                 remarks.push(Remark::new("fold", graph, id, true, format!("is {value}")));
@@ -32,7 +32,7 @@ pub fn run(graph: &Graph) -> (Graph, Vec<Remark>) {
 fn number(graph: &Graph, value: ValueId) -> Option<Array<f32>> {
     let node = graph.producer(value)?;
     match graph.nodes[node].op {
-        Op::Constant(value) => Some(Array { shape: Vec::new(), data: vec![value] }),
+        Op::Constant(value) => Some(Array::scalar(value)),
         _ => None,
     }
 }

@@ -229,7 +229,7 @@ impl Pass<'_> {
     /// Orders the groups and says what each stores.
     fn finish(self) -> Groups {
         let order = self.order();
-        let mut groups = IdVec::new();
+        let mut groups: IdVec<GroupId, Group> = IdVec::new();
         let stored = self.stored();
         for index in order {
             let nodes = &self.groups[index];

@@ -14,6 +14,7 @@ use crate::codegen::Target;
 use crate::ir::{
     FilterOrder, Graph, Halo, IdVec, Layout, Node, NodeId, Shape, ValueId, ValueKind,
 };
+use crate::ops::window::Axis;
 use crate::ops::{Conv2d, Op, conv};
 
 /// A stride that is a multiple of so many bytes maps neighbouring pixels to few cache sets: measured,
@@ -72,9 +73,9 @@ fn halos(graph: &Graph) -> IdVec<ValueId, Halo> {
             Op::Conv2dFilterGrad(grad) => want(&mut halos, node.inputs[0], padding(&grad.conv)),
             Op::Conv2dInputGrad(grad) => {
                 let [dy, dx] = [node.inputs[0], node.outputs[0]].map(|value| graph.dims(value));
-                let [(top, bottom), (left, right)] = [0, 1].map(|axis| {
-                    let window = &grad.conv.window;
-                    conv::lower::input_grad_halo(window, axis, dx[axis + 1], dy[axis + 1])
+                let [(top, bottom), (left, right)] = Axis::BOTH.map(|axis| {
+                    let (window, size) = (&grad.conv.window, axis.index() + 1);
+                    conv::lower::input_grad_halo(window, axis, dx[size], dy[size])
                 });
                 want(&mut halos, node.inputs[0], Halo { top, left, bottom, right });
             }

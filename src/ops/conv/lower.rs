@@ -8,6 +8,7 @@ use crate::lower::contract::{
     self, Contract, Extent, Finish, GroupAxis, GroupStep, RowAxis, Split, SumAxis,
 };
 use crate::lower::{Access, Buffer, Cx, ELEMENT, Epilogue, Space, partial};
+use crate::ops::window::Axis;
 use crate::ops::{Conv2d, Conv2dFilterGrad, Conv2dInputGrad, Window};
 
 /// The sizes of a filter in memory.
@@ -103,13 +104,13 @@ struct Phase {
 
 /// The phases along one axis: input i gets output o through tap t where i + pad = o · stride + t ·
 /// dilation, so for each residue of i the taps are an arithmetic progression.
-fn phases(window: &Window, axis: usize, input: usize) -> Vec<Phase> {
-    let (stride, dilation) = (window.stride[axis], window.dilation[axis]);
+fn phases(window: &Window, axis: Axis, input: usize) -> Vec<Phase> {
+    let (stride, dilation) = (window.stride[axis.index()], window.dilation[axis.index()]);
     let pad = window.pads.along(axis).0;
     (0..stride.min(input))
         .map(|start| {
             let reaches = |tap: usize| (start + pad) as i64 - (tap * dilation) as i64;
-            let taps: Vec<usize> = (0..window.kernel[axis])
+            let taps: Vec<usize> = (0..window.kernel[axis.index()])
                 .filter(|&tap| reaches(tap).rem_euclid(stride as i64) == 0)
                 .collect();
             let output = |tap: usize| reaches(tap).div_euclid(stride as i64);
@@ -129,7 +130,7 @@ fn phases(window: &Window, axis: usize, input: usize) -> Vec<Phase> {
 
 /// The least halo of the output's gradient that the input gradient's loops stay within, as
 /// (before, after) of one axis.
-pub fn input_grad_halo(window: &Window, axis: usize, input: usize, output: usize) -> (usize, usize) {
+pub fn input_grad_halo(window: &Window, axis: Axis, input: usize, output: usize) -> (usize, usize) {
     let mut least = 0;
     let mut most = output as i64 - 1;
     for phase in phases(window, axis, input) {
@@ -156,7 +157,7 @@ pub fn input_grad(cx: &mut Cx<'_>, op: &Conv2dInputGrad, node: &Node) {
     let space = Space::of(cx.graph, dx);
     let [_, height, width] = space.map;
     let name = cx.name.clone();
-    let (row_phases, column_phases) = (phases(window, 0, height), phases(window, 1, width));
+    let (row_phases, column_phases) = (phases(window, Axis::Height, height), phases(window, Axis::Width, width));
     for rows in &row_phases {
         for columns in &column_phases {
             if row_phases.len() * column_phases.len() > 1 {

@@ -2,7 +2,7 @@
 //! stored.
 
 use super::Dropout;
-use crate::kernel::builder::BodyBuilder;
+use crate::kernel::BodyBuilder;
 use crate::kernel::{Cmp, Reg, math};
 
 /// x · keep / (1 - rate), keep following from the seed, the layer and the element's logical number.
@@ -11,7 +11,8 @@ pub fn emit(op: &Dropout, b: &mut BodyBuilder, x: Reg, seed: Reg, element: Reg) 
     if op.rate >= 1.0 {
         return zero;
     }
-    let stream = b.const_i(super::stream_key(op.stream) as i32);
+    // The key of a zero seed is the stream's own part.
+    let stream = b.const_i(op.key(0) as i32);
     let key = b.xor(seed, stream);
     let uniform = math::uniform(b, element, key);
     let rate = b.const_f(op.rate);

@@ -2,7 +2,7 @@
 //! zero is taken.
 
 use crate::ir::Node;
-use crate::kernel::builder::BodyBuilder;
+use crate::kernel::BodyBuilder;
 use crate::kernel::{Cmp, Lanes, Ptr, math};
 use crate::lower::Cx;
 use crate::lower::rows::{self, Row, Rows};

@@ -1,7 +1,7 @@
 //! Batch statistics.
 
 use crate::ir::Node;
-use crate::kernel::builder::BodyBuilder;
+use crate::kernel::BodyBuilder;
 use crate::kernel::Reg;
 use crate::lower::Cx;
 use crate::lower::moments;

@@ -1,7 +1,7 @@
 //! Element-wise operators in registers.
 
 use super::Pointwise;
-use crate::kernel::builder::BodyBuilder;
+use crate::kernel::BodyBuilder;
 use crate::kernel::{Cmp, Reg, math};
 
 /// The operator's result for operands in registers.

@@ -1,14 +1,15 @@
 //! Pooling as loop nests over windows.
 
 use crate::ir::Node;
-use crate::kernel::builder::BodyBuilder;
+use crate::kernel::BodyBuilder;
 use crate::kernel::{Cmp, Reg};
 use crate::lower::Cx;
 use crate::lower::runs::{Run, backward, forward};
 use crate::lower::windows::{self, Cell, Windows};
+use crate::ops::window::Axis;
 use crate::ops::{AvgPool, AvgPoolGrad, MaxPool, MaxPoolGrad, Window};
 
-type Runs = fn(&Window, usize, usize, usize, bool) -> Vec<Run>;
+type Runs = fn(&Window, Axis, usize, usize, bool) -> Vec<Run>;
 
 /// The runs along rows and columns between an input and an output of a pooling.
 fn both_axes(
@@ -18,7 +19,10 @@ fn both_axes(
     output: &[usize],
     include_pad: bool,
 ) -> [Vec<Run>; 2] {
-    [0, 1].map(|axis| runs(window, axis, input[axis + 1], output[axis + 1], include_pad))
+    Axis::BOTH.map(|axis| {
+        let size = axis.index() + 1;
+        runs(window, axis, input[size], output[size], include_pad)
+    })
 }
 
 /// Keeps the first of equal cells and any NaN; the position is computed only if something reads it.

@@ -1,7 +1,7 @@
 //! Softmax over the channels of each pixel, the greatest subtracted first so that nothing overflows.
 
 use crate::ir::Node;
-use crate::kernel::builder::BodyBuilder;
+use crate::kernel::BodyBuilder;
 use crate::kernel::{Lanes, Op, Ptr, Reduce, Reg, math};
 use crate::lower::Cx;
 use crate::lower::rows::{self, Row, Rows};
