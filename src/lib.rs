@@ -6,11 +6,13 @@ pub mod codegen;
 
 pub mod io;
 pub mod ir;
+pub mod driver;
 pub mod kernel;
 pub mod lower;
 pub mod ops;
 pub mod passes;
 pub mod plan;
 
+pub mod runtime;
 pub mod tensor;
 pub mod train;

@@ -588,25 +588,26 @@ impl Maker<'_, '_> {
             Finish::Epilogue { epilogue, .. } if epilogue.counts_elements => Some(b.int_arg()),
             Finish::Epilogue { .. } | Finish::Store { .. } => None,
         };
-        let tile = Tile {
-            a_rows,
-            vectors: run.vectors,
-            reduce: self
-                .sums
-                .iter()
-                .map(|axis| Axis {
-                    count: match axis.extent {
-                        Extent::Static(count) => {
-                            Count::Imm(u32::try_from(count).expect("an axis fits 32 bits"))
-                        }
-                        Extent::Batch => Count::Arg(images.expect("declared above")),
-                    },
-                    a_step: axis.a,
-                    b_step: axis.b,
-                })
-                .collect(),
-            unroll: UNROLL,
+        let reduce: Vec<Axis> = self
+            .sums
+            .iter()
+            .map(|axis| Axis {
+                count: match axis.extent {
+                    Extent::Static(count) => {
+                        Count::Imm(u32::try_from(count).expect("an axis fits 32 bits"))
+                    }
+                    Extent::Batch => Count::Arg(images.expect("declared above")),
+                },
+                a_step: axis.a,
+                b_step: axis.b,
+            })
+            .collect();
+        // A count known only when called is walked step by step: each is a whole image.
+        let unroll = match reduce.last() {
+            Some(Axis { count: Count::Arg(_), .. }) => 1,
+            Some(_) | None => UNROLL,
         };
+        let tile = Tile::new(a_rows, run.vectors, reduce, unroll, self.lanes);
         let accumulators = tile::sum(&mut b, &tile, a_ptr, b_ptr);
         let lanes = |vector: usize| {
             if vector + 1 == run.vectors { run.last } else { Lanes::All }

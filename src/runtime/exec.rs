@@ -9,7 +9,6 @@ use rayon::prelude::*;
 use super::buffer::Arena;
 use super::convert;
 use super::float::FlushToZero;
-use crate::codegen::KernelFn;
 use crate::driver::Program;
 use crate::ir::{DType, StepScalar, ValueId, ValueKind};
 use crate::lower::Domain;
@@ -64,7 +63,8 @@ pub enum SessionError {
 
 /// A step ready to be called.
 struct Call {
-    kernel: KernelFn,
+    /// The index of its kernel.
+    kernel: usize,
     /// Where its addresses start in the session's list.
     args: usize,
     domain: Domain,
@@ -89,6 +89,8 @@ pub struct Session {
 
 // SAFETY: the addresses point into the session's own arena, which moves with it.
 unsafe impl Send for Session {}
+// SAFETY: what takes `&self` reads memory; kernels run only under `&mut self`.
+unsafe impl Sync for Session {}
 
 /// Addresses that tasks share.
 #[derive(Clone, Copy)]
@@ -126,7 +128,7 @@ impl Session {
         let mut calls = Vec::new();
         for step in &plan.steps {
             calls.push(Call {
-                kernel: program.code.kernel(step.kernel),
+                kernel: step.kernel,
                 args: addresses.len(),
                 domain: step.domain,
             });
@@ -206,21 +208,23 @@ impl Session {
             }
             let chunk = call.domain.chunk;
             let shared = Shared(self.addresses[call.args..].as_ptr());
+            let kernel = self.program.code.kernel(call.kernel);
             (0..tasks).into_par_iter().with_max_len(1).for_each(|task| {
                 let shared = shared;
                 let (lo, hi) = (task * chunk, ((task + 1) * chunk).min(units));
                 // SAFETY: the addresses are those of the step's buffers in the live arena, `lo..hi`
                 // is within its domain and disjoint from other tasks' parts, and the batch is at
                 // most the plan's.
-                unsafe { call.kernel.call(shared.0, lo as i64, hi as i64, batch as i64) };
+                unsafe { kernel.call(shared.0, lo as i64, hi as i64, batch as i64) };
             });
         }
     }
 
     fn call(&self, call: &Call, lo: usize, hi: usize, batch: usize) {
         let args = self.addresses[call.args..].as_ptr();
+        let kernel = self.program.code.kernel(call.kernel);
         // SAFETY: as in `steps`; this thread has the whole domain.
-        unsafe { call.kernel.call(args, lo as i64, hi as i64, batch as i64) };
+        unsafe { kernel.call(args, lo as i64, hi as i64, batch as i64) };
     }
 
     fn named(&self, what: &'static str, name: &str) -> Result<ValueId, SessionError> {
