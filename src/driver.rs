@@ -25,7 +25,12 @@ pub struct Options {
 impl Options {
     /// This machine's best tier, everything fused; verifiers in debug builds.
     pub fn new(batch: usize) -> Options {
-        Options { target: Target::host(), batch, fuse: true, verify: cfg!(debug_assertions) }
+        Options {
+            target: Target::host(),
+            batch,
+            fuse: true,
+            verify: cfg!(debug_assertions),
+        }
     }
 }
 
@@ -74,7 +79,10 @@ pub struct Program {
 fn timed<T>(timings: &mut Vec<Timing>, stage: &'static str, work: impl FnOnce() -> T) -> T {
     let start = Instant::now();
     let result = work();
-    timings.push(Timing { stage, time: start.elapsed() });
+    timings.push(Timing {
+        stage,
+        time: start.elapsed(),
+    });
     result
 }
 
@@ -108,10 +116,16 @@ pub fn prepare(graph: &Graph, options: &Options) -> Prepared {
         graph = next;
         remarks.extend(said);
     }
-    let groups =
-        timed(&mut timings, "fuse", || fuse::run(&graph, fuse::Options { fuse: options.fuse }));
+    let groups = timed(&mut timings, "fuse", || {
+        fuse::run(&graph, fuse::Options { fuse: options.fuse })
+    });
     remarks.extend(groups.remarks.iter().cloned());
-    Prepared { graph, groups, remarks, timings }
+    Prepared {
+        graph,
+        groups,
+        remarks,
+        timings,
+    }
 }
 
 /// Compiles a graph.
@@ -124,7 +138,12 @@ pub fn prepare(graph: &Graph, options: &Options) -> Prepared {
 ///
 /// With `verify`, a stage has broken an invariant.
 pub fn compile(graph: &Graph, options: &Options) -> Result<Program, CodegenError> {
-    let Prepared { graph, groups, remarks, mut timings } = prepare(graph, options);
+    let Prepared {
+        graph,
+        groups,
+        remarks,
+        mut timings,
+    } = prepare(graph, options);
     let plan = timed(&mut timings, "plan", || {
         plan::make(&graph, &groups, &options.target, options.batch)
     });
@@ -136,9 +155,19 @@ pub fn compile(graph: &Graph, options: &Options) -> Result<Program, CodegenError
         }
     }
     let code = timed(&mut timings, "code", || {
-        let how = codegen::Options { verify: options.verify };
+        let how = codegen::Options {
+            verify: options.verify,
+        };
         codegen::compile(&plan.kernels, &options.target, &how)
     })?;
     let target = options.target.clone();
-    Ok(Program { graph, groups, plan, code, remarks, timings, target })
+    Ok(Program {
+        graph,
+        groups,
+        plan,
+        code,
+        remarks,
+        timings,
+        target,
+    })
 }

@@ -1,12 +1,10 @@
 //! A compiler from a neural-network description language (`.net` files) to optimized CPU kernels.
 
-
 pub mod codegen;
 
-
+pub mod driver;
 pub mod io;
 pub mod ir;
-pub mod driver;
 pub mod kernel;
 pub mod lower;
 pub mod ops;

@@ -1,8 +1,8 @@
 //! What a kernel becomes, as text.
 
+use super::cranelift::Cranelift;
 use super::{CodegenError, Isa, Options, Target, body_name};
 use crate::kernel::Kernel;
-use super::cranelift::Cranelift;
 use cranelift_module::FuncId;
 use std::fmt::Write;
 

@@ -23,7 +23,11 @@ impl Space {
             Layout::Nhwc { map, .. } | Layout::Blocked { map, .. } => *map,
             layout @ Layout::Filter { .. } => [layout.image_stride(), 1, 1],
         };
-        Space { map, batched: value.ty.shape.batched, dims: value.ty.shape.dims.clone() }
+        Space {
+            map,
+            batched: value.ty.shape.batched,
+            dims: value.ty.shape.dims.clone(),
+        }
     }
 
     /// Elements of one image.
@@ -53,16 +57,30 @@ impl Access {
         let entry = &graph.values[value];
         let shape = &entry.ty.shape;
         let layout = &entry.layout;
-        let image = if shape.batched { layout.image_stride() as i64 * ELEMENT } else { 0 };
+        let image = if shape.batched {
+            layout.image_stride() as i64 * ELEMENT
+        } else {
+            0
+        };
         let Layout::Nhwc { map, pixel, .. } = layout else {
             assert!(
                 matches!(layout, Layout::Filter { .. }) && shape.dims == space.dims,
                 "{value} in {layout} is no operand of an element-wise group"
             );
-            return Access { origin: 0, image, row: 0, pixel: 0, channel: ELEMENT };
+            return Access {
+                origin: 0,
+                image,
+                row: 0,
+                pixel: 0,
+                channel: ELEMENT,
+            };
         };
         let stride = |axis: usize, elements: usize| {
-            if map[axis] == 1 && space.map[axis] != 1 { 0 } else { elements as i64 * ELEMENT }
+            if map[axis] == 1 && space.map[axis] != 1 {
+                0
+            } else {
+                elements as i64 * ELEMENT
+            }
         };
         Access {
             origin: layout.origin() as i64 * ELEMENT,
@@ -76,9 +94,12 @@ impl Access {
     /// The offset of a position.
     pub fn at(&self, image: Index, row: Index, pixel: Index, channel: Index) -> Index {
         let mut offset = Index::Const(self.origin);
-        for (position, stride) in
-            [(image, self.image), (row, self.row), (pixel, self.pixel), (channel, self.channel)]
-        {
+        for (position, stride) in [
+            (image, self.image),
+            (row, self.row),
+            (pixel, self.pixel),
+            (channel, self.channel),
+        ] {
             if stride != 0 {
                 offset = add(offset, position * stride);
             }

@@ -11,9 +11,9 @@ use super::access::{Access, vectors};
 use super::epilogue::{Epilogue, Held, Place};
 use super::{Args, Buffer, Cx, Domain, ELEMENT, Units, chunk};
 use crate::codegen::Target;
-use crate::kernel::{BodyBuilder, NestBuilder};
 use crate::kernel::tile::{self, Axis, Tile};
 use crate::kernel::{Address, Body, BodyId, Cmp, Cond, Count, Index, Lanes, Reg};
+use crate::kernel::{BodyBuilder, NestBuilder};
 
 /// How many positions an axis of m has.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -217,11 +217,21 @@ fn column_runs(columns: usize, lanes: usize, widest: usize) -> Vec<ColumnRun> {
         let is_end = first + tiles * vectors == n_vectors;
         let partial = usize::from(is_end && last != Lanes::All && tiles > 0);
         if tiles > partial {
-            runs.push(ColumnRun { first, tiles: tiles - partial, vectors, last: Lanes::All });
+            runs.push(ColumnRun {
+                first,
+                tiles: tiles - partial,
+                vectors,
+                last: Lanes::All,
+            });
         }
         first += (tiles - partial) * vectors;
         if partial > 0 {
-            runs.push(ColumnRun { first, tiles: 1, vectors, last });
+            runs.push(ColumnRun {
+                first,
+                tiles: 1,
+                vectors,
+                last,
+            });
             first += vectors;
         }
     }
@@ -245,7 +255,10 @@ fn simplify(sums: &[SumAxis]) -> Vec<SumAxis> {
             && outer.b == axis.b * count as i64
             && let Extent::Static(turns) = outer.extent
         {
-            *outer = SumAxis { extent: Extent::Static(turns * count), ..axis };
+            *outer = SumAxis {
+                extent: Extent::Static(turns * count),
+                ..axis
+            };
             continue;
         }
         joined.push(axis);
@@ -269,11 +282,21 @@ pub fn lower(cx: &mut Cx<'_>, contract: &Contract<'_>) {
     };
     let depth = match sums.as_slice() {
         [] => 0,
-        sums => sums.iter().map(|axis| static_extent(axis.extent, images)).product(),
+        sums => sums
+            .iter()
+            .map(|axis| static_extent(axis.extent, images))
+            .product(),
     };
-    let extents = contract.rows.map(|axis| static_extent(axis.extent, cx.batch));
+    let extents = contract
+        .rows
+        .map(|axis| static_extent(axis.extent, cx.batch));
     let shape = choose(cx.target, extents, contract.columns, depth);
-    let maker = Maker { contract, sums: &sums, name: &cx.name, lanes: cx.lanes() };
+    let maker = Maker {
+        contract,
+        sums: &sums,
+        name: &cx.name,
+        lanes: cx.lanes(),
+    };
     let runs = column_runs(contract.columns, cx.lanes(), shape.vectors);
     let mut args = Args::default();
     let mut nest = NestBuilder::new();
@@ -281,7 +304,11 @@ pub fn lower(cx: &mut Cx<'_>, contract: &Contract<'_>) {
     let mut emit = |nest: &mut NestBuilder, groups: &[Index]| {
         for run in &runs {
             let mut at_columns = |nest: &mut NestBuilder, column: Index| {
-                let at = At { groups, column, run };
+                let at = At {
+                    groups,
+                    column,
+                    run,
+                };
                 match contract.split {
                     Split::Tiles => nest.for_domain(|nest, unit| {
                         let rest = nest.let_(super::split(unit, 1).0);
@@ -322,7 +349,10 @@ pub fn lower(cx: &mut Cx<'_>, contract: &Contract<'_>) {
         Split::Tiles => {
             let inner = blocks[1] * blocks[2];
             match contract.rows[0].extent {
-                Extent::Batch => Units::Images { units: inner, images: shape.rows[0] },
+                Extent::Batch => Units::Images {
+                    units: inner,
+                    images: shape.rows[0],
+                },
                 Extent::Static(_) => Units::Fixed(blocks[0] * inner),
             }
         }
@@ -457,7 +487,10 @@ impl Maker<'_, '_> {
             return;
         }
         let Extent::Static(extent) = self.contract.rows[axis].extent else {
-            panic!("{}: a sum over images has no image axis in its result", self.name);
+            panic!(
+                "{}: a sum over images has no image axis in its result",
+                self.name
+            );
         };
         let size = shape.rows[axis];
         let whole = extent / size;
@@ -505,8 +538,14 @@ impl Maker<'_, '_> {
             }
         }
         let mut ptrs = vec![
-            Address { arg: args.of(contract.a.0), offset: a },
-            Address { arg: args.of(contract.b.0), offset: b },
+            Address {
+                arg: args.of(contract.a.0),
+                offset: a,
+            },
+            Address {
+                arg: args.of(contract.b.0),
+                offset: b,
+            },
         ];
         let mut ints = Vec::new();
         if self.sums.iter().any(|axis| axis.extent == Extent::Batch) {
@@ -527,9 +566,16 @@ impl Maker<'_, '_> {
                 if let Some(chunk) = chunk {
                     c = c + chunk.unit.clone() * *slot;
                 }
-                ptrs.push(Address { arg: args.of(*to), offset: c });
+                ptrs.push(Address {
+                    arg: args.of(*to),
+                    offset: c,
+                });
             }
-            Finish::Epilogue { epilogue, rows, columns } => {
+            Finish::Epilogue {
+                epilogue,
+                rows,
+                columns,
+            } => {
                 let mut position = [
                     tile[1].0.clone() * rows[1] + rows[0],
                     tile[2].0.clone() * columns[1] + columns[0],
@@ -567,8 +613,11 @@ impl Maker<'_, '_> {
         let a_rows = places
             .iter()
             .map(|place| {
-                let bytes: i64 =
-                    place.iter().zip(&contract.rows).map(|(&i, axis)| i * axis.a).sum();
+                let bytes: i64 = place
+                    .iter()
+                    .zip(&contract.rows)
+                    .map(|(&i, axis)| i * axis.a)
+                    .sum();
                 i32::try_from(bytes).expect("a tile stays within two gigabytes")
             })
             .collect();
@@ -583,7 +632,11 @@ impl Maker<'_, '_> {
             Finish::Store { .. } => vec![b.ptr_arg()],
             Finish::Epilogue { epilogue, .. } => epilogue.declare(&mut b),
         };
-        let images = self.sums.iter().any(|axis| axis.extent == Extent::Batch).then(|| b.int_arg());
+        let images = self
+            .sums
+            .iter()
+            .any(|axis| axis.extent == Extent::Batch)
+            .then(|| b.int_arg());
         let element = match &contract.finish {
             Finish::Epilogue { epilogue, .. } if epilogue.counts_elements => Some(b.int_arg()),
             Finish::Epilogue { .. } | Finish::Store { .. } => None,
@@ -604,13 +657,20 @@ impl Maker<'_, '_> {
             .collect();
         // A count known only when called is walked step by step: each is a whole image.
         let unroll = match reduce.last() {
-            Some(Axis { count: Count::Arg(_), .. }) => 1,
+            Some(Axis {
+                count: Count::Arg(_),
+                ..
+            }) => 1,
             Some(_) | None => UNROLL,
         };
         let tile = Tile::new(a_rows, run.vectors, reduce, unroll, self.lanes);
         let accumulators = tile::sum(&mut b, &tile, a_ptr, b_ptr);
         let lanes = |vector: usize| {
-            if vector + 1 == run.vectors { run.last } else { Lanes::All }
+            if vector + 1 == run.vectors {
+                run.last
+            } else {
+                Lanes::All
+            }
         };
         match &contract.finish {
             Finish::Store { steps, .. } => {
@@ -634,7 +694,11 @@ impl Maker<'_, '_> {
                     }
                 }
             }
-            Finish::Epilogue { epilogue, rows, columns } => {
+            Finish::Epilogue {
+                epilogue,
+                rows,
+                columns,
+            } => {
                 let held = Held::new();
                 let first = element.map(|element| epilogue.element_lanes(&mut b, element));
                 for vector in 0..run.vectors {
@@ -646,7 +710,11 @@ impl Maker<'_, '_> {
                             (vector * self.lanes) as i64,
                         ];
                         let number = first.map(|first| element_at(&mut b, epilogue, first, delta));
-                        let place = Place { delta, lanes: lanes(vector), element: number };
+                        let place = Place {
+                            delta,
+                            lanes: lanes(vector),
+                            element: number,
+                        };
                         epilogue.emit(&mut b, &ptrs, place, &[row[vector]], &held);
                     }
                 }

@@ -2,8 +2,8 @@
 
 use super::access::add;
 use super::{Args, Buffer, Cx, Domain, ELEMENT, Units, chunk, split};
-use crate::kernel::{BodyBuilder, NestBuilder};
 use crate::kernel::{Address, Count, Index, Lanes, Ptr};
+use crate::kernel::{BodyBuilder, NestBuilder};
 
 /// One axis of a copy: how many, and the byte distances on both sides.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -77,7 +77,10 @@ pub fn lower(cx: &mut Cx<'_>, name: &str, copy: &Copy) {
             if copy.images.is_some() {
                 offset = add(offset, image.clone() * image_step);
             }
-            Address { arg: args.of(buffer.0), offset: offset + turn.clone() * axis_step }
+            Address {
+                arg: args.of(buffer.0),
+                offset: offset + turn.clone() * axis_step,
+            }
         };
         let (image_from, image_to) = copy.images.unwrap_or_default();
         let from = side(copy.from, image_from, outer.from);
@@ -85,21 +88,38 @@ pub fn lower(cx: &mut Cx<'_>, name: &str, copy: &Copy) {
         nest.call(body, vec![from, to], Vec::new());
     });
     let units = match copy.images {
-        Some(_) => Units::Images { units: outer.count, images: 1 },
+        Some(_) => Units::Images {
+            units: outer.count,
+            images: 1,
+        },
         None => Units::Fixed(outer.count),
     };
     let work = middle.count * inner.count / if inner.from == ELEMENT { lanes } else { 1 };
     let total = units.count(cx.batch);
     let kernel = nest.finish(name, args.len());
-    cx.step(kernel, args, Domain { units, chunk: chunk(total, work) });
+    cx.step(
+        kernel,
+        args,
+        Domain {
+            units,
+            chunk: chunk(total, work),
+        },
+    );
 }
 
 /// Joins the inner axes where they form one run.
 fn merge([outer, middle, inner]: [Axis; 3]) -> [Axis; 3] {
     let count = inner.count as i64;
-    let one = Axis { count: 1, from: 0, to: 0 };
+    let one = Axis {
+        count: 1,
+        from: 0,
+        to: 0,
+    };
     if middle.from == inner.from * count && middle.to == inner.to * count {
-        let joined = Axis { count: middle.count * inner.count, ..inner };
+        let joined = Axis {
+            count: middle.count * inner.count,
+            ..inner
+        };
         return [one, outer, joined];
     }
     [outer, middle, inner]

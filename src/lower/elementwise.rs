@@ -6,8 +6,8 @@
 use super::access::{Access, Space, vectors};
 use super::epilogue::{Epilogue, Held, Place};
 use super::{Args, Cx, Domain, ELEMENT, Units, chunk, split};
-use crate::kernel::{BodyBuilder, NestBuilder};
 use crate::kernel::{Body, Count, Index, Lanes, Ptr};
+use crate::kernel::{BodyBuilder, NestBuilder};
 
 /// Elements of a unit of a flat run: a few kilobytes an operand, so that a unit is long against the
 /// call and a layer still has many.
@@ -43,11 +43,12 @@ fn is_flat(epilogue: &Epilogue<'_>) -> bool {
             && (h == 1 || access.row == w * c * ELEMENT)
             && (!epilogue.space.batched || access.image == h * w * c * ELEMENT)
     };
-    let number = |access: &Access| {
-        (access.image, access.row, access.pixel, access.channel) == (0, 0, 0, 0)
-    };
+    let number =
+        |access: &Access| (access.image, access.row, access.pixel, access.channel) == (0, 0, 0, 0);
     let in_logical_order = c == 1 || h * w == 1;
-    epilogue.accesses().all(|access| number(access) || dense(access))
+    epilogue
+        .accesses()
+        .all(|access| number(access) || dense(access))
         && (!epilogue.counts_elements || in_logical_order)
 }
 
@@ -71,8 +72,11 @@ fn flat(cx: &mut Cx<'_>, epilogue: &Epilogue<'_>) {
     });
     let turn = |b: &mut BodyBuilder, vectors: usize| {
         for vector in 0..vectors {
-            let place =
-                Place { delta: [0, 0, 0, (vector * lanes) as i64], lanes: Lanes::All, element: number };
+            let place = Place {
+                delta: [0, 0, 0, (vector * lanes) as i64],
+                lanes: Lanes::All,
+                element: number,
+            };
             epilogue.emit(b, &ptrs, place, &[], &held);
             if let Some(number) = number {
                 let step = b.const_i(lanes as i32);
@@ -107,7 +111,11 @@ fn flat(cx: &mut Cx<'_>, epilogue: &Epilogue<'_>) {
             let skipped = b.iadd(skipped, skipped_singles);
             b.iadd(here, skipped)
         });
-        let place = Place { delta: [0; 4], lanes: Lanes::All, element };
+        let place = Place {
+            delta: [0; 4],
+            lanes: Lanes::All,
+            element,
+        };
         epilogue.emit(b, &ptrs, place, &[], &held);
     });
     let body = b.finish();
@@ -140,14 +148,24 @@ fn flat(cx: &mut Cx<'_>, epilogue: &Epilogue<'_>) {
     }
     nest.call(body, addresses, ints);
     let units = if epilogue.space.batched {
-        Units::Elements { elements, block: FLAT_BLOCK }
+        Units::Elements {
+            elements,
+            block: FLAT_BLOCK,
+        }
     } else {
         Units::Fixed(elements.div_ceil(FLAT_BLOCK))
     };
     let total = units.count(cx.batch);
     let work = FLAT_BLOCK / lanes * epilogue.work();
     let kernel = nest.finish(cx.name.clone(), args.len());
-    cx.step(kernel, args, Domain { units, chunk: chunk(total, work) });
+    cx.step(
+        kernel,
+        args,
+        Domain {
+            units,
+            chunk: chunk(total, work),
+        },
+    );
 }
 
 /// A body over a run of pixels.
@@ -161,7 +179,14 @@ fn pixels(cx: &Cx<'_>, epilogue: &Epilogue<'_>, count: usize) -> Body {
     let element = epilogue.counts_elements.then(|| b.int_arg());
     let places: Vec<(i64, Lanes)> = (0..n_vectors)
         .map(|vector| {
-            ((vector * lanes) as i64, if vector + 1 == n_vectors { last } else { Lanes::All })
+            (
+                (vector * lanes) as i64,
+                if vector + 1 == n_vectors {
+                    last
+                } else {
+                    Lanes::All
+                },
+            )
         })
         .collect();
     let held = if written_out {
@@ -182,7 +207,11 @@ fn pixels(cx: &Cx<'_>, epilogue: &Epilogue<'_>, count: usize) -> Body {
     let count = u32::try_from(count).expect("a run of pixels is short");
     b.repeat(Count::Imm(count), |b| {
         let emit = |b: &mut BodyBuilder, channel: i64, lanes: Lanes, held: &Held| {
-            let place = Place { delta: [0, 0, 0, channel], lanes, element: number };
+            let place = Place {
+                delta: [0, 0, 0, channel],
+                lanes,
+                element: number,
+            };
             epilogue.emit(b, &ptrs, place, &[], held);
         };
         let advance = |b: &mut BodyBuilder, bytes: &dyn Fn(&Access) -> i64| {
@@ -242,12 +271,22 @@ fn rows(cx: &mut Cx<'_>, epilogue: &Epilogue<'_>) {
         nest.call(body, addresses, ints);
     });
     let units = if epilogue.space.batched {
-        Units::Images { units: runs, images: 1 }
+        Units::Images {
+            units: runs,
+            images: 1,
+        }
     } else {
         Units::Fixed(runs)
     };
     let total = units.count(cx.batch);
     let work = run * vectors(c, cx.lanes()).0 * epilogue.work();
     let kernel = nest.finish(cx.name.clone(), args.len());
-    cx.step(kernel, args, Domain { units, chunk: chunk(total, work) });
+    cx.step(
+        kernel,
+        args,
+        Domain {
+            units,
+            chunk: chunk(total, work),
+        },
+    );
 }

@@ -47,7 +47,11 @@ impl<'a> Epilogue<'a> {
         let graph = cx.graph;
         let made = |value: ValueId| {
             starts.contains(&value)
-                || cx.group.nodes.iter().any(|&node| graph.nodes[node].outputs.contains(&value))
+                || cx
+                    .group
+                    .nodes
+                    .iter()
+                    .any(|&node| graph.nodes[node].outputs.contains(&value))
         };
         let mut accesses: Vec<(ValueId, Access)> = Vec::new();
         for &node in &cx.group.nodes {
@@ -62,10 +66,21 @@ impl<'a> Epilogue<'a> {
         for &value in &cx.group.stores {
             accesses.push((value, Access::new(graph, value, &space)));
         }
-        let counts_elements =
-            cx.group.nodes.iter().any(|&node| matches!(graph.nodes[node].op, Op::Dropout(_)));
+        let counts_elements = cx
+            .group
+            .nodes
+            .iter()
+            .any(|&node| matches!(graph.nodes[node].op, Op::Dropout(_)));
         let starts = starts.to_vec();
-        Epilogue { graph, nodes: &cx.group.nodes, starts, space, accesses, reads, counts_elements }
+        Epilogue {
+            graph,
+            nodes: &cx.group.nodes,
+            starts,
+            space,
+            accesses,
+            reads,
+            counts_elements,
+        }
     }
 
     /// How each buffer is reached, in the order of the pointers.
@@ -127,8 +142,7 @@ impl<'a> Epilogue<'a> {
         limit: usize,
     ) -> Held {
         let mut held = Held::new();
-        let fixed =
-            |access: &Access| access.image == 0 && access.row == 0 && access.pixel == 0;
+        let fixed = |access: &Access| access.image == 0 && access.row == 0 && access.pixel == 0;
         let reads = self.accesses[..self.reads].iter().zip(ptrs);
         let by_channel = reads
             .clone()
@@ -169,8 +183,12 @@ impl<'a> Epilogue<'a> {
         held: &Held,
     ) {
         let [image, row, pixel, channel] = place.delta;
-        let mut regs: HashMap<ValueId, Reg> =
-            self.starts.iter().copied().zip(starts.iter().copied()).collect();
+        let mut regs: HashMap<ValueId, Reg> = self
+            .starts
+            .iter()
+            .copied()
+            .zip(starts.iter().copied())
+            .collect();
         for &node in self.nodes {
             let node = &self.graph.nodes[node];
             let mut operands = Vec::with_capacity(node.inputs.len());
@@ -178,9 +196,12 @@ impl<'a> Epilogue<'a> {
                 let reg = regs.get(&input).copied();
                 let reg = reg.or_else(|| {
                     let by_channel = held.get(&(input, channel)).copied();
-                    by_channel.or_else(|| held.get(&(input, 0)).copied().filter(|_| {
-                        self.access(input).is_some_and(|(_, access)| access.channel == 0)
-                    }))
+                    by_channel.or_else(|| {
+                        held.get(&(input, 0)).copied().filter(|_| {
+                            self.access(input)
+                                .is_some_and(|(_, access)| access.channel == 0)
+                        })
+                    })
                 });
                 let reg = reg.unwrap_or_else(|| {
                     let (position, access) =

@@ -2,12 +2,19 @@
 
 use super::{Args, Buffer, Cx, Domain, ELEMENT, Units, chunk};
 use crate::ir::{Layout, ValueId};
-use crate::kernel::{BodyBuilder, NestBuilder};
 use crate::kernel::{Address, BodyId, Count, Index, Lanes};
+use crate::kernel::{BodyBuilder, NestBuilder};
 
 /// Appends a step that zeroes the value's halo, if it has one.
 pub fn zero(cx: &mut Cx<'_>, value: ValueId) {
-    let Layout::Nhwc { map: [_, h, w], pixel, halo } = *cx.layout(value) else { return };
+    let Layout::Nhwc {
+        map: [_, h, w],
+        pixel,
+        halo,
+    } = *cx.layout(value)
+    else {
+        return;
+    };
     if halo.is_empty() {
         return;
     }
@@ -22,7 +29,8 @@ pub fn zero(cx: &mut Cx<'_>, value: ValueId) {
     let arg = args.of(Buffer::Value(value));
     let mut nest = NestBuilder::new();
     let fill = |nest: &mut NestBuilder, elements: usize| -> Option<BodyId> {
-        (elements > 0).then(|| nest.add_body(run(format!("{name}_{elements}"), cx.lanes(), elements)))
+        (elements > 0)
+            .then(|| nest.add_body(run(format!("{name}_{elements}"), cx.lanes(), elements)))
     };
     let top = fill(&mut nest, first);
     let between = fill(&mut nest, side);
@@ -46,12 +54,25 @@ pub fn zero(cx: &mut Cx<'_>, value: ValueId) {
         }
     });
     let batched = cx.graph.ty(value).shape.batched;
-    let units =
-        if batched { Units::Images { units: 1, images: 1 } } else { Units::Fixed(1) };
+    let units = if batched {
+        Units::Images {
+            units: 1,
+            images: 1,
+        }
+    } else {
+        Units::Fixed(1)
+    };
     let work = (first + last + side * h) / cx.lanes() + h;
     let total = units.count(cx.batch);
     let kernel = nest.finish(name, args.len());
-    cx.step(kernel, args, Domain { units, chunk: chunk(total, work) });
+    cx.step(
+        kernel,
+        args,
+        Domain {
+            units,
+            chunk: chunk(total, work),
+        },
+    );
 }
 
 fn run(name: String, lanes: usize, elements: usize) -> crate::kernel::Body {

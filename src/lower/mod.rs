@@ -146,7 +146,14 @@ impl<'a> Cx<'a> {
         group: &'a Group,
         name: String,
     ) -> Cx<'a> {
-        Cx { graph, target, batch, group, name, out: Lowered::default() }
+        Cx {
+            graph,
+            target,
+            batch,
+            group,
+            name,
+            out: Lowered::default(),
+        }
     }
 
     /// Lanes of a vector.
@@ -162,7 +169,11 @@ impl<'a> Cx<'a> {
     /// Appends a step.
     pub fn step(&mut self, kernel: Kernel, args: Args, domain: Domain) {
         debug_assert_eq!(kernel.args as usize, args.buffers.len(), "{}", kernel.name);
-        self.out.steps.push(Step { kernel, args: args.buffers, domain });
+        self.out.steps.push(Step {
+            kernel,
+            args: args.buffers,
+            domain,
+        });
     }
 
     /// Ends the lowering.
@@ -224,7 +235,9 @@ const MAX_TASKS: usize = 64;
 /// How many units a task takes when a unit is worth `work` and `total` units are expected.
 pub fn chunk(total: usize, work: usize) -> usize {
     let by_work = TASK_WORK.div_ceil(work.max(1));
-    by_work.max(total.div_ceil(MAX_TASKS)).clamp(1, total.max(1))
+    by_work
+        .max(total.div_ceil(MAX_TASKS))
+        .clamp(1, total.max(1))
 }
 
 /// The quotient and remainder of a unit number by a static count; no arithmetic if the count is 1.

@@ -35,16 +35,32 @@ pub fn lower(cx: &mut Cx<'_>, x: ValueId, [mean, variance]: [ValueId; 2]) {
             let offset = access.at(image.clone(), zero.clone(), zero, channel.clone());
             let slot = unit.clone() * (size as i64 * ELEMENT) + channel * ELEMENT;
             let ptrs = vec![
-                Address { arg: args.value(x), offset },
-                Address { arg: args.of(means), offset: slot.clone() },
-                Address { arg: args.of(squares), offset: slot },
+                Address {
+                    arg: args.value(x),
+                    offset,
+                },
+                Address {
+                    arg: args.of(means),
+                    offset: slot.clone(),
+                },
+                Address {
+                    arg: args.of(squares),
+                    offset: slot,
+                },
             ];
-            nest.call(body, ptrs, vec![count.clone(), count.clone() * (h * w) as i64]);
+            nest.call(
+                body,
+                ptrs,
+                vec![count.clone(), count.clone() * (h * w) as i64],
+            );
         });
     });
     let units = Units::Images { units: 1, images };
     let work = images * h * w * vectors(c, cx.lanes()).0 * 4;
-    let domain = Domain { units, chunk: chunk(units.count(cx.batch), work) };
+    let domain = Domain {
+        units,
+        chunk: chunk(units.count(cx.batch), work),
+    };
     let kernel = nest.finish(cx.name.clone(), args.len());
     cx.step(kernel, args, domain);
     combine(cx, [means, squares], [mean, variance], [c, h * w, images]);
@@ -57,10 +73,16 @@ fn over_channels(
     mut visit: impl FnMut(&mut NestBuilder, Index, Lanes),
 ) {
     let (n_vectors, last) = vectors(channels, lanes);
-    let whole = if last == Lanes::All { n_vectors } else { n_vectors - 1 };
+    let whole = if last == Lanes::All {
+        n_vectors
+    } else {
+        n_vectors - 1
+    };
     let end = (whole * lanes) as i64;
     if whole > 0 {
-        nest.for_(0, end, lanes as i64, |nest, channel| visit(nest, channel, Lanes::All));
+        nest.for_(0, end, lanes as i64, |nest, channel| {
+            visit(nest, channel, Lanes::All)
+        });
     }
     if last != Lanes::All {
         visit(nest, Index::Const(end), last);
@@ -68,13 +90,7 @@ fn over_channels(
 }
 
 /// Mean, then the sum of squared distances, of the pixels of some images.
-fn chunk_body(
-    cx: &Cx<'_>,
-    x: ValueId,
-    access: &Access,
-    size: [usize; 2],
-    lanes: Lanes,
-) -> Body {
+fn chunk_body(cx: &Cx<'_>, x: ValueId, access: &Access, size: [usize; 2], lanes: Lanes) -> Body {
     let mut b = BodyBuilder::new(format!("{}_chunk", cx.name), cx.lanes());
     let (from, mean_to, square_to) = (b.ptr_arg(), b.ptr_arg(), b.ptr_arg());
     let (images, pixels) = (b.int_arg(), b.int_arg());
@@ -87,7 +103,16 @@ fn chunk_body(
     };
     let start = b.ptr_copy(from, 0);
     let accesses = [*access];
-    let sum = sum_images(&mut b, &plain, &[start], &accesses, &[], size, images, lanes)[0];
+    let sum = sum_images(
+        &mut b,
+        &plain,
+        &[start],
+        &accesses,
+        &[],
+        size,
+        images,
+        lanes,
+    )[0];
     let pixels = b.splat(pixels);
     let pixels = b.to_float(pixels);
     let mean = b.div(sum, pixels);
@@ -96,10 +121,23 @@ fn chunk_body(
         let distance = b.sub(loads[0], mean[0]);
         vec![b.mul(distance, distance)]
     };
-    let squared = Sweep { sources, per_channel: Vec::new(), sums: 1, addends: &distances };
+    let squared = Sweep {
+        sources,
+        per_channel: Vec::new(),
+        sums: 1,
+        addends: &distances,
+    };
     let start = b.ptr_copy(from, 0);
-    let squares =
-        sum_images(&mut b, &squared, &[start], &accesses, &[mean], size, images, lanes)[0];
+    let squares = sum_images(
+        &mut b,
+        &squared,
+        &[start],
+        &accesses,
+        &[mean],
+        size,
+        images,
+        lanes,
+    )[0];
     b.store(square_to, 0, squares, lanes);
     b.finish()
 }
@@ -129,10 +167,14 @@ fn combine(
         let mut call = |nest: &mut NestBuilder, lanes: Lanes| {
             let body = nest.add_body(combine_body(cx, &name, size, per_chunk, lanes));
             let offset = channel.clone() * ELEMENT;
-            let ptrs = [from[0], from[1], Buffer::Value(to[0]), Buffer::Value(to[1])]
-                .map(|buffer| Address { arg: args.of(buffer), offset: offset.clone() });
-            let ints =
-                [&first, &more, &has_rest, &rest, &total].map(Index::clone);
+            let ptrs =
+                [from[0], from[1], Buffer::Value(to[0]), Buffer::Value(to[1])].map(|buffer| {
+                    Address {
+                        arg: args.of(buffer),
+                        offset: offset.clone(),
+                    }
+                });
+            let ints = [&first, &more, &has_rest, &rest, &total].map(Index::clone);
             nest.call(body, ptrs.to_vec(), ints.to_vec());
         };
         if last == Lanes::All {
@@ -152,7 +194,10 @@ fn combine(
         }
     });
     let units = Units::Fixed(n_vectors);
-    let domain = Domain { units, chunk: chunk(n_vectors, MAX_CHUNKS * 20) };
+    let domain = Domain {
+        units,
+        chunk: chunk(n_vectors, MAX_CHUNKS * 20),
+    };
     let kernel = nest.finish(name.clone(), args.len());
     cx.step(kernel, args, domain);
 }

@@ -45,11 +45,14 @@ pub fn lower(cx: &mut Cx<'_>, partial: Partial) {
     let size = cx.layout(partial.result).image_stride();
     let images = cx.batch.div_ceil(MAX_PARTIALS);
     let slots = cx.batch.div_ceil(images);
-    let splits =
-        partial.pixels > 1 && slots > 1 && size * ELEMENT as usize <= MAX_PARTIAL_BYTES;
+    let splits = partial.pixels > 1 && slots > 1 && size * ELEMENT as usize <= MAX_PARTIAL_BYTES;
     let result = Buffer::Value(partial.result);
     let (to, slot, split) = if splits {
-        (cx.scratch(slots * size), size as i64 * ELEMENT, Split::Images(images))
+        (
+            cx.scratch(slots * size),
+            size as i64 * ELEMENT,
+            Split::Images(images),
+        )
     } else {
         (result, 0, Split::Tiles)
     };
@@ -60,7 +63,11 @@ pub fn lower(cx: &mut Cx<'_>, partial: Partial) {
         columns: partial.columns,
         sums: partial.sums,
         groups: partial.groups,
-        finish: Finish::Store { to, steps: partial.steps, slot },
+        finish: Finish::Store {
+            to,
+            steps: partial.steps,
+            slot,
+        },
         split,
     };
     contract::lower(cx, &contract);
@@ -75,7 +82,14 @@ const BLOCK: usize = 16;
 
 /// Appends a step that adds, element by element, the slots that a batch filled: one for each started
 /// chunk of `images` images. `size` elements make a slot.
-pub fn add_slots(cx: &mut Cx<'_>, name: &str, from: Buffer, to: Buffer, size: usize, images: usize) {
+pub fn add_slots(
+    cx: &mut Cx<'_>,
+    name: &str,
+    from: Buffer,
+    to: Buffer,
+    size: usize,
+    images: usize,
+) {
     let lanes = cx.lanes();
     let mut b = BodyBuilder::new(format!("{name}_run"), lanes);
     let (src, dst) = (b.ptr_arg(), b.ptr_arg());
@@ -108,13 +122,22 @@ pub fn add_slots(cx: &mut Cx<'_>, name: &str, from: Buffer, to: Buffer, size: us
     let offset = nest.let_(first * (lanes as i64 * ELEMENT));
     let slots = (Index::Batch + (images as i64 - 1)) / images as i64;
     let ptrs = vec![
-        Address { arg: args.of(from), offset: offset.clone() },
-        Address { arg: args.of(to), offset },
+        Address {
+            arg: args.of(from),
+            offset: offset.clone(),
+        },
+        Address {
+            arg: args.of(to),
+            offset,
+        },
     ];
     nest.call(whole, ptrs, vec![count, slots - 1]);
     let units = Units::Fixed(n_vectors.div_ceil(BLOCK));
     let slots = cx.batch.div_ceil(images);
     let kernel = nest.finish(name, args.len());
-    let domain = Domain { units, chunk: chunk(units.count(cx.batch), BLOCK * slots) };
+    let domain = Domain {
+        units,
+        chunk: chunk(units.count(cx.batch), BLOCK * slots),
+    };
     cx.step(kernel, args, domain);
 }

@@ -43,7 +43,11 @@ impl Row {
         let first = b.iota();
         if n_vectors <= MAX_VECTORS {
             for vector in 0..n_vectors {
-                let lanes = if vector + 1 == n_vectors { last } else { Lanes::All };
+                let lanes = if vector + 1 == n_vectors {
+                    last
+                } else {
+                    Lanes::All
+                };
                 let number = if vector == 0 {
                     first
                 } else {
@@ -86,9 +90,15 @@ impl Row {
 pub fn lower(cx: &mut Cx<'_>, rows: &Rows<'_>) {
     let space = Space::of(cx.graph, rows.over);
     let [c, h, w] = space.map;
-    let accesses: Vec<Access> =
-        rows.values.iter().map(|&value| Access::new(cx.graph, value, &space)).collect();
-    let row = Row { channels: c, lanes: cx.lanes() };
+    let accesses: Vec<Access> = rows
+        .values
+        .iter()
+        .map(|&value| Access::new(cx.graph, value, &space))
+        .collect();
+    let row = Row {
+        channels: c,
+        lanes: cx.lanes(),
+    };
     let mut b = BodyBuilder::new(format!("{}_row", cx.name), cx.lanes());
     let ptrs: Vec<Ptr> = accesses.iter().map(|_| b.ptr_arg()).collect();
     b.repeat(Count::Imm(w as u32), |b| {
@@ -115,9 +125,15 @@ pub fn lower(cx: &mut Cx<'_>, rows: &Rows<'_>) {
             .collect();
         nest.call(body, addresses, Vec::new());
     });
-    let units = Units::Images { units: h, images: 1 };
+    let units = Units::Images {
+        units: h,
+        images: 1,
+    };
     let work = w * vectors(c, cx.lanes()).0 * rows.work;
-    let domain = Domain { units, chunk: chunk(units.count(cx.batch), work) };
+    let domain = Domain {
+        units,
+        chunk: chunk(units.count(cx.batch), work),
+    };
     let kernel = nest.finish(cx.name.clone(), args.len());
     cx.step(kernel, args, domain);
 }

@@ -34,20 +34,39 @@ pub struct Run {
 }
 
 /// The runs of a pooling's outputs: taps are cells of the input.
-pub fn forward(window: &Window, axis: Axis, input: usize, output: usize, include_pad: bool) -> Vec<Run> {
+pub fn forward(
+    window: &Window,
+    axis: Axis,
+    input: usize,
+    output: usize,
+    include_pad: bool,
+) -> Vec<Run> {
     let stride = window.stride[axis.index()];
-    collect(output, 1, stride, |position| taps(window, axis, input, position, include_pad))
+    collect(output, 1, stride, |position| {
+        taps(window, axis, input, position, include_pad)
+    })
 }
 
 /// The runs of a pooling's inputs: taps are the outputs whose windows cover the position.
-pub fn backward(window: &Window, axis: Axis, input: usize, output: usize, include_pad: bool) -> Vec<Run> {
+pub fn backward(
+    window: &Window,
+    axis: Axis,
+    input: usize,
+    output: usize,
+    include_pad: bool,
+) -> Vec<Run> {
     let mut covering: Vec<Vec<Tap>> = vec![Vec::new(); input];
     for position in 0..output {
         for tap in taps(window, axis, input, position, include_pad) {
-            covering[tap.source as usize].push(Tap { source: position as i64, ..tap });
+            covering[tap.source as usize].push(Tap {
+                source: position as i64,
+                ..tap
+            });
         }
     }
-    collect(input, window.stride[axis.index()], 1, |position| covering[position].clone())
+    collect(input, window.stride[axis.index()], 1, |position| {
+        covering[position].clone()
+    })
 }
 
 fn taps(window: &Window, axis: Axis, input: usize, position: usize, include_pad: bool) -> Vec<Tap> {
@@ -55,12 +74,21 @@ fn taps(window: &Window, axis: Axis, input: usize, position: usize, include_pad:
     let first = (position * window.stride[axis.index()]) as i64 - before as i64;
     let cells = (0..window.kernel[axis.index()])
         .map(|cell| (cell, first + (cell * window.dilation[axis.index()]) as i64));
-    let inside: Vec<(usize, i64)> =
-        cells.clone().filter(|&(_, at)| at >= 0 && at < input as i64).collect();
+    let inside: Vec<(usize, i64)> = cells
+        .clone()
+        .filter(|&(_, at)| at >= 0 && at < input as i64)
+        .collect();
     // What a rounded-up output size lets hang over the declared pad is no cell at all.
     let declared = cells.filter(|&(_, at)| at < (input + after) as i64).count();
     let count = if include_pad { declared } else { inside.len() };
-    inside.into_iter().map(|(cell, source)| Tap { cell, source, count }).collect()
+    inside
+        .into_iter()
+        .map(|(cell, source)| Tap {
+            cell,
+            source,
+            count,
+        })
+        .collect()
 }
 
 fn collect(
@@ -85,7 +113,13 @@ fn collect(
                     continue;
                 }
             }
-            let next = Run { start: position, step, count: 1, source_step, taps: here };
+            let next = Run {
+                start: position,
+                step,
+                count: 1,
+                source_step,
+                taps: here,
+            };
             runs.extend(open.replace(next));
         }
         runs.extend(open);
@@ -103,16 +137,25 @@ mod tests {
             kernel: [kernel; 2],
             stride: [stride; 2],
             dilation: [dilation; 2],
-            pads: Pads { top: pad, left: pad, bottom: pad, right: pad },
+            pads: Pads {
+                top: pad,
+                left: pad,
+                bottom: pad,
+                right: pad,
+            },
             ceil: false,
         }
     }
 
     #[test]
     fn every_position_is_in_one_run() {
-        for (kernel, stride, pad, dilation, input) in
-            [(3, 2, 1, 1, 9), (2, 2, 0, 1, 7), (3, 1, 1, 2, 11), (2, 5, 0, 1, 13), (3, 3, 1, 1, 4)]
-        {
+        for (kernel, stride, pad, dilation, input) in [
+            (3, 2, 1, 1, 9),
+            (2, 2, 0, 1, 7),
+            (3, 1, 1, 2, 11),
+            (2, 5, 0, 1, 13),
+            (3, 3, 1, 1, 4),
+        ] {
             let window = window(kernel, stride, pad, dilation);
             let reach = (kernel - 1) * dilation + 1;
             let output = (input + 2 * pad - reach) / stride + 1;

@@ -37,7 +37,11 @@ pub fn to_channels(cx: &mut Cx<'_>, sweep: &Sweep<'_>, results: &[ValueId]) {
     let to: Vec<Buffer> = results
         .iter()
         .map(|&result| {
-            if slots > 1 { cx.scratch(slots * size) } else { Buffer::Value(result) }
+            if slots > 1 {
+                cx.scratch(slots * size)
+            } else {
+                Buffer::Value(result)
+            }
         })
         .collect();
     sum_chunks(cx, sweep, &to, images, size as i64 * ELEMENT);
@@ -52,7 +56,10 @@ pub fn to_channels(cx: &mut Cx<'_>, sweep: &Sweep<'_>, results: &[ValueId]) {
 /// Sums over pixels, channel by channel and image by image; one result `[N, C]` a sum.
 pub fn to_images(cx: &mut Cx<'_>, sweep: &Sweep<'_>, results: &[ValueId]) {
     let stride = cx.layout(results[0]).image_stride() as i64 * ELEMENT;
-    let to: Vec<Buffer> = results.iter().map(|&result| Buffer::Value(result)).collect();
+    let to: Vec<Buffer> = results
+        .iter()
+        .map(|&result| Buffer::Value(result))
+        .collect();
     sum_chunks(cx, sweep, &to, 1, stride);
 }
 
@@ -72,22 +79,37 @@ fn sum_chunks(cx: &mut Cx<'_>, sweep: &Sweep<'_>, to: &[Buffer], images: usize, 
             let mut ptrs = Vec::new();
             for (&source, access) in sweep.sources.iter().zip(&accesses) {
                 let offset = access.at(image.clone(), zero.clone(), zero.clone(), channel.clone());
-                ptrs.push(Address { arg: args.value(source), offset });
+                ptrs.push(Address {
+                    arg: args.value(source),
+                    offset,
+                });
             }
             for &value in &sweep.per_channel {
                 let offset = channel.clone() * ELEMENT;
-                ptrs.push(Address { arg: args.value(value), offset });
+                ptrs.push(Address {
+                    arg: args.value(value),
+                    offset,
+                });
             }
             for &buffer in to {
                 let offset = unit.clone() * slot + channel.clone() * ELEMENT;
-                ptrs.push(Address { arg: args.of(buffer), offset });
+                ptrs.push(Address {
+                    arg: args.of(buffer),
+                    offset,
+                });
             }
             nest.call(body, ptrs, vec![count.clone()]);
         };
         let lanes = cx.lanes() as i64;
-        let whole = if last == Lanes::All { n_vectors } else { n_vectors - 1 } as i64;
+        let whole = if last == Lanes::All {
+            n_vectors
+        } else {
+            n_vectors - 1
+        } as i64;
         if whole > 0 {
-            nest.for_(0, whole * lanes, lanes, |nest, channel| call(nest, channel, Lanes::All));
+            nest.for_(0, whole * lanes, lanes, |nest, channel| {
+                call(nest, channel, Lanes::All)
+            });
         }
         if last != Lanes::All {
             call(nest, Index::Const(whole * lanes), last);
@@ -95,7 +117,10 @@ fn sum_chunks(cx: &mut Cx<'_>, sweep: &Sweep<'_>, to: &[Buffer], images: usize, 
     });
     let units = Units::Images { units: 1, images };
     let work = images * h * w * n_vectors * (sweep.sources.len() + sweep.sums);
-    let domain = Domain { units, chunk: chunk(units.count(cx.batch), work) };
+    let domain = Domain {
+        units,
+        chunk: chunk(units.count(cx.batch), work),
+    };
     let kernel = nest.finish(cx.name.clone(), args.len());
     cx.step(kernel, args, domain);
 }
@@ -121,7 +146,9 @@ fn channel_body(
     let to: Vec<Ptr> = (0..results).map(|_| b.ptr_arg()).collect();
     let images = b.int_arg();
     let fixed: Vec<Reg> = fixed.iter().map(|&ptr| b.load(ptr, 0, lanes)).collect();
-    let totals = sum_images(&mut b, sweep, &sources, accesses, &fixed, size, images, lanes);
+    let totals = sum_images(
+        &mut b, sweep, &sources, accesses, &fixed, size, images, lanes,
+    );
     for (&ptr, &total) in to.iter().zip(&totals) {
         b.store(ptr, 0, total, lanes);
     }
@@ -129,7 +156,10 @@ fn channel_body(
 }
 
 /// Adds up all pixels of `images` images in one vector of channels.
-#[expect(clippy::too_many_arguments, reason = "the parts of one loop nest, used in two places")]
+#[expect(
+    clippy::too_many_arguments,
+    reason = "the parts of one loop nest, used in two places"
+)]
 pub fn sum_images(
     b: &mut BodyBuilder,
     sweep: &Sweep<'_>,
@@ -141,8 +171,14 @@ pub fn sum_images(
     lanes: Lanes,
 ) -> Vec<Reg> {
     let totals = zeros(b, sweep.sums);
-    let rows: Vec<Ptr> = sources.iter().map(|&source| b.ptr_copy(source, 0)).collect();
-    let pixels: Vec<Ptr> = sources.iter().map(|&source| b.ptr_copy(source, 0)).collect();
+    let rows: Vec<Ptr> = sources
+        .iter()
+        .map(|&source| b.ptr_copy(source, 0))
+        .collect();
+    let pixels: Vec<Ptr> = sources
+        .iter()
+        .map(|&source| b.ptr_copy(source, 0))
+        .collect();
     let pixel = |b: &mut BodyBuilder, ahead: usize, sums: &[Reg]| {
         let loads: Vec<Reg> = pixels
             .iter()
@@ -163,8 +199,9 @@ pub fn sum_images(
             for (&pixel, &row) in pixels.iter().zip(&rows) {
                 b.set_ptr(pixel, row, 0);
             }
-            let lanes_of_sums: Vec<Vec<Reg>> =
-                (0..INTERLEAVE.min(w)).map(|_| zeros(b, sweep.sums)).collect();
+            let lanes_of_sums: Vec<Vec<Reg>> = (0..INTERLEAVE.min(w))
+                .map(|_| zeros(b, sweep.sums))
+                .collect();
             if turns > 0 {
                 b.repeat(Count::Imm(turns as u32), |b| {
                     for (ahead, sums) in lanes_of_sums.iter().enumerate() {
@@ -211,11 +248,23 @@ fn zeros(b: &mut BodyBuilder, count: usize) -> Vec<Reg> {
 /// Sums everything of each image; `batch` adds the images up too. The result is `[N]` or `[]`.
 pub fn to_numbers(cx: &mut Cx<'_>, source: ValueId, result: ValueId, batch: bool) {
     let of_batch = cx.graph.ty(source).shape.batched;
-    let images = if batch && of_batch { cx.batch.div_ceil(MAX_CHUNKS) } else { 1 };
-    let slots = if of_batch { cx.batch.div_ceil(images) } else { 1 };
+    let images = if batch && of_batch {
+        cx.batch.div_ceil(MAX_CHUNKS)
+    } else {
+        1
+    };
+    let slots = if of_batch {
+        cx.batch.div_ceil(images)
+    } else {
+        1
+    };
     let lanes = cx.lanes();
     let chunked = batch && slots > 1;
-    let to = if chunked { cx.scratch(slots * lanes) } else { Buffer::Value(result) };
+    let to = if chunked {
+        cx.scratch(slots * lanes)
+    } else {
+        Buffer::Value(result)
+    };
     let space = Space::of(cx.graph, source);
     let access = Access::new(cx.graph, source, &space);
     let [c, h, w] = space.map;
@@ -236,7 +285,11 @@ pub fn to_numbers(cx: &mut Cx<'_>, source: ValueId, result: ValueId, batch: bool
         b.add_into(total, total, sums[0]);
         b.advance(from, lanes as i64 * ELEMENT);
     };
-    let whole = if last == Lanes::All { n_vectors } else { n_vectors - 1 };
+    let whole = if last == Lanes::All {
+        n_vectors
+    } else {
+        n_vectors - 1
+    };
     if whole > 0 {
         b.repeat(Count::Imm(whole as u32), |b| add(b, Lanes::All));
     }
@@ -245,12 +298,21 @@ pub fn to_numbers(cx: &mut Cx<'_>, source: ValueId, result: ValueId, batch: bool
     }
     let sum = b.reduce(Reduce::Sum, total);
     // A slot is one vector, so that slots can be added as filters are.
-    b.store(into, 0, sum, if chunked { Lanes::All } else { Lanes::First(1) });
+    b.store(
+        into,
+        0,
+        sum,
+        if chunked { Lanes::All } else { Lanes::First(1) },
+    );
     let body = b.finish();
     let mut args = Args::default();
     let mut nest = NestBuilder::new();
     let body = nest.add_body(body);
-    let slot = if chunked { lanes as i64 * ELEMENT } else { cx.layout(result).image_stride() as i64 * ELEMENT };
+    let slot = if chunked {
+        lanes as i64 * ELEMENT
+    } else {
+        cx.layout(result).image_stride() as i64 * ELEMENT
+    };
     nest.for_domain(|nest, unit| {
         let image = nest.let_(unit.clone() * images as i64);
         let count = if of_batch {
@@ -264,18 +326,33 @@ pub fn to_numbers(cx: &mut Cx<'_>, source: ValueId, result: ValueId, batch: bool
                 arg: args.value(source),
                 offset: access.at(image, zero.clone(), zero.clone(), zero),
             },
-            Address { arg: args.of(to), offset: unit * slot },
+            Address {
+                arg: args.of(to),
+                offset: unit * slot,
+            },
         ];
         nest.call(body, ptrs, vec![count]);
     });
-    let units =
-        if of_batch { Units::Images { units: 1, images } } else { Units::Fixed(1) };
-    let domain =
-        Domain { units, chunk: chunk(units.count(cx.batch), images * h * w * n_vectors * 2) };
+    let units = if of_batch {
+        Units::Images { units: 1, images }
+    } else {
+        Units::Fixed(1)
+    };
+    let domain = Domain {
+        units,
+        chunk: chunk(units.count(cx.batch), images * h * w * n_vectors * 2),
+    };
     let name = cx.name.clone();
     let kernel = nest.finish(name.clone(), args.len());
     cx.step(kernel, args, domain);
     if chunked {
-        partial::add_slots(cx, &format!("{name}_sum"), to, Buffer::Value(result), lanes, images);
+        partial::add_slots(
+            cx,
+            &format!("{name}_sum"),
+            to,
+            Buffer::Value(result),
+            lanes,
+            images,
+        );
     }
 }

@@ -8,8 +8,8 @@ use super::epilogue::{Epilogue, Held, Place};
 use super::runs::{Run, Tap};
 use super::{Args, Cx, Domain, Units, chunk, split};
 use crate::ir::ValueId;
-use crate::kernel::{BodyBuilder, NestBuilder};
 use crate::kernel::{Address, Body, Cond, Count, Index, Lanes, Ptr, Reg};
+use crate::kernel::{BodyBuilder, NestBuilder};
 
 /// A cell of a two-dimensional window.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -22,11 +22,7 @@ pub struct Cell {
 
 /// Computes the results at one position from the cells of its window. The function it is given loads
 /// a source's channels at a cell.
-pub type Compute<'c> = dyn Fn(
-        &mut BodyBuilder,
-        &[Cell],
-        &dyn Fn(&mut BodyBuilder, usize, &Cell) -> Reg,
-    ) -> Vec<Reg>
+pub type Compute<'c> = dyn Fn(&mut BodyBuilder, &[Cell], &dyn Fn(&mut BodyBuilder, usize, &Cell) -> Reg) -> Vec<Reg>
     + 'c;
 
 /// What to loop over and what to do there.
@@ -66,7 +62,11 @@ pub fn lower(cx: &mut Cx<'_>, windows: &Windows<'_>) {
     };
     let [c, h, _] = epilogue.space.map;
     let (n_vectors, last) = vectors(c, cx.lanes());
-    let whole = if last == Lanes::All { n_vectors } else { n_vectors - 1 };
+    let whole = if last == Lanes::All {
+        n_vectors
+    } else {
+        n_vectors - 1
+    };
     let lanes = cx.lanes() as i64;
     let mut args = Args::default();
     let mut nest = NestBuilder::new();
@@ -79,10 +79,16 @@ pub fn lower(cx: &mut Cx<'_>, windows: &Windows<'_>) {
                 let turn = nest.let_(turn);
                 for column_run in &windows.columns {
                     let mut call = |nest: &mut NestBuilder, channel: &Index, width: Lanes| {
-                        let body =
-                            nest.add_body(body(cx, &epilogue, &sources, windows, row_run, column_run, width));
-                        let mut ptrs =
-                            source_addresses(&mut args, &sources, windows, [row_run, column_run], [&image, &turn, channel]);
+                        let body = nest.add_body(body(
+                            cx, &epilogue, &sources, windows, row_run, column_run, width,
+                        ));
+                        let mut ptrs = source_addresses(
+                            &mut args,
+                            &sources,
+                            windows,
+                            [row_run, column_run],
+                            [&image, &turn, channel],
+                        );
                         let start = Index::Const(column_run.start as i64);
                         let position = [&image, &row, &start, channel];
                         ptrs.extend(epilogue.addresses(&mut args, position));
@@ -107,12 +113,28 @@ pub fn lower(cx: &mut Cx<'_>, windows: &Windows<'_>) {
             });
         }
     });
-    let cells = windows.rows.iter().map(|run| run.taps.len()).max().unwrap_or(1)
-        * windows.columns.iter().map(|run| run.taps.len()).max().unwrap_or(1);
+    let cells = windows
+        .rows
+        .iter()
+        .map(|run| run.taps.len())
+        .max()
+        .unwrap_or(1)
+        * windows
+            .columns
+            .iter()
+            .map(|run| run.taps.len())
+            .max()
+            .unwrap_or(1);
     let columns: usize = windows.columns.iter().map(|run| run.count).sum();
     let work = columns * n_vectors * (cells * 3 + epilogue.work());
-    let units = Units::Images { units: h, images: 1 };
-    let domain = Domain { units, chunk: chunk(units.count(cx.batch), work) };
+    let units = Units::Images {
+        units: h,
+        images: 1,
+    };
+    let domain = Domain {
+        units,
+        chunk: chunk(units.count(cx.batch), work),
+    };
     let kernel = nest.finish(cx.name.clone(), args.len());
     cx.step(kernel, args, domain);
 }
@@ -122,9 +144,13 @@ fn in_run(nest: &mut NestBuilder, row: &Index, run: &Run, then: impl FnOnce(&mut
     let end = (run.start + run.count * run.step) as i64;
     let in_range = |nest: &mut NestBuilder| {
         let before = Cond::Lt(row.clone(), Index::Const(run.start as i64));
-        nest.if_else(before, |_| {}, |nest| {
-            nest.if_(Cond::Lt(row.clone(), Index::Const(end)), then);
-        });
+        nest.if_else(
+            before,
+            |_| {},
+            |nest| {
+                nest.if_(Cond::Lt(row.clone(), Index::Const(end)), then);
+            },
+        );
     };
     if run.step == 1 {
         in_range(nest);
@@ -166,7 +192,12 @@ fn body(
     lanes: Lanes,
 ) -> Body {
     let mut b = BodyBuilder::new(
-        format!("{}_{}x{}", cx.name, row_run.taps.len(), column_run.taps.len()),
+        format!(
+            "{}_{}x{}",
+            cx.name,
+            row_run.taps.len(),
+            column_run.taps.len()
+        ),
         cx.lanes(),
     );
     let source_ptrs: Vec<Ptr> = windows.sources.iter().map(|_| b.ptr_arg()).collect();
@@ -176,7 +207,12 @@ fn body(
     let cells: Vec<Cell> = row_run
         .taps
         .iter()
-        .flat_map(|&row| column_run.taps.iter().map(move |&column| Cell { row, column }))
+        .flat_map(|&row| {
+            column_run
+                .taps
+                .iter()
+                .map(move |&column| Cell { row, column })
+        })
         .collect();
     let (first_row, first_column) = (
         row_run.taps.first().map_or(0, |tap| tap.source),
@@ -185,8 +221,10 @@ fn body(
     let held = Held::new();
     b.repeat(Count::Imm(column_run.count as u32), |b| {
         let load = |b: &mut BodyBuilder, source: usize, cell: &Cell| {
-            let (rows, columns) =
-                (cell.row.source - first_row, cell.column.source - first_column);
+            let (rows, columns) = (
+                cell.row.source - first_row,
+                cell.column.source - first_column,
+            );
             let delta = sources.accesses[source].delta(0, rows, columns, 0);
             if sources.integer[source] {
                 b.load_i(source_ptrs[source], delta, lanes)
@@ -195,7 +233,11 @@ fn body(
             }
         };
         let results = (windows.compute)(b, &cells, &load);
-        let place = Place { delta: [0; 4], lanes, element: number };
+        let place = Place {
+            delta: [0; 4],
+            lanes,
+            element: number,
+        };
         epilogue.emit(b, &ptrs, place, &results, &held);
         if let Some(number) = number {
             let step = b.const_i(column_run.step as i32);

@@ -13,7 +13,11 @@ pub fn run(graph: &Graph) -> (Graph, Vec<Remark>) {
     let mut known: HashMap<(String, Vec<ValueId>), Vec<ValueId>> = HashMap::new();
     let mut rewriter = Rewriter::new(graph);
     for (id, node) in graph.nodes.iter() {
-        let inputs: Vec<ValueId> = node.inputs.iter().map(|&input| rewriter.get(input)).collect();
+        let inputs: Vec<ValueId> = node
+            .inputs
+            .iter()
+            .map(|&input| rewriter.get(input))
+            .collect();
         // Floats in attributes have no hash; their debug form is exact.
         let key = (format!("{:?}", node.op), inputs);
         if let Some(made) = known.get(&key) {

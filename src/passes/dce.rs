@@ -33,7 +33,13 @@ pub fn run(graph: &Graph) -> (Graph, Vec<Remark>) {
         if needed[id] {
             rewriter.copy(id);
         } else {
-            remarks.push(Remark::new("dce", graph, id, true, "dropped: nothing reads its result"));
+            remarks.push(Remark::new(
+                "dce",
+                graph,
+                id,
+                true,
+                "dropped: nothing reads its result",
+            ));
         }
     }
     (rewriter.finish(), remarks)

@@ -11,8 +11,11 @@ pub fn run(graph: &Graph) -> (Graph, Vec<Remark>) {
     let mut rewriter = Rewriter::new(graph);
     for (id, node) in graph.nodes.iter() {
         let is_pointwise = matches!(node.op, Op::Pointwise(_));
-        let numbers: Option<Vec<Array<f32>>> =
-            node.inputs.iter().map(|&input| number(rewriter.graph(), rewriter.get(input))).collect();
+        let numbers: Option<Vec<Array<f32>>> = node
+            .inputs
+            .iter()
+            .map(|&input| number(rewriter.graph(), rewriter.get(input)))
+            .collect();
         match numbers {
             Some(numbers) if is_pointwise => {
                 let result = node.op.eval(1, &numbers.iter().collect::<Vec<_>>());

@@ -130,8 +130,13 @@ impl Pass<'_> {
     /// The groups whose results a group reads.
     fn needs(&self, group: usize) -> BTreeSet<usize> {
         let nodes = &self.groups[group];
-        let inputs = nodes.iter().flat_map(|&node| &self.graph.nodes[node].inputs);
-        inputs.filter_map(|&input| self.maker(input)).filter(|&other| other != group).collect()
+        let inputs = nodes
+            .iter()
+            .flat_map(|&node| &self.graph.nodes[node].inputs);
+        inputs
+            .filter_map(|&input| self.maker(input))
+            .filter(|&other| other != group)
+            .collect()
     }
 
     /// Whether `from` needs `to`'s results, directly or not.
@@ -151,9 +156,13 @@ impl Pass<'_> {
 
     fn buffers(&self, nodes: &[NodeId]) -> usize {
         let made = |value: ValueId| {
-            nodes.iter().any(|&node| self.graph.nodes[node].outputs.contains(&value))
+            nodes
+                .iter()
+                .any(|&node| self.graph.nodes[node].outputs.contains(&value))
         };
-        let inputs = nodes.iter().flat_map(|&node| &self.graph.nodes[node].inputs);
+        let inputs = nodes
+            .iter()
+            .flat_map(|&node| &self.graph.nodes[node].inputs);
         let read: BTreeSet<ValueId> = inputs.copied().filter(|&input| !made(input)).collect();
         read.len() + nodes.len()
     }
@@ -179,7 +188,8 @@ impl Pass<'_> {
                 }
                 Some(reason) => format!("not with {operand}: {reason}"),
             };
-            self.remarks.push(Remark::new("fuse", self.graph, id, reason.is_none(), text));
+            self.remarks
+                .push(Remark::new("fuse", self.graph, id, reason.is_none(), text));
             if reason.is_none() {
                 self.group_of[id] = Some(group);
                 self.groups[group].push(id);
@@ -198,10 +208,15 @@ impl Pass<'_> {
         makers: &[(usize, ValueId)],
     ) -> Option<&'static str> {
         let head = self.groups[group][0];
-        if !self.groups[group].iter().all(|&node| passes_on(&self.graph.nodes[node].op)) {
+        if !self.groups[group]
+            .iter()
+            .all(|&node| passes_on(&self.graph.nodes[node].op))
+        {
             return Some("its maker does not hand over results in registers");
         }
-        if self.graph.producer(operand) == Some(head) && self.graph.nodes[head].outputs[0] != operand {
+        if self.graph.producer(operand) == Some(head)
+            && self.graph.nodes[head].outputs[0] != operand
+        {
             return Some("it is a side result");
         }
         let same_filter = |a: &Layout, b: &Layout| match (a, b) {
@@ -214,12 +229,17 @@ impl Pass<'_> {
         {
             return Some("it goes over another space");
         }
-        let cycle = makers.iter().any(|&(other, _)| other != group && self.reaches(other, group));
+        let cycle = makers
+            .iter()
+            .any(|&(other, _)| other != group && self.reaches(other, group));
         if cycle {
             return Some("another operand needs the whole of it first");
         }
-        let nodes: Vec<NodeId> =
-            self.groups[group].iter().copied().chain(std::iter::once(id)).collect();
+        let nodes: Vec<NodeId> = self.groups[group]
+            .iter()
+            .copied()
+            .chain(std::iter::once(id))
+            .collect();
         if self.buffers(&nodes) > MAX_BUFFERS {
             return Some("the group would touch too many buffers");
         }
@@ -253,20 +273,32 @@ impl Pass<'_> {
                 .copied()
                 .filter(|&value| stored[value])
                 .collect();
-            groups.push(Group { anchor, nodes: chain, stores });
+            groups.push(Group {
+                anchor,
+                nodes: chain,
+                stores,
+            });
         }
         // A number that something other than an element-wise node reads gets a kernel of its own.
         let mut numbers = IdVec::new();
         for (id, node) in self.graph.nodes.iter() {
             if matches!(node.op, Op::Constant(_)) && stored[node.outputs[0]] {
                 let stores = vec![node.outputs[0]];
-                numbers.push(Group { anchor: None, nodes: vec![id], stores });
+                numbers.push(Group {
+                    anchor: None,
+                    nodes: vec![id],
+                    stores,
+                });
             }
         }
         for (_, group) in groups.iter() {
             numbers.push(group.clone());
         }
-        Groups { groups: numbers, views: self.views, remarks: self.remarks }
+        Groups {
+            groups: numbers,
+            views: self.views,
+            remarks: self.remarks,
+        }
     }
 
     /// The values that lie in memory: read by another group, or leaving the graph.
@@ -306,15 +338,22 @@ impl Pass<'_> {
     /// A topological order of the groups: of those that can run, the one whose last node comes
     /// first. What reads a parameter goes before what updates it, so the update can be in place.
     fn order(&self) -> Vec<usize> {
-        let mut before: Vec<BTreeSet<usize>> =
-            (0..self.groups.len()).map(|group| self.needs(group)).collect();
+        let mut before: Vec<BTreeSet<usize>> = (0..self.groups.len())
+            .map(|group| self.needs(group))
+            .collect();
         for update in &self.graph.updates {
-            let Some(writer) = self.maker(update.value) else { continue };
+            let Some(writer) = self.maker(update.value) else {
+                continue;
+            };
             for (reader, needs) in before.clone().iter().enumerate() {
                 let reads = self.groups[reader]
                     .iter()
                     .any(|&node| self.graph.nodes[node].inputs.contains(&update.target));
-                if reads && reader != writer && !path(&before, reader, writer) && !needs.contains(&writer) {
+                if reads
+                    && reader != writer
+                    && !path(&before, reader, writer)
+                    && !needs.contains(&writer)
+                {
                     before[writer].insert(reader);
                 }
             }

@@ -11,9 +11,7 @@ use std::collections::HashMap;
 use super::Remark;
 use super::rewrite::Rewriter;
 use crate::codegen::Target;
-use crate::ir::{
-    FilterOrder, Graph, Halo, IdVec, Layout, Node, NodeId, Shape, ValueId, ValueKind,
-};
+use crate::ir::{FilterOrder, Graph, Halo, IdVec, Layout, Node, NodeId, Shape, ValueId, ValueKind};
 use crate::ops::window::Axis;
 use crate::ops::{Conv2d, Op, conv};
 
@@ -57,7 +55,9 @@ pub fn run(graph: &Graph, target: &Target) -> (Graph, Vec<Remark>) {
         pass.node(id, node);
     }
     pass.updates();
-    let Pass { rewriter, remarks, .. } = pass;
+    let Pass {
+        rewriter, remarks, ..
+    } = pass;
     (rewriter.finish(), remarks)
 }
 
@@ -77,7 +77,16 @@ fn halos(graph: &Graph) -> IdVec<ValueId, Halo> {
                     let (window, size) = (&grad.conv.window, axis.index() + 1);
                     conv::lower::input_grad_halo(window, axis, dx[size], dy[size])
                 });
-                want(&mut halos, node.inputs[0], Halo { top, left, bottom, right });
+                want(
+                    &mut halos,
+                    node.inputs[0],
+                    Halo {
+                        top,
+                        left,
+                        bottom,
+                        right,
+                    },
+                );
             }
             // A reshaped map is the same memory, so it has the same halo.
             Op::Reshape(_) => {
@@ -92,7 +101,12 @@ fn halos(graph: &Graph) -> IdVec<ValueId, Halo> {
 
 fn padding(conv: &Conv2d) -> Halo {
     let pads = &conv.window.pads;
-    Halo { top: pads.top, left: pads.left, bottom: pads.bottom, right: pads.right }
+    Halo {
+        top: pads.top,
+        left: pads.left,
+        bottom: pads.bottom,
+        right: pads.right,
+    }
 }
 
 struct Pass<'a> {
@@ -124,7 +138,11 @@ impl Pass<'_> {
 
     fn map_layout(&self, shape: &Shape, halo: Halo) -> Layout {
         let (c, h, w) = shape.chw();
-        Layout::Nhwc { map: [c, h, w], pixel: pixel(c, h * w), halo }
+        Layout::Nhwc {
+            map: [c, h, w],
+            pixel: pixel(c, h * w),
+            halo,
+        }
     }
 
     /// A filter's layout: rows padded to whole vectors, and apart if they would conflict.
@@ -135,7 +153,12 @@ impl Pass<'_> {
             FilterOrder::Backward => (c, k * r * s),
         };
         let row = pixel(inner.next_multiple_of(self.target.lanes), rows);
-        Layout::Filter { order, groups, kcrs, row }
+        Layout::Filter {
+            order,
+            groups,
+            kcrs,
+            row,
+        }
     }
 
     /// The value in a given layout: itself, or a conversion.
@@ -147,7 +170,8 @@ impl Pass<'_> {
             return known;
         }
         let text = format!("converts {} to {layout}", self.layout(value));
-        self.remarks.push(Remark::new("layout", self.graph, id, true, text));
+        self.remarks
+            .push(Remark::new("layout", self.graph, id, true, text));
         let origin = &self.graph.nodes[id].origin;
         let made = self.rewriter.push(Op::Relayout, &[value], origin)[0];
         self.rewriter.set_layout(made, layout.clone());
@@ -172,11 +196,15 @@ impl Pass<'_> {
             _ => {
                 let plain = self.plain(id, value);
                 let [c, h, w] = map;
-                self.convert(id, plain, Layout::Nhwc {
-                    map,
-                    pixel: pixel(c, h * w),
-                    halo: Halo::default(),
-                })
+                self.convert(
+                    id,
+                    plain,
+                    Layout::Nhwc {
+                        map,
+                        pixel: pixel(c, h * w),
+                        halo: Halo::default(),
+                    },
+                )
             }
         }
     }
@@ -213,7 +241,9 @@ impl Pass<'_> {
     }
 
     fn conv_layout(&self, dims: &[usize], groups: usize) -> Layout {
-        let &[k, c, r, s] = dims else { panic!("a filter has four axes") };
+        let &[k, c, r, s] = dims else {
+            panic!("a filter has four axes")
+        };
         self.filter_layout(FilterOrder::Forward, groups, [k / groups, c, r, s])
     }
 
@@ -227,8 +257,11 @@ impl Pass<'_> {
     }
 
     fn node(&mut self, id: NodeId, node: &Node) {
-        let mut inputs: Vec<ValueId> =
-            node.inputs.iter().map(|&input| self.rewriter.get(input)).collect();
+        let mut inputs: Vec<ValueId> = node
+            .inputs
+            .iter()
+            .map(|&input| self.rewriter.get(input))
+            .collect();
         let mut layouts: Vec<Layout> = node
             .outputs
             .iter()
@@ -256,7 +289,11 @@ impl Pass<'_> {
                 let [_, c, h, w] = self.matrix(inputs[1], [features, 1, 1]);
                 inputs[1] = self.backward(id, inputs[1]);
                 let halo = self.halos[node.outputs[0]];
-                layouts[0] = Layout::Nhwc { map: [c, h, w], pixel: pixel(c, h * w), halo };
+                layouts[0] = Layout::Nhwc {
+                    map: [c, h, w],
+                    pixel: pixel(c, h * w),
+                    halo,
+                };
             }
             Op::DenseFilterGrad => {
                 inputs[1] = self.plain(id, inputs[1]);
@@ -299,18 +336,25 @@ impl Pass<'_> {
     /// the others and the result; stretched ones lie plainly.
     fn element_wise(&mut self, id: NodeId, node: &Node, inputs: &mut [ValueId]) -> Layout {
         let shape = &self.graph.ty(node.outputs[0]).shape;
-        let is_full = |pass: &Self, input: ValueId| {
-            pass.rewriter.graph().ty(input).shape.dims == shape.dims
-        };
-        let full: Vec<usize> =
-            (0..inputs.len()).filter(|&position| is_full(self, inputs[position])).collect();
-        let leader = full.iter().copied().find(|&position| self.is_placed(inputs[position]));
+        let is_full =
+            |pass: &Self, input: ValueId| pass.rewriter.graph().ty(input).shape.dims == shape.dims;
+        let full: Vec<usize> = (0..inputs.len())
+            .filter(|&position| is_full(self, inputs[position]))
+            .collect();
+        let leader = full
+            .iter()
+            .copied()
+            .find(|&position| self.is_placed(inputs[position]));
         let leading = leader.map(|position| self.layout(inputs[position]).clone());
         let halo = self.halos[node.outputs[0]];
         let layout = match leading {
             Some(layout @ Layout::Filter { .. }) => layout,
             Some(Layout::Nhwc { map: [c, h, w], .. } | Layout::Blocked { map: [c, h, w], .. }) => {
-                Layout::Nhwc { map: [c, h, w], pixel: pixel(c, h * w), halo }
+                Layout::Nhwc {
+                    map: [c, h, w],
+                    pixel: pixel(c, h * w),
+                    halo,
+                }
             }
             None => self.map_layout(shape, halo),
         };
@@ -323,9 +367,11 @@ impl Pass<'_> {
                 *input = self.plain(id, *input);
             } else if !self.is_placed(*input) {
                 let own = match &layout {
-                    Layout::Nhwc { map, pixel, .. } => {
-                        Layout::Nhwc { map: *map, pixel: *pixel, halo: Halo::default() }
-                    }
+                    Layout::Nhwc { map, pixel, .. } => Layout::Nhwc {
+                        map: *map,
+                        pixel: *pixel,
+                        halo: Halo::default(),
+                    },
                     other => other.clone(),
                 };
                 self.place(*input, own);
@@ -355,7 +401,10 @@ impl Pass<'_> {
     /// What is kept for the next step is made in the layout it is kept in.
     fn updates(&mut self) {
         for update in &self.graph.updates {
-            let (target, value) = (self.rewriter.get(update.target), self.rewriter.get(update.value));
+            let (target, value) = (
+                self.rewriter.get(update.target),
+                self.rewriter.get(update.value),
+            );
             if !self.is_placed(target) {
                 let layout = self.layout(value).clone();
                 self.place(target, layout);

@@ -49,13 +49,23 @@ impl Remark {
         } else {
             format!("{} of {}", entry.op.name(), entry.origin)
         };
-        Remark { pass, node, subject, fired, text: text.into() }
+        Remark {
+            pass,
+            node,
+            subject,
+            fired,
+            text: text.into(),
+        }
     }
 }
 
 impl fmt::Display for Remark {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let verb = if self.fired { "did" } else { "left" };
-        write!(f, "{} {verb} {} ({}): {}", self.pass, self.node, self.subject, self.text)
+        write!(
+            f,
+            "{} {verb} {} ({}): {}",
+            self.pass, self.node, self.subject, self.text
+        )
     }
 }

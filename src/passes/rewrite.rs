@@ -1,7 +1,9 @@
 //! Copies a graph node by node, so that a pass states only what it changes.
 
 use crate::ir::arena::Id;
-use crate::ir::{Graph, IdVec, Layout, Node, NodeId, Output, Type, Update, Value, ValueId, ValueKind};
+use crate::ir::{
+    Graph, IdVec, Layout, Node, NodeId, Output, Type, Update, Value, ValueId, ValueKind,
+};
 use crate::ops::{Op, OpRules};
 
 /// A graph being copied.
@@ -15,7 +17,10 @@ pub struct Rewriter<'g> {
 impl<'g> Rewriter<'g> {
     /// Starts with everything that no node makes.
     pub fn new(from: &'g Graph) -> Rewriter<'g> {
-        let mut to = Graph { name: from.name.clone(), ..Graph::default() };
+        let mut to = Graph {
+            name: from.name.clone(),
+            ..Graph::default()
+        };
         let mut map = IdVec::filled(from.values.len(), None);
         for (id, value) in from.values.iter() {
             if !matches!(value.kind, ValueKind::Result { .. }) {
@@ -46,7 +51,10 @@ impl<'g> Rewriter<'g> {
 
     /// Appends a node with inputs of the new graph.
     pub fn push(&mut self, op: Op, inputs: &[ValueId], origin: &str) -> Vec<ValueId> {
-        let types: Vec<Type> = inputs.iter().map(|&input| self.to.ty(input).clone()).collect();
+        let types: Vec<Type> = inputs
+            .iter()
+            .map(|&input| self.to.ty(input).clone())
+            .collect();
         let made = op
             .infer(&types)
             .unwrap_or_else(|error| panic!("a rewrite made a wrong `{}`: {error}", op.name()));
@@ -56,7 +64,11 @@ impl<'g> Rewriter<'g> {
             .enumerate()
             .map(|(index, ty)| {
                 let layout = Layout::plain(&ty.shape);
-                self.to.values.push(Value { ty, kind: ValueKind::Result { node, index }, layout })
+                self.to.values.push(Value {
+                    ty,
+                    kind: ValueKind::Result { node, index },
+                    layout,
+                })
             })
             .collect();
         self.to.nodes.push(Node {
@@ -89,7 +101,10 @@ impl<'g> Rewriter<'g> {
     pub fn finish(mut self) -> Graph {
         for output in &self.from.outputs {
             let value = self.get(output.value);
-            self.to.outputs.push(Output { name: output.name.clone(), value });
+            self.to.outputs.push(Output {
+                name: output.name.clone(),
+                value,
+            });
         }
         for update in &self.from.updates {
             let (target, value) = (self.get(update.target), self.get(update.value));

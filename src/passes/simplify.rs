@@ -32,14 +32,9 @@ pub fn run(graph: &Graph) -> (Graph, Vec<Remark>) {
 }
 
 /// The operand that the node's result equals, and why.
-fn identity(
-    graph: &Graph,
-    rewriter: &Rewriter<'_>,
-    id: NodeId,
-) -> Option<(ValueId, &'static str)> {
+fn identity(graph: &Graph, rewriter: &Rewriter<'_>, id: NodeId) -> Option<(ValueId, &'static str)> {
     let node = &graph.nodes[id];
-    let same_type =
-        |input: usize| graph.ty(node.inputs[input]) == graph.ty(node.outputs[0]);
+    let same_type = |input: usize| graph.ty(node.inputs[input]) == graph.ty(node.outputs[0]);
     let is = |input: usize, number: f32| {
         let made = rewriter.get(node.inputs[input]);
         let producer = rewriter.graph().producer(made);
@@ -71,15 +66,26 @@ fn identity(
 /// the result still follows from the others.
 fn unstretch(graph: &Graph, rewriter: &mut Rewriter<'_>, id: NodeId, remarks: &mut Vec<Remark>) {
     let node = &graph.nodes[id];
-    let mut inputs: Vec<ValueId> = node.inputs.iter().map(|&input| rewriter.get(input)).collect();
+    let mut inputs: Vec<ValueId> = node
+        .inputs
+        .iter()
+        .map(|&input| rewriter.get(input))
+        .collect();
     let wanted = graph.ty(node.outputs[0]);
     for position in 0..inputs.len() {
         let made = rewriter.graph();
-        let Some(producer) = made.producer(inputs[position]) else { continue };
-        let Op::Expand(_) = made.nodes[producer].op else { continue };
+        let Some(producer) = made.producer(inputs[position]) else {
+            continue;
+        };
+        let Op::Expand(_) = made.nodes[producer].op else {
+            continue;
+        };
         let mut shorter = inputs.clone();
         shorter[position] = made.nodes[producer].inputs[0];
-        let types: Vec<_> = shorter.iter().map(|&input| made.ty(input).clone()).collect();
+        let types: Vec<_> = shorter
+            .iter()
+            .map(|&input| made.ty(input).clone())
+            .collect();
         let fits = node.op.infer(&types).is_ok_and(|made| made[0] == *wanted);
         let text = if fits {
             inputs = shorter;

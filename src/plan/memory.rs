@@ -31,13 +31,16 @@ pub fn place(buffers: &[(usize, Option<Lifetime>)]) -> Placed {
             kept += size;
         }
     }
-    let mut order: Vec<usize> =
-        (0..buffers.len()).filter(|&index| buffers[index].1.is_some()).collect();
+    let mut order: Vec<usize> = (0..buffers.len())
+        .filter(|&index| buffers[index].1.is_some())
+        .collect();
     order.sort_by_key(|&index| (std::cmp::Reverse(buffers[index].0), index));
     let mut bytes = kept;
     let mut placed: Vec<(usize, usize, Lifetime)> = Vec::new();
     for index in order {
-        let (size, Some(life)) = buffers[index] else { continue };
+        let (size, Some(life)) = buffers[index] else {
+            continue;
+        };
         let mut at = kept;
         // `placed` is sorted by offset, so one walk finds the lowest gap.
         for &(start, end, other) in &placed {
@@ -67,8 +70,13 @@ mod tests {
 
     #[test]
     fn kept_buffers_come_first_and_dead_ones_are_reused() {
-        let placed =
-            place(&[(64, life(0, 1)), (128, None), (64, life(2, 3)), (256, life(1, 2)), (64, None)]);
+        let placed = place(&[
+            (64, life(0, 1)),
+            (128, None),
+            (64, life(2, 3)),
+            (256, life(1, 2)),
+            (64, None),
+        ]);
         assert_eq!(placed.offsets, [448, 0, 448, 192, 128]);
         assert_eq!(placed.bytes, 512);
     }
@@ -77,7 +85,9 @@ mod tests {
     fn buffers_alive_together_never_overlap() {
         let mut state = 7_u64;
         let mut next = |bound: u64| {
-            state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+            state = state
+                .wrapping_mul(6364136223846793005)
+                .wrapping_add(1442695040888963407);
             (state >> 33) % bound
         };
         for _ in 0..50 {
@@ -91,7 +101,9 @@ mod tests {
             let placed = place(&buffers);
             for (a, &(size_a, life_a)) in buffers.iter().enumerate() {
                 for (b, &(size_b, life_b)) in buffers.iter().enumerate().skip(a + 1) {
-                    let (Some(x), Some(y)) = (life_a, life_b) else { continue };
+                    let (Some(x), Some(y)) = (life_a, life_b) else {
+                        continue;
+                    };
                     let together = x.first <= y.last && y.first <= x.last;
                     let apart = placed.offsets[a] + size_a <= placed.offsets[b]
                         || placed.offsets[b] + size_b <= placed.offsets[a];

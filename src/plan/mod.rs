@@ -115,7 +115,9 @@ pub fn make(graph: &Graph, groups: &Groups, target: &Target, batch: usize) -> Pl
 
 fn name(graph: &Graph, id: GroupId, node: Option<crate::ir::NodeId>) -> String {
     use crate::ops::OpRules;
-    let Some(node) = node else { return format!("k{}", id.index()) };
+    let Some(node) = node else {
+        return format!("k{}", id.index());
+    };
     let node = &graph.nodes[node];
     let origin: String = node
         .origin
@@ -140,7 +142,11 @@ struct Maker<'a> {
 impl Maker<'_> {
     fn bytes(&self, value: ValueId) -> usize {
         let entry = &self.graph.values[value];
-        let images = if entry.ty.shape.batched { self.batch } else { 1 };
+        let images = if entry.ty.shape.batched {
+            self.batch
+        } else {
+            1
+        };
         images * entry.layout.image_stride() * size_of::<f32>()
     }
 
@@ -174,16 +180,25 @@ impl Maker<'_> {
         let mut in_place = HashMap::new();
         for update in &self.graph.updates {
             let root = self.groups.views[update.value].unwrap_or(update.value);
-            let writer = self.groups.groups.iter().find(|(_, group)| group.stores.contains(&root));
+            let writer = self
+                .groups
+                .groups
+                .iter()
+                .find(|(_, group)| group.stores.contains(&root));
             let Some((writer, group)) = writer else {
-                self.remarks.push(format!("{} is no result of a kernel", update.value));
+                self.remarks
+                    .push(format!("{} is no result of a kernel", update.value));
                 continue;
             };
-            let reads = |node: crate::ir::NodeId| {
-                self.graph.nodes[node].inputs.contains(&update.target)
-            };
+            let reads =
+                |node: crate::ir::NodeId| self.graph.nodes[node].inputs.contains(&update.target);
             let late = self.groups.groups.iter().any(|(other, group)| {
-                other > writer && group.anchor.iter().chain(&group.nodes).any(|&node| reads(node))
+                other > writer
+                    && group
+                        .anchor
+                        .iter()
+                        .chain(&group.nodes)
+                        .any(|&node| reads(node))
             });
             if late || group.anchor.is_some_and(reads) || in_place.contains_key(&root) {
                 self.remarks.push(format!(
@@ -226,13 +241,13 @@ impl Maker<'_> {
         buffer
     }
 
-    fn finish(
-        mut self,
-        steps: Vec<(GroupId, Kernel, Vec<usize>, Domain)>,
-        end: usize,
-    ) -> Plan {
-        let mut asked: Vec<ValueId> =
-            self.graph.outputs.iter().map(|output| output.value).collect();
+    fn finish(mut self, steps: Vec<(GroupId, Kernel, Vec<usize>, Domain)>, end: usize) -> Plan {
+        let mut asked: Vec<ValueId> = self
+            .graph
+            .outputs
+            .iter()
+            .map(|output| output.value)
+            .collect();
         // What could not be written in place is copied by the runtime when the step is done.
         asked.extend(self.graph.updates.iter().map(|update| update.value));
         for &value in &asked {
@@ -250,7 +265,11 @@ impl Maker<'_> {
             .map(|&(bytes, life)| ((bytes + self.slack).next_multiple_of(ALIGN), life))
             .collect();
         let placed = memory::place(&sized);
-        let kept_bytes = sized.iter().filter(|(_, life)| life.is_none()).map(|(size, _)| size).sum();
+        let kept_bytes = sized
+            .iter()
+            .filter(|(_, life)| life.is_none())
+            .map(|(size, _)| size)
+            .sum();
         let mut slots = HashMap::new();
         let mut scalars = Vec::new();
         for (&value, &buffer) in &self.of_value {
@@ -264,7 +283,14 @@ impl Maker<'_> {
                 ValueKind::Result { .. } => asked.contains(&value),
             };
             if wanted {
-                slots.insert(value, Slot { value, offset, bytes: self.bytes(value) });
+                slots.insert(
+                    value,
+                    Slot {
+                        value,
+                        offset,
+                        bytes: self.bytes(value),
+                    },
+                );
             }
         }
         scalars.sort_unstable();
@@ -302,7 +328,13 @@ fn share(
             kernels.len() - 1
         });
         let args = buffers.iter().map(|&buffer| offsets[buffer]).collect();
-        shared.push(PlanStep { kernel: index, args, domain, name, group });
+        shared.push(PlanStep {
+            kernel: index,
+            args,
+            domain,
+            name,
+            group,
+        });
     }
     (kernels, shared)
 }

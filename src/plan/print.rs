@@ -10,7 +10,11 @@ use crate::lower::Units;
 pub fn plan(graph: &Graph, plan: &Plan) -> String {
     let mut text = String::new();
     // Writing to a string cannot fail.
-    let _ = writeln!(text, "plan of {}: batch {}, arena {} bytes, {} kept", graph.name, plan.batch, plan.arena_bytes, plan.kept_bytes);
+    let _ = writeln!(
+        text,
+        "plan of {}: batch {}, arena {} bytes, {} kept",
+        graph.name, plan.batch, plan.arena_bytes, plan.kept_bytes
+    );
     let mut slots: Vec<_> = plan.slots.values().collect();
     slots.sort_by_key(|slot| (slot.offset, slot.value));
     for slot in slots {
@@ -22,7 +26,11 @@ pub fn plan(graph: &Graph, plan: &Plan) -> String {
             ValueKind::Result { .. } => "result".to_owned(),
         };
         let layout = &graph.values[slot.value].layout;
-        let _ = writeln!(text, "  {:>9} +{:<8} {} {what} {layout}", slot.offset, slot.bytes, slot.value);
+        let _ = writeln!(
+            text,
+            "  {:>9} +{:<8} {} {what} {layout}",
+            slot.offset, slot.bytes, slot.value
+        );
     }
     for (scalar, offset) in &plan.scalars {
         let _ = writeln!(text, "  {offset:>9} +4        step {}", scalar.name());

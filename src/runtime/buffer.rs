@@ -1,5 +1,8 @@
 //! The arena: one aligned allocation that all buffers of a program lie in.
-#![allow(unsafe_code, reason = "owns raw memory whose parts are handed to generated code")]
+#![allow(
+    unsafe_code,
+    reason = "owns raw memory whose parts are handed to generated code"
+)]
 
 use std::alloc::{self, Layout};
 use std::ptr::NonNull;
@@ -25,7 +28,10 @@ impl Arena {
         let layout = Layout::from_size_align(bytes.max(PAGE), PAGE).ok()?;
         // SAFETY: the layout's size is at least a page, so not zero.
         let start = unsafe { alloc::alloc_zeroed(layout) };
-        Some(Arena { start: NonNull::new(start)?, layout })
+        Some(Arena {
+            start: NonNull::new(start)?,
+            layout,
+        })
     }
 
     /// The number of bytes.
@@ -44,7 +50,11 @@ impl Arena {
     ///
     /// The offset is beyond the block.
     pub fn at(&self, offset: usize) -> *mut u8 {
-        assert!(offset <= self.len(), "offset {offset} in an arena of {}", self.len());
+        assert!(
+            offset <= self.len(),
+            "offset {offset} in an arena of {}",
+            self.len()
+        );
         // SAFETY: the offset was just checked to be within the allocation or at its end.
         unsafe { self.start.as_ptr().add(offset) }
     }
@@ -72,7 +82,9 @@ impl Arena {
     }
 
     fn check(&self, offset: usize, count: usize) {
-        let end = count.checked_mul(size_of::<f32>()).and_then(|bytes| bytes.checked_add(offset));
+        let end = count
+            .checked_mul(size_of::<f32>())
+            .and_then(|bytes| bytes.checked_add(offset));
         assert!(
             end.is_some_and(|end| end <= self.len()) && offset.is_multiple_of(align_of::<f32>()),
             "{count} floats at {offset} in an arena of {}",

@@ -141,9 +141,20 @@ impl Session {
             .iter()
             .filter_map(|update| Some((place(update.value)?, place(update.target)?)))
             .filter(|(from, to)| from.offset != to.offset)
-            .map(|(from, to)| Move { from: from.offset, to: to.offset, bytes: to.bytes })
+            .map(|(from, to)| Move {
+                from: from.offset,
+                to: to.offset,
+                bytes: to.bytes,
+            })
             .collect();
-        Ok(Session { program, arena, addresses, calls, moves, pool })
+        Ok(Session {
+            program,
+            arena,
+            addresses,
+            calls,
+            moves,
+            pool,
+        })
     }
 
     /// The program.
@@ -231,7 +242,10 @@ impl Session {
         let graph = &self.program.graph;
         let names: Vec<(&str, ValueId)> = match what {
             "input" => graph.inputs().map(|(id, name)| (name, id)).collect(),
-            "parameter" => graph.params().map(|(id, param)| (param.name.as_str(), id)).collect(),
+            "parameter" => graph
+                .params()
+                .map(|(id, param)| (param.name.as_str(), id))
+                .collect(),
             "state" => graph
                 .values
                 .iter()
@@ -240,13 +254,29 @@ impl Session {
                     _ => None,
                 })
                 .collect(),
-            _ => graph.outputs.iter().map(|output| (output.name.as_str(), output.value)).collect(),
+            _ => graph
+                .outputs
+                .iter()
+                .map(|output| (output.name.as_str(), output.value))
+                .collect(),
         };
-        names.iter().find(|(known, _)| *known == name).map(|&(_, id)| id).ok_or_else(|| {
-            let known: Vec<&str> = names.iter().map(|&(name, _)| name).collect();
-            let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
-            SessionError::Unknown { what, name: name.to_owned(), known }
-        })
+        names
+            .iter()
+            .find(|(known, _)| *known == name)
+            .map(|&(_, id)| id)
+            .ok_or_else(|| {
+                let known: Vec<&str> = names.iter().map(|&(name, _)| name).collect();
+                let known = if known.is_empty() {
+                    "none".to_owned()
+                } else {
+                    known.join(", ")
+                };
+                SessionError::Unknown {
+                    what,
+                    name: name.to_owned(),
+                    known,
+                }
+            })
     }
 
     /// Sets an input: one image after another, each in C, H, W order.
@@ -270,7 +300,11 @@ impl Session {
         let slot = &self.program.plan.slots[&value];
         let most = slot.bytes / size_of::<u32>();
         if labels.len() > most {
-            return Err(SessionError::Size { name: name.to_owned(), expected: most, found: labels.len() });
+            return Err(SessionError::Size {
+                name: name.to_owned(),
+                expected: most,
+                found: labels.len(),
+            });
         }
         let to = self.arena.floats_mut(slot.offset, labels.len());
         for (to, &label) in to.iter_mut().zip(labels) {
@@ -334,8 +368,18 @@ impl Session {
     /// # Errors
     ///
     /// There is no such output, or the buffer has another size.
-    pub fn read_output(&self, name: &str, batch: usize, to: &mut [f32]) -> Result<(), SessionError> {
-        let found = self.program.graph.outputs.iter().find(|output| output.name == name);
+    pub fn read_output(
+        &self,
+        name: &str,
+        batch: usize,
+        to: &mut [f32],
+    ) -> Result<(), SessionError> {
+        let found = self
+            .program
+            .graph
+            .outputs
+            .iter()
+            .find(|output| output.name == name);
         let value = match found {
             Some(output) => output.value,
             None => self.named("output", name)?,
@@ -343,7 +387,11 @@ impl Session {
         let shape = &self.program.graph.ty(value).shape;
         let expected = shape.elements() * if shape.batched { batch } else { 1 };
         if to.len() != expected {
-            return Err(SessionError::Size { name: name.to_owned(), expected, found: to.len() });
+            return Err(SessionError::Size {
+                name: name.to_owned(),
+                expected,
+                found: to.len(),
+            });
         }
         self.read_into(value, to);
         Ok(())
@@ -377,11 +425,20 @@ impl Session {
     ) -> Result<(), SessionError> {
         let entry = &self.program.graph.values[value];
         let elements = entry.ty.shape.elements();
-        let most = elements * if entry.ty.shape.batched { self.program.plan.batch } else { 1 };
+        let most = elements
+            * if entry.ty.shape.batched {
+                self.program.plan.batch
+            } else {
+                1
+            };
         let fits = data.len() <= most && data.len().is_multiple_of(elements.max(1));
         if !fits || (exact && data.len() != most) {
             let name = name.to_owned();
-            return Err(SessionError::Size { name, expected: most, found: data.len() });
+            return Err(SessionError::Size {
+                name,
+                expected: most,
+                found: data.len(),
+            });
         }
         let stride = entry.layout.image_stride();
         let offset = self.program.plan.slots[&value].offset;
@@ -410,7 +467,10 @@ impl Session {
         let entry = &self.program.graph.values[value];
         let stride = entry.layout.image_stride();
         let offset = self.program.plan.slots[&value].offset;
-        for (index, image) in to.chunks_exact_mut(entry.ty.shape.elements().max(1)).enumerate() {
+        for (index, image) in to
+            .chunks_exact_mut(entry.ty.shape.elements().max(1))
+            .enumerate()
+        {
             let at = offset + index * stride * size_of::<f32>();
             convert::gather(&entry.layout, self.arena.floats(at, stride), image);
         }

@@ -1,5 +1,8 @@
 //! The floating-point mode of threads that run kernels.
-#![allow(unsafe_code, reason = "reads and writes the control register of vector arithmetic")]
+#![allow(
+    unsafe_code,
+    reason = "reads and writes the control register of vector arithmetic"
+)]
 
 /// Flushes denormal results and operands to zero until dropped: a decaying value that reaches the
 /// denormals can slow a kernel a hundredfold. On machines without such a mode it does nothing.
@@ -43,7 +46,9 @@ fn control() -> u32 {
 fn set_control(value: u32) {
     // SAFETY: `ldmxcsr` reads four bytes of a local variable that came from `stmxcsr` but for the two
     // documented flush bits, so no reserved bit is set.
-    unsafe { std::arch::asm!("ldmxcsr [{}]", in(reg) &raw const value, options(nostack, readonly)) };
+    unsafe {
+        std::arch::asm!("ldmxcsr [{}]", in(reg) &raw const value, options(nostack, readonly))
+    };
 }
 
 #[cfg(not(target_arch = "x86_64"))]

@@ -17,7 +17,9 @@ pub fn initial(param: &Param, elements: usize, seed: u64) -> Vec<f32> {
         }
         Init::HeNormal { fan_in } => {
             let deviation = (2.0 / fan_in.max(1) as f64).sqrt();
-            (0..elements).map(|_| (normal(&mut rng) * deviation) as f32).collect()
+            (0..elements)
+                .map(|_| (normal(&mut rng) * deviation) as f32)
+                .collect()
         }
     }
 }
@@ -43,7 +45,9 @@ fn bound(numerator: f64, fan: usize) -> f64 {
 }
 
 fn uniform(rng: &mut ChaCha8Rng, elements: usize, bound: f64) -> Vec<f32> {
-    (0..elements).map(|_| ((rng.random::<f64>() * 2.0 - 1.0) * bound) as f32).collect()
+    (0..elements)
+        .map(|_| ((rng.random::<f64>() * 2.0 - 1.0) * bound) as f32)
+        .collect()
 }
 
 /// A standard normal number by the method of Box and Muller (1958).
@@ -66,7 +70,11 @@ mod tests {
     use crate::ir::ParamRole;
 
     fn param(name: &str, init: Init) -> Param {
-        Param { name: name.to_owned(), role: ParamRole::Weight, init }
+        Param {
+            name: name.to_owned(),
+            role: ParamRole::Weight,
+            init,
+        }
     }
 
     #[test]

@@ -23,9 +23,18 @@ struct Filter {
 impl Filter {
     fn of(layout: &Layout, wanted: FilterOrder) -> Filter {
         match *layout {
-            Layout::Filter { order, groups, kcrs: [k, c, r, s], row } if order == wanted => {
-                Filter { groups, k, c, taps: [r, s], row }
-            }
+            Layout::Filter {
+                order,
+                groups,
+                kcrs: [k, c, r, s],
+                row,
+            } if order == wanted => Filter {
+                groups,
+                k,
+                c,
+                taps: [r, s],
+                row,
+            },
             Layout::Filter { .. } | Layout::Nhwc { .. } | Layout::Blocked { .. } => {
                 panic!("a convolution wants its filter as {wanted:?}, not in {layout}")
             }
@@ -44,7 +53,11 @@ fn access(cx: &Cx<'_>, value: crate::ir::ValueId) -> Access {
 }
 
 fn fixed(count: usize, a: i64, b: i64) -> SumAxis {
-    SumAxis { extent: Extent::Static(count), a, b }
+    SumAxis {
+        extent: Extent::Static(count),
+        a,
+        b,
+    }
 }
 
 /// m: output pixels; n: output channels; k: taps and input channels.
@@ -53,7 +66,12 @@ pub fn forward(cx: &mut Cx<'_>, op: &Conv2d, node: &Node) {
     let from = access(cx, x);
     let filter = Filter::of(cx.layout(w), FilterOrder::Forward);
     let [tap, group] = filter.strides(filter.c);
-    let Window { stride, dilation, pads, .. } = &op.window;
+    let Window {
+        stride,
+        dilation,
+        pads,
+        ..
+    } = &op.window;
     let space = Space::of(cx.graph, y);
     let [_, height, width] = space.map;
     let epilogue = Epilogue::new(cx, &[y], space);
@@ -62,13 +80,26 @@ pub fn forward(cx: &mut Cx<'_>, op: &Conv2d, node: &Node) {
         a: (Buffer::Value(x), start),
         b: (Buffer::Value(w), 0),
         rows: [
-            RowAxis { extent: Extent::Batch, a: from.image },
-            RowAxis { extent: Extent::Static(height), a: stride[0] as i64 * from.row },
-            RowAxis { extent: Extent::Static(width), a: stride[1] as i64 * from.pixel },
+            RowAxis {
+                extent: Extent::Batch,
+                a: from.image,
+            },
+            RowAxis {
+                extent: Extent::Static(height),
+                a: stride[0] as i64 * from.row,
+            },
+            RowAxis {
+                extent: Extent::Static(width),
+                a: stride[1] as i64 * from.pixel,
+            },
         ],
         columns: filter.k,
         sums: vec![
-            fixed(filter.taps[0], dilation[0] as i64 * from.row, tap * filter.taps[1] as i64),
+            fixed(
+                filter.taps[0],
+                dilation[0] as i64 * from.row,
+                tap * filter.taps[1] as i64,
+            ),
             fixed(filter.taps[1], dilation[1] as i64 * from.pixel, tap),
             fixed(filter.c, ELEMENT, filter.row as i64 * ELEMENT),
         ],
@@ -78,7 +109,11 @@ pub fn forward(cx: &mut Cx<'_>, op: &Conv2d, node: &Node) {
             b: group,
             c: GroupStep::Position([0, 0, filter.k as i64]),
         }],
-        finish: Finish::Epilogue { epilogue, rows: [0, 1], columns: [0, 1] },
+        finish: Finish::Epilogue {
+            epilogue,
+            rows: [0, 1],
+            columns: [0, 1],
+        },
         split: Split::Tiles,
     };
     contract::lower(cx, &contract);
@@ -140,7 +175,9 @@ pub fn input_grad_halo(window: &Window, axis: Axis, input: usize, output: usize)
         let moved = (phase.taps as i64 - 1) * phase.output_step;
         let last = phase.count as i64 - 1;
         least = least.min(phase.output).min(phase.output + moved);
-        most = most.max(phase.output + last).max(phase.output + moved + last);
+        most = most
+            .max(phase.output + last)
+            .max(phase.output + moved + last);
     }
     ((-least) as usize, (most - (output as i64 - 1)) as usize)
 }
@@ -157,7 +194,10 @@ pub fn input_grad(cx: &mut Cx<'_>, op: &Conv2dInputGrad, node: &Node) {
     let space = Space::of(cx.graph, dx);
     let [_, height, width] = space.map;
     let name = cx.name.clone();
-    let (row_phases, column_phases) = (phases(window, Axis::Height, height), phases(window, Axis::Width, width));
+    let (row_phases, column_phases) = (
+        phases(window, Axis::Height, height),
+        phases(window, Axis::Width, width),
+    );
     for rows in &row_phases {
         for columns in &column_phases {
             if row_phases.len() * column_phases.len() > 1 {
@@ -175,9 +215,18 @@ pub fn input_grad(cx: &mut Cx<'_>, op: &Conv2dInputGrad, node: &Node) {
                     rows.tap as i64 * taps_b[0] + columns.tap as i64 * taps_b[1],
                 ),
                 rows: [
-                    RowAxis { extent: Extent::Batch, a: from.image },
-                    RowAxis { extent: Extent::Static(rows.count), a: from.row },
-                    RowAxis { extent: Extent::Static(columns.count), a: from.pixel },
+                    RowAxis {
+                        extent: Extent::Batch,
+                        a: from.image,
+                    },
+                    RowAxis {
+                        extent: Extent::Static(rows.count),
+                        a: from.row,
+                    },
+                    RowAxis {
+                        extent: Extent::Static(columns.count),
+                        a: from.pixel,
+                    },
                 ],
                 columns: filter.c,
                 sums: vec![
@@ -218,17 +267,39 @@ pub fn filter_grad(cx: &mut Cx<'_>, op: &Conv2dFilterGrad, node: &Node) {
     let (from, grad) = (access(cx, x), access(cx, dy));
     let filter = Filter::of(cx.layout(dw), FilterOrder::Forward);
     let [tap, group] = filter.strides(filter.c);
-    let Window { stride, dilation, pads, .. } = &op.conv.window;
+    let Window {
+        stride,
+        dilation,
+        pads,
+        ..
+    } = &op.conv.window;
     let [_, height, width] = Space::of(cx.graph, dy).map;
     let start = from.origin - pads.top as i64 * from.row - pads.left as i64 * from.pixel;
     let rows = [
-        RowAxis { extent: Extent::Static(filter.taps[0]), a: dilation[0] as i64 * from.row },
-        RowAxis { extent: Extent::Static(filter.taps[1]), a: dilation[1] as i64 * from.pixel },
-        RowAxis { extent: Extent::Static(filter.c), a: ELEMENT },
+        RowAxis {
+            extent: Extent::Static(filter.taps[0]),
+            a: dilation[0] as i64 * from.row,
+        },
+        RowAxis {
+            extent: Extent::Static(filter.taps[1]),
+            a: dilation[1] as i64 * from.pixel,
+        },
+        RowAxis {
+            extent: Extent::Static(filter.c),
+            a: ELEMENT,
+        },
     ];
-    let steps = [tap * filter.taps[1] as i64, tap, filter.row as i64 * ELEMENT];
+    let steps = [
+        tap * filter.taps[1] as i64,
+        tap,
+        filter.row as i64 * ELEMENT,
+    ];
     let sums = vec![
-        SumAxis { extent: Extent::Batch, a: from.image, b: grad.image },
+        SumAxis {
+            extent: Extent::Batch,
+            a: from.image,
+            b: grad.image,
+        },
         fixed(height, stride[0] as i64 * from.row, grad.row),
         fixed(width, stride[1] as i64 * from.pixel, grad.pixel),
     ];
@@ -270,7 +341,10 @@ pub fn join_rows(mut rows: [RowAxis; 3], mut steps: [i64; 3]) -> ([RowAxis; 3], 
         }
         rows[2].extent = Extent::Static(outer * inner);
         (rows[1], steps[1]) = (rows[0], steps[0]);
-        rows[0] = RowAxis { extent: Extent::Static(1), a: 0 };
+        rows[0] = RowAxis {
+            extent: Extent::Static(1),
+            a: 0,
+        };
         steps[0] = 0;
     }
     (rows, steps)

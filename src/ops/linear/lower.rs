@@ -20,9 +20,16 @@ struct Matrix {
 impl Matrix {
     fn of(layout: &Layout, wanted: FilterOrder) -> Matrix {
         match *layout {
-            Layout::Filter { order, groups: 1, kcrs: [k, c, r, s], row } if order == wanted => {
-                Matrix { k, map: [c, r, s], row }
-            }
+            Layout::Filter {
+                order,
+                groups: 1,
+                kcrs: [k, c, r, s],
+                row,
+            } if order == wanted => Matrix {
+                k,
+                map: [c, r, s],
+                row,
+            },
             Layout::Filter { .. } | Layout::Nhwc { .. } | Layout::Blocked { .. } => {
                 panic!("a dense layer wants its matrix as {wanted:?}, not in {layout}")
             }
@@ -34,20 +41,38 @@ fn access(cx: &Cx<'_>, value: ValueId) -> Access {
     Access::new(cx.graph, value, &Space::of(cx.graph, value))
 }
 
-const ONE: RowAxis = RowAxis { extent: Extent::Static(1), a: 0 };
+const ONE: RowAxis = RowAxis {
+    extent: Extent::Static(1),
+    a: 0,
+};
 
 /// m: images; n: outputs; k: the input's elements.
 pub fn forward(cx: &mut Cx<'_>, node: &Node) {
     let (x, w, y) = (node.inputs[0], node.inputs[1], node.outputs[0]);
     let from = access(cx, x);
-    let Matrix { k, map: [c, h, width], row } = Matrix::of(cx.layout(w), FilterOrder::Forward);
+    let Matrix {
+        k,
+        map: [c, h, width],
+        row,
+    } = Matrix::of(cx.layout(w), FilterOrder::Forward);
     let row = row as i64 * ELEMENT;
-    let fixed = |count, a, b| SumAxis { extent: Extent::Static(count), a, b };
+    let fixed = |count, a, b| SumAxis {
+        extent: Extent::Static(count),
+        a,
+        b,
+    };
     let space = Space::of(cx.graph, y);
     let contract = Contract {
         a: (Buffer::Value(x), from.origin),
         b: (Buffer::Value(w), 0),
-        rows: [RowAxis { extent: Extent::Batch, a: from.image }, ONE, ONE],
+        rows: [
+            RowAxis {
+                extent: Extent::Batch,
+                a: from.image,
+            },
+            ONE,
+            ONE,
+        ],
         columns: k,
         sums: vec![
             fixed(h, from.row, row * (width * c) as i64),
@@ -69,15 +94,30 @@ pub fn forward(cx: &mut Cx<'_>, node: &Node) {
 pub fn input_grad(cx: &mut Cx<'_>, node: &Node) {
     let (dy, w, dx) = (node.inputs[0], node.inputs[1], node.outputs[0]);
     let from = access(cx, dy);
-    let Matrix { k, map: [c, h, width], row } = Matrix::of(cx.layout(w), FilterOrder::Backward);
+    let Matrix {
+        k,
+        map: [c, h, width],
+        row,
+    } = Matrix::of(cx.layout(w), FilterOrder::Backward);
     let tap = (k * row) as i64 * ELEMENT;
     let space = Space::of(cx.graph, dx);
     let contract = Contract {
         a: (Buffer::Value(dy), from.origin),
         b: (Buffer::Value(w), 0),
-        rows: [RowAxis { extent: Extent::Batch, a: from.image }, ONE, ONE],
+        rows: [
+            RowAxis {
+                extent: Extent::Batch,
+                a: from.image,
+            },
+            ONE,
+            ONE,
+        ],
         columns: c,
-        sums: vec![SumAxis { extent: Extent::Static(k), a: ELEMENT, b: row as i64 * ELEMENT }],
+        sums: vec![SumAxis {
+            extent: Extent::Static(k),
+            a: ELEMENT,
+            b: row as i64 * ELEMENT,
+        }],
         groups: vec![
             GroupAxis {
                 count: h,
@@ -85,7 +125,12 @@ pub fn input_grad(cx: &mut Cx<'_>, node: &Node) {
                 b: tap * width as i64,
                 c: GroupStep::Position([1, 0, 0]),
             },
-            GroupAxis { count: width, a: 0, b: tap, c: GroupStep::Position([0, 1, 0]) },
+            GroupAxis {
+                count: width,
+                a: 0,
+                b: tap,
+                c: GroupStep::Position([0, 1, 0]),
+            },
         ],
         finish: Finish::Epilogue {
             epilogue: Epilogue::new(cx, &[dx], space),
@@ -101,12 +146,25 @@ pub fn input_grad(cx: &mut Cx<'_>, node: &Node) {
 pub fn filter_grad(cx: &mut Cx<'_>, node: &Node) {
     let (x, dy, dw) = (node.inputs[0], node.inputs[1], node.outputs[0]);
     let (from, grad) = (access(cx, x), access(cx, dy));
-    let Matrix { k, map: [c, h, width], row } = Matrix::of(cx.layout(dw), FilterOrder::Forward);
+    let Matrix {
+        k,
+        map: [c, h, width],
+        row,
+    } = Matrix::of(cx.layout(dw), FilterOrder::Forward);
     let row = row as i64 * ELEMENT;
     let rows = [
-        RowAxis { extent: Extent::Static(h), a: from.row },
-        RowAxis { extent: Extent::Static(width), a: from.pixel },
-        RowAxis { extent: Extent::Static(c), a: ELEMENT },
+        RowAxis {
+            extent: Extent::Static(h),
+            a: from.row,
+        },
+        RowAxis {
+            extent: Extent::Static(width),
+            a: from.pixel,
+        },
+        RowAxis {
+            extent: Extent::Static(c),
+            a: ELEMENT,
+        },
     ];
     let steps = [row * (width * c) as i64, row * c as i64, row];
     let (rows, steps) = join_rows(rows, steps);
@@ -118,7 +176,11 @@ pub fn filter_grad(cx: &mut Cx<'_>, node: &Node) {
             rows,
             steps,
             columns: k,
-            sums: vec![SumAxis { extent: Extent::Batch, a: from.image, b: grad.image }],
+            sums: vec![SumAxis {
+                extent: Extent::Batch,
+                a: from.image,
+                b: grad.image,
+            }],
             groups: Vec::new(),
             result: dw,
             pixels: 1,

@@ -28,7 +28,15 @@ pub fn cross_entropy(cx: &mut Cx<'_>, node: &Node) {
         b.store(loss, 0, result, Lanes::First(1));
     };
     let values = vec![node.inputs[0], node.inputs[1], node.outputs[0]];
-    rows::lower(cx, &Rows { over: node.inputs[0], values, work: 40, pixel: &pixel });
+    rows::lower(
+        cx,
+        &Rows {
+            over: node.inputs[0],
+            values,
+            work: 40,
+            pixel: &pixel,
+        },
+    );
 }
 
 /// (softmax(x) - one at the label) · the gradient of the loss.
@@ -52,6 +60,19 @@ pub fn cross_entropy_grad(cx: &mut Cx<'_>, node: &Node) {
             b.store(dx, off, result, lanes);
         });
     };
-    let values = vec![node.inputs[0], node.inputs[1], node.inputs[2], node.outputs[0]];
-    rows::lower(cx, &Rows { over: node.inputs[0], values, work: 50, pixel: &pixel });
+    let values = vec![
+        node.inputs[0],
+        node.inputs[1],
+        node.inputs[2],
+        node.outputs[0],
+    ];
+    rows::lower(
+        cx,
+        &Rows {
+            over: node.inputs[0],
+            values,
+            work: 50,
+            pixel: &pixel,
+        },
+    );
 }

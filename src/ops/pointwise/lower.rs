@@ -54,8 +54,16 @@ pub fn emit(op: &Pointwise, b: &mut BodyBuilder, x: &[Reg]) -> Reg {
             b.fma(centred, scale, beta)
         }
         Pointwise::BatchNormGrad { eps } => {
-            let [dy, x, mean, variance, gamma, sum, sum_centred, inverse_count] =
-                [x[0], x[1], x[2], x[3], x[4], x[5], x[6], x[7]];
+            let [
+                dy,
+                x,
+                mean,
+                variance,
+                gamma,
+                sum,
+                sum_centred,
+                inverse_count,
+            ] = [x[0], x[1], x[2], x[3], x[4], x[5], x[6], x[7]];
             let inverse = inverse_deviation(b, variance, eps);
             let scale = b.mul(gamma, inverse);
             let mean_dy = b.mul(sum, inverse_count);

@@ -28,8 +28,13 @@ fn both_axes(
 /// Keeps the first of equal cells and any NaN; the position is computed only if something reads it.
 pub fn max_pool(cx: &mut Cx<'_>, op: &MaxPool, node: &Node) {
     let (x, y, index) = (node.inputs[0], node.outputs[0], node.outputs[1]);
-    let [rows, columns] =
-        both_axes(forward, &op.window, cx.graph.dims(x), cx.graph.dims(y), false);
+    let [rows, columns] = both_axes(
+        forward,
+        &op.window,
+        cx.graph.dims(x),
+        cx.graph.dims(y),
+        false,
+    );
     let wants_index = cx.group.stores.contains(&index);
     let width = op.window.kernel[1];
     let compute = move |b: &mut BodyBuilder,
@@ -57,14 +62,28 @@ pub fn max_pool(cx: &mut Cx<'_>, op: &MaxPool, node: &Node) {
     if wants_index {
         results.push(index);
     }
-    windows::lower(cx, &Windows { rows, columns, sources: vec![x], results, compute: &compute });
+    windows::lower(
+        cx,
+        &Windows {
+            rows,
+            columns,
+            sources: vec![x],
+            results,
+            compute: &compute,
+        },
+    );
 }
 
 /// Gathers: each input cell asks the windows that cover it whether it was their maximum.
 pub fn max_pool_grad(cx: &mut Cx<'_>, op: &MaxPoolGrad, node: &Node) {
     let (dy, dx) = (node.inputs[0], node.outputs[0]);
-    let [rows, columns] =
-        both_axes(backward, &op.window, cx.graph.dims(dx), cx.graph.dims(dy), false);
+    let [rows, columns] = both_axes(
+        backward,
+        &op.window,
+        cx.graph.dims(dx),
+        cx.graph.dims(dy),
+        false,
+    );
     let width = op.window.kernel[1];
     let compute = move |b: &mut BodyBuilder,
                         cells: &[Cell],
@@ -83,22 +102,41 @@ pub fn max_pool_grad(cx: &mut Cx<'_>, op: &MaxPoolGrad, node: &Node) {
         vec![sum.unwrap_or(zero)]
     };
     let sources = node.inputs.clone();
-    windows::lower(cx, &Windows { rows, columns, sources, results: vec![dx], compute: &compute });
+    windows::lower(
+        cx,
+        &Windows {
+            rows,
+            columns,
+            sources,
+            results: vec![dx],
+            compute: &compute,
+        },
+    );
 }
 
 /// The sum of the window's cells over their number.
 pub fn avg_pool(cx: &mut Cx<'_>, op: &AvgPool, node: &Node) {
     let (x, y) = (node.inputs[0], node.outputs[0]);
-    let [rows, columns] =
-        both_axes(forward, &op.window, cx.graph.dims(x), cx.graph.dims(y), op.include_pad);
+    let [rows, columns] = both_axes(
+        forward,
+        &op.window,
+        cx.graph.dims(x),
+        cx.graph.dims(y),
+        op.include_pad,
+    );
     weighted(cx, node, rows, columns);
 }
 
 /// Each input cell gets its share of every window that covers it.
 pub fn avg_pool_grad(cx: &mut Cx<'_>, op: &AvgPoolGrad, node: &Node) {
     let (dy, dx) = (node.inputs[0], node.outputs[0]);
-    let [rows, columns] =
-        both_axes(backward, &op.window, cx.graph.dims(dx), cx.graph.dims(dy), op.include_pad);
+    let [rows, columns] = both_axes(
+        backward,
+        &op.window,
+        cx.graph.dims(dx),
+        cx.graph.dims(dy),
+        op.include_pad,
+    );
     weighted(cx, node, rows, columns);
 }
 
@@ -122,7 +160,9 @@ fn weighted(cx: &mut Cx<'_>, node: &Node, rows: Vec<Run>, columns: Vec<Run>) {
                 Some(sum) => b.add(sum, share),
             });
         }
-        let Some(sum) = sum else { return vec![b.const_f(0.0)] };
+        let Some(sum) = sum else {
+            return vec![b.const_f(0.0)];
+        };
         if !alike {
             return vec![sum];
         }
@@ -130,5 +170,14 @@ fn weighted(cx: &mut Cx<'_>, node: &Node, rows: Vec<Run>, columns: Vec<Run>) {
         vec![b.mul(sum, weight)]
     };
     let (sources, results) = (node.inputs.clone(), node.outputs.clone());
-    windows::lower(cx, &Windows { rows, columns, sources, results, compute: &compute });
+    windows::lower(
+        cx,
+        &Windows {
+            rows,
+            columns,
+            sources,
+            results,
+            compute: &compute,
+        },
+    );
 }

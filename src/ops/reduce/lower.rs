@@ -20,7 +20,12 @@ pub fn sum_to(cx: &mut Cx<'_>, node: &Node) {
         (true, true) => sweep::to_images(cx, &sweep, &[to]),
         (true, false) => sweep::to_channels(cx, &sweep, &[to]),
         (false, batched) => {
-            assert_eq!(target.elements(), 1, "{}: no loop sums {source} to {target}", cx.name);
+            assert_eq!(
+                target.elements(),
+                1,
+                "{}: no loop sums {source} to {target}",
+                cx.name
+            );
             sweep::to_numbers(cx, from, to, !batched);
         }
     }

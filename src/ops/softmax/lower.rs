@@ -68,7 +68,15 @@ pub fn softmax(cx: &mut Cx<'_>, node: &Node) {
         });
     };
     let values = vec![node.inputs[0], node.outputs[0]];
-    rows::lower(cx, &Rows { over: node.inputs[0], values, work: 30, pixel: &pixel });
+    rows::lower(
+        cx,
+        &Rows {
+            over: node.inputs[0],
+            values,
+            work: 30,
+            pixel: &pixel,
+        },
+    );
 }
 
 /// dx = y · (dy - sum of y · dy).
@@ -87,5 +95,13 @@ pub fn softmax_grad(cx: &mut Cx<'_>, node: &Node) {
         });
     };
     let values = vec![node.inputs[0], node.inputs[1], node.outputs[0]];
-    rows::lower(cx, &Rows { over: node.inputs[0], values, work: 8, pixel: &pixel });
+    rows::lower(
+        cx,
+        &Rows {
+            over: node.inputs[0],
+            values,
+            work: 8,
+            pixel: &pixel,
+        },
+    );
 }
