@@ -5,4 +5,5 @@ pub mod diag;
 pub mod ir;
 pub mod kernel;
 pub mod ops;
+pub mod sema;
 pub mod syntax;

@@ -63,6 +63,46 @@ codes! {
     EMPTY_COMBINATOR = "N0123" "a combinator has no branches";
     BAD_SHAPE_LIST = "N0124" "a shape is not a list of sizes";
     ARGUMENT_ORDER = "N0125" "a positional argument stands after a named one";
+
+    UNKNOWN_NAME = "N0201" "a name is not known";
+    UNKNOWN_LAYER = "N0202" "there is no such layer or block";
+    UNKNOWN_ARGUMENT = "N0203" "there is no such argument";
+    DUPLICATE_ARGUMENT = "N0204" "an argument is given twice";
+    MISSING_ARGUMENT = "N0205" "an argument is missing";
+    EXTRA_ARGUMENT = "N0206" "there are too many arguments";
+    BRANCH_SHAPES = "N0207" "the branches of a combinator do not fit";
+    WRONG_KIND = "N0208" "a value is of the wrong kind";
+    NOT_WHOLE = "N0209" "a number must be whole";
+    OUT_OF_RANGE = "N0210" "a number is out of range";
+    INPUT_RANK = "N0211" "a layer wants another kind of shape";
+    GROUPS = "N0212" "channels and groups do not divide";
+    WINDOW = "N0213" "a window does not fit its input";
+    SHAPE_ASSERTION = "N0214" "a shape is not as asserted";
+    DUPLICATE_NAME = "N0215" "a name is given twice";
+    NOT_SUPPORTED = "N0216" "a part of the language is not supported yet";
+    WHICH_NET = "N0217" "it is not clear which net is meant";
+    NO_INPUT = "N0218" "there is no value to work on";
+    TOO_LARGE_NET = "N0219" "a net expands too far";
+    TOO_DEEP_CALLS = "N0220" "blocks or functions are used inside of one another too deeply";
+    NO_VALUE = "N0221" "an expression has no value";
+    UNUSED = "N0222" "something is declared and never used";
+    VALUE_IN_CHAIN = "N0223" "a value stands in the middle of a chain";
+    UNKNOWN_OVERRIDE = "N0224" "a setting of the command line has no target";
+    TOO_LARGE_TENSOR = "N0225" "a tensor is too large";
+    SHARED_SHAPES = "N0226" "a shared body is used on values of different sizes";
+    PATTERN = "N0227" "a value does not come apart into these names";
+    BAD_INDEX = "N0228" "there is no such part of a list or a shape";
+    ELEMENT_COUNT = "N0229" "a new shape has another number of elements";
+    INPUT_SHAPE = "N0230" "the inputs of a layer do not fit";
+    BAD_INPUT = "N0231" "an input cannot have this shape";
+
+    UNKNOWN_KEY = "N0301" "there is no such key in `train`";
+    DUPLICATE_KEY = "N0302" "a key of `train` is given twice";
+    MISSING_KEY = "N0303" "a key of `train` is missing";
+    BAD_VALUE = "N0304" "a key of `train` has a value that means nothing";
+    LOSS_OUTPUT = "N0305" "a loss does not fit the outputs of the net";
+    SOFTMAX_LOSS = "N0306" "a softmax stands before a loss that applies it again";
+    TRAIN_NOT_SUPPORTED = "N0307" "a part of the training half is not supported yet";
 }
 
 #[cfg(test)]

@@ -246,7 +246,13 @@ impl Builder<'_> {
         let each = parts
             .next_if(|part| part.as_rule() == Rule::for_head)
             .map(|head| self.for_head(head));
-        let body = self.body(expect(&mut parts, "join"), Place::Branches);
+        // With `for`, the body is the pipeline of one branch, which each item repeats.
+        let place = if each.is_some() {
+            Place::Block
+        } else {
+            Place::Branches
+        };
+        let body = self.body(expect(&mut parts, "join"), place);
         if !body.stmts.iter().any(|stmt| matches!(stmt, Stmt::Flow(_))) {
             let message = format!("`{}` has no branches", kind.word());
             let hint = "each statement in these braces is a branch";

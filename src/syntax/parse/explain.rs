@@ -159,7 +159,7 @@ impl<'a> Context<'a> {
             Some('(') => "`,` or `)`",
             Some('[') => "`,` or `]`",
             Some(_) => "`->`, `;` or a new line",
-            None => "a new line",
+            None => "the end of the line",
         }
     }
 

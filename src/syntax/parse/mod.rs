@@ -15,7 +15,7 @@ use pest::Parser;
 use pest::iterators::Pair;
 
 use super::RESERVED;
-use super::ast::{Ast, Name};
+use super::ast::{Ast, Expr, Name};
 use super::scan::Scan;
 use crate::diag::{Diagnostic, FileId, Span, codes};
 
@@ -76,6 +76,26 @@ fn parse_by_item(file: FileId, text: &str, scan: &Scan) -> Vec<Diagnostic> {
         }
     }
     errors
+}
+
+/// Builds an expression that stands alone in the part of the text from `start`.
+pub(super) fn parse_value(
+    file: FileId,
+    text: &str,
+    start: usize,
+    scan: &Scan,
+) -> Result<Expr, Vec<Diagnostic>> {
+    let pairs = NetParser::parse(Rule::lone_value, &text[start..]);
+    let value = pairs.map_err(|error| vec![explain::explain(&error, file, text, start, scan)])?;
+    let mut builder = Builder::new(file, start, &scan.comments);
+    let mut value = value.into_iter();
+    let source = expect(&mut expect(&mut value, "value").into_inner(), "value");
+    let expr = builder.expr(expect(&mut parts(source), "value"));
+    if builder.errors.is_empty() {
+        Ok(expr)
+    } else {
+        Err(builder.errors)
+    }
 }
 
 /// Builds the tree and collects what is wrong with it.

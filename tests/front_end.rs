@@ -4,6 +4,7 @@ use std::fmt::Write;
 use std::time::{Duration, Instant};
 
 use netc::diag::{Code, Diagnostic, Files, Renderer, Terminal, codes};
+use netc::sema::{self, Mode};
 use netc::syntax::{self, Parsed};
 use proptest::prelude::*;
 
@@ -162,7 +163,7 @@ fn nesting_within_the_limit_is_linear() {
 }
 
 fn examples() -> Vec<String> {
-    let dir = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/ui/ok");
+    let dir = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/ui/syntax");
     let files = std::fs::read_dir(dir).expect("the folder is part of the repository");
     let paths = files.map(|entry| entry.expect("the folder can be read").path());
     let paths = paths.filter(|path| path.extension().is_some_and(|ext| ext == "net"));
@@ -312,6 +313,97 @@ fn token() -> impl Strategy<Value = &'static str> {
     ])
 }
 
+/// Elaborates every net of a text in both modes, and shows what is found.
+fn elaborate(text: &str) {
+    let (parsed, files) = parse(text);
+    let Some(ast) = parsed.ast else { return };
+    for net in sema::net_names(&ast) {
+        for mode in [Mode::Infer, Mode::Train] {
+            match sema::elaborate(&ast, &files, Some(net), &[], mode) {
+                Ok(model) => {
+                    netc::ir::verify::verify(&model.graph).expect("a graph that comes out is valid")
+                }
+                Err(diagnostics) => {
+                    assert!(diagnostics.iter().any(Diagnostic::is_error));
+                    render(&diagnostics, &files);
+                }
+            }
+        }
+    }
+}
+
+/// Statements that are likely to fit together, and values that are not.
+fn statement() -> impl Strategy<Value = String> {
+    let value = prop::sample::select(vec![
+        "1",
+        "2",
+        "3",
+        "n",
+        "in.channels",
+        "in.height / 2",
+        "0",
+        "-1",
+        "1e300",
+        "9007199254740992",
+        "same",
+        "(1, 2)",
+        "(1, 0, 2, 1)",
+        "[2, 2]",
+        "true",
+        "relu",
+        "b",
+        "max(n, 2)",
+        "f(2)",
+        "16777216",
+        "1.5",
+        "\"s\"",
+        "skip",
+    ]);
+    let frame = prop::sample::select(vec![
+        "conv(#, #, pad = #)",
+        "conv(#, #, stride = #, dilation = #, groups = #)",
+        "dwconv(#, multiplier = #)",
+        "dense(#)",
+        "maxpool(#, stride = #, pad = #, ceil = #)",
+        "avgpool(#)",
+        "global_avgpool",
+        "relu -> bn -> tanh",
+        "flatten",
+        "dropout(0.#)",
+        "softmax",
+        "reshape([#, #])",
+        "b(#)",
+        "add { id; conv(#, 1) }",
+        "concat { id; relu; # }",
+        "mul { id; global_avgpool -> sigmoid }",
+        "max { id; in }",
+        "repeat # { relu -> b(#) }",
+        "for i in #..# { dense(i) }",
+        "if n > # { relu } else { dense(#) }",
+        "let n = #",
+        "let (n, m) = #",
+        "relu as skip",
+        "skip -> relu",
+        "l{#}: b(#)",
+        "shared s { dense(#) }",
+        "s",
+        "output o",
+        "input x: [#, #, #]",
+        ": [#]",
+        "aux(#) { dense(#) }",
+        "# -> #",
+        "concat for k in [#, #] { conv(#, k, pad = same) }",
+    ]);
+    (frame, prop::collection::vec(value, 4)).prop_map(|(frame, values)| {
+        let mut values = values.into_iter().cycle();
+        frame
+            .split('#')
+            .map(str::to_owned)
+            .reduce(|text, part| text + values.next().unwrap_or("1") + &part)
+            .unwrap_or_default()
+    })
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 2_000, failure_persistence: None, ..ProptestConfig::default() })]
 
@@ -331,6 +423,14 @@ proptest! {
         render(&parsed.diagnostics, &files);
         if let Some(ast) = &parsed.ast {
             prop_assert!(!ast.items.is_empty() || syntax::print::print(ast).len() < 20);
+            elaborate(&text);
         }
+    }
+
+    /// Whatever the net, there is a valid graph or an error, never a panic and never a long wait.
+    #[test]
+    fn any_net_is_answered(block in prop::collection::vec(statement(), 0..4), net in prop::collection::vec(statement(), 0..10)) {
+        let (block, net) = (block.join("\n"), net.join("\n"));
+        elaborate(&format!("fn f(x) {{ x + 1 }}\nblock b(n = 2) {{ {block} }}\nnet A(n = 4) {{ input [4, 8, 8]\n {net} }}"));
     }
 }
