@@ -2,8 +2,16 @@
 
 pub mod codegen;
 pub mod diag;
+pub mod driver;
+pub mod io;
 pub mod ir;
 pub mod kernel;
+pub mod lower;
 pub mod ops;
+pub mod passes;
+pub mod plan;
+pub mod runtime;
 pub mod sema;
 pub mod syntax;
+pub mod tensor;
+pub mod train;

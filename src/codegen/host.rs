@@ -2,14 +2,17 @@
 //! stands anywhere else.
 
 use std::fmt;
+use std::fs;
+use std::path::Path;
 use std::str::FromStr;
 
 /// A tier of vector code.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
 pub enum Isa {
-    /// 128-bit vectors through Cranelift; on every machine.
+    /// 128-bit vectors through Cranelift; on every machine with fused multiply-add, which on
+    /// x86-64 means those made since 2013. Without it each multiply-add would be four library calls.
     Baseline,
-    /// 256-bit vectors with fused multiply-add.
+    /// 256-bit vectors.
     Avx2,
     /// 512-bit vectors with masks.
     Avx512,
@@ -59,18 +62,24 @@ pub struct Target {
 }
 
 impl Target {
-    /// This machine's best tier.
+    /// Cache sizes to assume where the system does not tell: no recent machine has less.
+    pub const SMALL_CACHES: [usize; 3] = [32 << 10, 256 << 10, 4 << 20];
+
+    /// This machine's best tier. Where it has none, the baseline, whose compilation then fails with
+    /// the name of what is missing.
     pub fn host() -> Target {
         let best = Isa::ALL.into_iter().rev().find(|isa| supported(*isa));
-        Target::of(best.unwrap_or(Isa::Baseline))
+        Target::of(best.unwrap_or(Isa::Baseline), host_caches())
     }
 
     /// This machine with a given tier, or none if it lacks it.
     pub fn with_isa(isa: Isa) -> Option<Target> {
-        supported(isa).then(|| Target::of(isa))
+        supported(isa).then(|| Target::of(isa, host_caches()))
     }
 
-    fn of(isa: Isa) -> Target {
+    /// A machine of a tier and of given caches, be it this one or not. Code for a tier that this
+    /// machine lacks can be made and printed, but not loaded.
+    pub fn of(isa: Isa, caches: [usize; 3]) -> Target {
         let (lanes, registers) = match isa {
             Isa::Baseline => (4, if cfg!(target_arch = "x86_64") { 16 } else { 32 }),
             Isa::Avx2 => (8, 16),
@@ -80,7 +89,7 @@ impl Target {
             isa,
             lanes,
             registers,
-            caches: [32 << 10, 1 << 20, 16 << 20],
+            caches,
         }
     }
 
@@ -92,18 +101,132 @@ impl Target {
 
 /// Whether this machine runs a tier.
 pub fn supported(isa: Isa) -> bool {
+    missing_feature(isa).is_none()
+}
+
+/// The first processor feature that a tier needs and this machine lacks.
+pub fn missing_feature(isa: Isa) -> Option<&'static str> {
+    features(isa)
+        .iter()
+        .find(|(_, present)| !present)
+        .map(|(name, _)| *name)
+}
+
+/// What a tier needs, and whether this machine has it. SSE4.1 rounds, multiplies integers and
+/// blends; BMI2 makes masks from lane counts.
+#[cfg(target_arch = "x86_64")]
+fn features(isa: Isa) -> Vec<(&'static str, bool)> {
+    let mut list = vec![
+        ("sse4.1", is_x86_feature_detected!("sse4.1")),
+        ("avx", is_x86_feature_detected!("avx")),
+        ("fma", is_x86_feature_detected!("fma")),
+    ];
+    if isa >= Isa::Avx2 {
+        list.push(("avx2", is_x86_feature_detected!("avx2")));
+        list.push(("bmi2", is_x86_feature_detected!("bmi2")));
+    }
+    if isa >= Isa::Avx512 {
+        list.push(("avx512f", is_x86_feature_detected!("avx512f")));
+        list.push(("avx512dq", is_x86_feature_detected!("avx512dq")));
+        list.push(("avx512bw", is_x86_feature_detected!("avx512bw")));
+        list.push(("avx512vl", is_x86_feature_detected!("avx512vl")));
+    }
+    list
+}
+
+/// Other processors that Cranelift knows have fused multiply-add in their base set, and no wide tier.
+#[cfg(not(target_arch = "x86_64"))]
+fn features(isa: Isa) -> Vec<(&'static str, bool)> {
     match isa {
-        Isa::Baseline => true,
-        #[cfg(target_arch = "x86_64")]
-        Isa::Avx2 => is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma"),
-        #[cfg(target_arch = "x86_64")]
-        Isa::Avx512 => {
-            is_x86_feature_detected!("avx512f")
-                && is_x86_feature_detected!("avx512dq")
-                && is_x86_feature_detected!("avx512vl")
-                && is_x86_feature_detected!("avx512bw")
+        Isa::Baseline => Vec::new(),
+        Isa::Avx2 | Isa::Avx512 => vec![("x86-64", false)],
+    }
+}
+
+/// The cache sizes of the first processor, as Linux tells them.
+fn host_caches() -> [usize; 3] {
+    read_caches(Path::new("/sys/devices/system/cpu/cpu0/cache")).unwrap_or(Target::SMALL_CACHES)
+}
+
+/// Reads a directory of `index*/{level,type,size}` files; none without a first-level data cache.
+/// A level that is absent counts as large as the one before it.
+fn read_caches(directory: &Path) -> Option<[usize; 3]> {
+    let mut sizes = [0; 3];
+    for entry in fs::read_dir(directory).ok()?.flatten() {
+        let read = |file: &str| fs::read_to_string(entry.path().join(file)).ok();
+        let (Some(level), Some(kind), Some(size)) = (read("level"), read("type"), read("size"))
+        else {
+            continue;
+        };
+        let level: usize = level.trim().parse().ok()?;
+        if kind.trim() != "Instruction" && (1..=3).contains(&level) {
+            sizes[level - 1] = parse_size(size.trim())?;
         }
-        #[cfg(not(target_arch = "x86_64"))]
-        Isa::Avx2 | Isa::Avx512 => false,
+    }
+    if sizes[0] == 0 {
+        return None;
+    }
+    sizes[1] = sizes[1].max(sizes[0]);
+    sizes[2] = sizes[2].max(sizes[1]);
+    Some(sizes)
+}
+
+/// Reads `48K`, `32M` or a number of bytes.
+fn parse_size(text: &str) -> Option<usize> {
+    let (digits, shift) = match text.as_bytes().last()? {
+        b'K' => (&text[..text.len() - 1], 10),
+        b'M' => (&text[..text.len() - 1], 20),
+        b'G' => (&text[..text.len() - 1], 30),
+        _ => (text, 0),
+    };
+    Some(digits.parse::<usize>().ok()? << shift)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_are_read() {
+        assert_eq!(parse_size("48K"), Some(48 << 10));
+        assert_eq!(parse_size("2M"), Some(2 << 20));
+        assert_eq!(parse_size("512"), Some(512));
+        assert_eq!(parse_size("K"), None);
+        assert_eq!(parse_size(""), None);
+    }
+
+    #[test]
+    fn caches_come_from_index_directories() {
+        let root = tempfile::tempdir().expect("a temporary directory");
+        let caches = [
+            ("index0", "1", "Data", "48K"),
+            ("index1", "1", "Instruction", "32K"),
+            ("index2", "2", "Unified", "1024K"),
+        ];
+        for (name, level, kind, size) in caches {
+            let directory = root.path().join(name);
+            fs::create_dir(&directory).expect("a new directory");
+            for (file, text) in [("level", level), ("type", kind), ("size", size)] {
+                fs::write(directory.join(file), format!("{text}\n")).expect("a written file");
+            }
+        }
+        let found = read_caches(root.path());
+        assert_eq!(found, Some([48 << 10, 1 << 20, 1 << 20]));
+    }
+
+    #[test]
+    fn an_unknown_machine_has_small_caches() {
+        assert_eq!(read_caches(Path::new("/nonexistent")), None);
+    }
+
+    #[test]
+    fn tiers_grow() {
+        let targets = Isa::ALL.map(|isa| Target::of(isa, Target::SMALL_CACHES));
+        assert!(targets.is_sorted_by_key(|target| target.lanes));
+        for target in targets {
+            assert_eq!(target.vector_bytes(), 4 * target.lanes);
+            assert_eq!(target.isa.name().parse(), Ok(target.isa));
+        }
+        assert!("sse9".parse::<Isa>().is_err());
     }
 }

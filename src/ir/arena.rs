@@ -47,7 +47,10 @@ pub struct IdVec<I, T> {
 impl<I: Id, T> IdVec<I, T> {
     /// An empty one.
     pub fn new() -> IdVec<I, T> {
-        IdVec { items: Vec::new(), id: PhantomData }
+        IdVec {
+            items: Vec::new(),
+            id: PhantomData,
+        }
     }
 
     /// One entry for each of `len` ids.
@@ -55,7 +58,10 @@ impl<I: Id, T> IdVec<I, T> {
     where
         T: Clone,
     {
-        IdVec { items: vec![value; len], id: PhantomData }
+        IdVec {
+            items: vec![value; len],
+            id: PhantomData,
+        }
     }
 
     /// Appends an item and tells its id.
@@ -81,7 +87,10 @@ impl<I: Id, T> IdVec<I, T> {
 
     /// Ids and items, in order.
     pub fn iter(&self) -> impl DoubleEndedIterator<Item = (I, &T)> + ExactSizeIterator {
-        self.items.iter().enumerate().map(|(index, item)| (I::new(index), item))
+        self.items
+            .iter()
+            .enumerate()
+            .map(|(index, item)| (I::new(index), item))
     }
 }
 

@@ -17,7 +17,10 @@ pub struct Builder {
 impl Builder {
     /// Starts a graph.
     pub fn new(name: impl Into<String>) -> Builder {
-        Builder::from(Graph { name: name.into(), ..Graph::default() })
+        Builder::from(Graph {
+            name: name.into(),
+            ..Graph::default()
+        })
     }
 
     /// What has been built.
@@ -58,11 +61,26 @@ impl Builder {
     /// A number that the runtime sets; the same value for each use.
     pub fn step_scalar(&mut self, scalar: StepScalar) -> ValueId {
         let kind = ValueKind::Step(scalar);
-        if let Some((id, _)) = self.graph.values.iter().find(|(_, value)| value.kind == kind) {
+        if let Some((id, _)) = self
+            .graph
+            .values
+            .iter()
+            .find(|(_, value)| value.kind == kind)
+        {
             return id;
         }
-        let dtype = if scalar == StepScalar::Seed { DType::I32 } else { DType::F32 };
-        self.value(Type { dtype, shape: Shape::single([]) }, kind)
+        let dtype = if scalar == StepScalar::Seed {
+            DType::I32
+        } else {
+            DType::F32
+        };
+        self.value(
+            Type {
+                dtype,
+                shape: Shape::single([]),
+            },
+            kind,
+        )
     }
 
     /// Appends a node whose inputs may not fit.
@@ -71,7 +89,10 @@ impl Builder {
     ///
     /// The operator's shape rule refuses the inputs.
     pub fn try_node(&mut self, op: Op, inputs: &[ValueId]) -> Result<Vec<ValueId>, ShapeError> {
-        let types: Vec<Type> = inputs.iter().map(|&input| self.graph.ty(input).clone()).collect();
+        let types: Vec<Type> = inputs
+            .iter()
+            .map(|&input| self.graph.ty(input).clone())
+            .collect();
         let made = op.infer(&types)?;
         Ok(self.push(op, inputs, made))
     }
@@ -122,7 +143,10 @@ impl Builder {
 
     /// Names a value as an output.
     pub fn output(&mut self, name: impl Into<String>, value: ValueId) {
-        self.graph.outputs.push(Output { name: name.into(), value });
+        self.graph.outputs.push(Output {
+            name: name.into(),
+            value,
+        });
     }
 
     /// Has a parameter or state take a value when the step is done.
@@ -140,6 +164,9 @@ impl NodeId {
 impl From<Graph> for Builder {
     /// Goes on with a graph.
     fn from(graph: Graph) -> Builder {
-        Builder { graph, origin: String::new() }
+        Builder {
+            graph,
+            origin: String::new(),
+        }
     }
 }

@@ -202,32 +202,37 @@ impl Graph {
     pub fn producer(&self, value: ValueId) -> Option<NodeId> {
         match self.values[value].kind {
             ValueKind::Result { node, .. } => Some(node),
-            ValueKind::Input(_) | ValueKind::Param(_) | ValueKind::State(_) | ValueKind::Step(_) => {
-                None
-            }
+            ValueKind::Input(_)
+            | ValueKind::Param(_)
+            | ValueKind::State(_)
+            | ValueKind::Step(_) => None,
         }
     }
 
     /// The inputs, in the order of their making.
     pub fn inputs(&self) -> impl Iterator<Item = (ValueId, &str)> {
-        self.values.iter().filter_map(|(id, value)| match &value.kind {
-            ValueKind::Input(name) => Some((id, name.as_str())),
-            ValueKind::Param(_)
-            | ValueKind::State(_)
-            | ValueKind::Step(_)
-            | ValueKind::Result { .. } => None,
-        })
+        self.values
+            .iter()
+            .filter_map(|(id, value)| match &value.kind {
+                ValueKind::Input(name) => Some((id, name.as_str())),
+                ValueKind::Param(_)
+                | ValueKind::State(_)
+                | ValueKind::Step(_)
+                | ValueKind::Result { .. } => None,
+            })
     }
 
     /// The parameters, in the order of their making.
     pub fn params(&self) -> impl Iterator<Item = (ValueId, &Param)> {
-        self.values.iter().filter_map(|(id, value)| match &value.kind {
-            ValueKind::Param(param) => Some((id, param)),
-            ValueKind::Input(_)
-            | ValueKind::State(_)
-            | ValueKind::Step(_)
-            | ValueKind::Result { .. } => None,
-        })
+        self.values
+            .iter()
+            .filter_map(|(id, value)| match &value.kind {
+                ValueKind::Param(param) => Some((id, param)),
+                ValueKind::Input(_)
+                | ValueKind::State(_)
+                | ValueKind::Step(_)
+                | ValueKind::Result { .. } => None,
+            })
     }
 
     /// For each value, the nodes that read it, in order; a node that reads it twice stands twice.
@@ -244,6 +249,9 @@ impl Graph {
 
     /// The output of that name.
     pub fn output(&self, name: &str) -> Option<ValueId> {
-        self.outputs.iter().find(|output| output.name == name).map(|output| output.value)
+        self.outputs
+            .iter()
+            .find(|output| output.name == name)
+            .map(|output| output.value)
     }
 }

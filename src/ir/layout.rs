@@ -83,14 +83,25 @@ impl Layout {
     /// The plain layout of a shape: no gaps, no halo.
     pub fn plain(shape: &Shape) -> Layout {
         let (c, h, w) = shape.chw();
-        Layout::Nhwc { map: [c, h, w], pixel: c, halo: Halo::default() }
+        Layout::Nhwc {
+            map: [c, h, w],
+            pixel: c,
+            halo: Halo::default(),
+        }
     }
 
     /// Distance of neighbouring rows of a map.
     pub fn row_stride(&self) -> usize {
         match *self {
-            Layout::Nhwc { map: [_, _, w], pixel, halo } => (w + halo.left + halo.right) * pixel,
-            Layout::Blocked { map: [_, _, w], block } => w * block,
+            Layout::Nhwc {
+                map: [_, _, w],
+                pixel,
+                halo,
+            } => (w + halo.left + halo.right) * pixel,
+            Layout::Blocked {
+                map: [_, _, w],
+                block,
+            } => w * block,
             Layout::Filter { row, .. } => row,
         }
     }
@@ -98,11 +109,21 @@ impl Layout {
     /// Distance of neighbouring images; for a filter its whole size.
     pub fn image_stride(&self) -> usize {
         match *self {
-            Layout::Nhwc { map: [_, h, _], halo, .. } => {
-                (h + halo.top + halo.bottom) * self.row_stride()
-            }
-            Layout::Blocked { map: [c, h, w], block } => c.div_ceil(block) * block * h * w,
-            Layout::Filter { order, groups, kcrs: [k, c, r, s], row } => {
+            Layout::Nhwc {
+                map: [_, h, _],
+                halo,
+                ..
+            } => (h + halo.top + halo.bottom) * self.row_stride(),
+            Layout::Blocked {
+                map: [c, h, w],
+                block,
+            } => c.div_ceil(block) * block * h * w,
+            Layout::Filter {
+                order,
+                groups,
+                kcrs: [k, c, r, s],
+                row,
+            } => {
                 let middle = match order {
                     FilterOrder::Forward => c,
                     FilterOrder::Backward => k,
@@ -123,8 +144,15 @@ impl Layout {
     /// Whether an image is one run of elements with neither gaps nor halo.
     pub fn is_dense(&self) -> bool {
         match *self {
-            Layout::Nhwc { map: [c, ..], pixel, halo } => c == pixel && halo.is_empty(),
-            Layout::Blocked { map: [c, ..], block } => c % block == 0,
+            Layout::Nhwc {
+                map: [c, ..],
+                pixel,
+                halo,
+            } => c == pixel && halo.is_empty(),
+            Layout::Blocked {
+                map: [c, ..],
+                block,
+            } => c % block == 0,
             // The padding of a filter is zero and stays zero under every update rule.
             Layout::Filter { .. } => true,
         }
@@ -133,15 +161,27 @@ impl Layout {
     /// The place of the element with a given row-major (C, H, W) position in one image.
     pub fn position(&self, logical: usize) -> usize {
         match *self {
-            Layout::Nhwc { map: [_, h, w], pixel, .. } => {
+            Layout::Nhwc {
+                map: [_, h, w],
+                pixel,
+                ..
+            } => {
                 let (c, y, x) = (logical / (h * w), logical / w % h, logical % w);
                 self.origin() + y * self.row_stride() + x * pixel + c
             }
-            Layout::Blocked { map: [_, h, w], block } => {
+            Layout::Blocked {
+                map: [_, h, w],
+                block,
+            } => {
                 let (c, pixel) = (logical / (h * w), logical % (h * w));
                 ((c / block) * h * w + pixel) * block + c % block
             }
-            Layout::Filter { order, kcrs: [k, c, r, s], row, .. } => {
+            Layout::Filter {
+                order,
+                kcrs: [k, c, r, s],
+                row,
+                ..
+            } => {
                 let (gk, rest) = (logical / (c * r * s), logical % (c * r * s));
                 let (g, k_idx) = (gk / k, gk % k);
                 let (c_idx, tap) = (rest / (r * s), rest % (r * s));
@@ -157,19 +197,36 @@ impl Layout {
 impl fmt::Display for Layout {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
-            Layout::Nhwc { map: [c, h, w], pixel, halo } => {
+            Layout::Nhwc {
+                map: [c, h, w],
+                pixel,
+                halo,
+            } => {
                 write!(f, "nhwc({h}x{w}x{c}")?;
                 if pixel != c {
                     write!(f, ", pixel {pixel}")?;
                 }
                 if !halo.is_empty() {
-                    let Halo { top, left, bottom, right } = halo;
+                    let Halo {
+                        top,
+                        left,
+                        bottom,
+                        right,
+                    } = halo;
                     write!(f, ", halo {top},{left},{bottom},{right}")?;
                 }
                 f.write_str(")")
             }
-            Layout::Blocked { map: [c, h, w], block } => write!(f, "blocked({c}/{block}x{h}x{w})"),
-            Layout::Filter { order, groups, kcrs: [k, c, r, s], row } => {
+            Layout::Blocked {
+                map: [c, h, w],
+                block,
+            } => write!(f, "blocked({c}/{block}x{h}x{w})"),
+            Layout::Filter {
+                order,
+                groups,
+                kcrs: [k, c, r, s],
+                row,
+            } => {
                 let order = match order {
                     FilterOrder::Forward => "rsck",
                     FilterOrder::Backward => "rskc",

@@ -23,12 +23,18 @@ pub struct Shape {
 impl Shape {
     /// One tensor an image.
     pub fn batched(dims: impl Into<Vec<usize>>) -> Shape {
-        Shape { batched: true, dims: dims.into() }
+        Shape {
+            batched: true,
+            dims: dims.into(),
+        }
     }
 
     /// One tensor, whatever the batch.
     pub fn single(dims: impl Into<Vec<usize>>) -> Shape {
-        Shape { batched: false, dims: dims.into() }
+        Shape {
+            batched: false,
+            dims: dims.into(),
+        }
     }
 
     /// Elements without the batch.
@@ -57,7 +63,11 @@ impl Shape {
     pub fn stretches_to(&self, to: &Shape) -> bool {
         (to.batched || !self.batched)
             && self.dims.len() <= to.dims.len()
-            && self.dims.iter().zip(&to.dims).all(|(&from, &to)| from == to || from == 1)
+            && self
+                .dims
+                .iter()
+                .zip(&to.dims)
+                .all(|(&from, &to)| from == to || from == 1)
     }
 }
 
@@ -88,12 +98,18 @@ pub struct Type {
 impl Type {
     /// A float tensor.
     pub fn f32(shape: Shape) -> Type {
-        Type { dtype: DType::F32, shape }
+        Type {
+            dtype: DType::F32,
+            shape,
+        }
     }
 
     /// An integer tensor.
     pub fn i32(shape: Shape) -> Type {
-        Type { dtype: DType::I32, shape }
+        Type {
+            dtype: DType::I32,
+            shape,
+        }
     }
 }
 

@@ -11,6 +11,20 @@
 
 pub mod body;
 pub mod nest;
+pub mod operands;
+
+pub mod print;
+pub mod verify;
+
+pub mod eval;
+
+pub mod builder;
+pub mod nest_builder;
+
+pub mod math;
+pub mod tile;
 
 pub use body::{Body, Cmp, Count, Int, Item, LaneType, Lanes, Op, Ptr, Reduce, Reg};
+pub use builder::BodyBuilder;
 pub use nest::{Address, Arg, BodyId, Cond, Index, Kernel, Stmt, Var};
+pub use nest_builder::NestBuilder;

@@ -15,7 +15,7 @@ pub struct Arg(pub u16);
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
 pub struct BodyId(pub u16);
 
-/// An integer variable, set by a loop or a `Let`.
+/// An integer variable, set by one loop or one `Let` of its kernel.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
 pub struct Var(pub u16);
 

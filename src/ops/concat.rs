@@ -2,6 +2,8 @@
 //!
 //! `concat` of `[N, C1, …]`, `[N, C2, …]`, … is `[N, C1 + C2 + …, …]`; `slice` is its transpose.
 
+pub mod lower;
+
 use super::array::{Array, Real};
 use super::error::{self, ShapeError};
 use super::{Grad, GradInputs, Op, OpRules};

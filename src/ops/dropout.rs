@@ -6,6 +6,8 @@
 //! the step's seed and the layer's stream, so the gradient draws the same mask again instead of
 //! storing it, and the layout and the number of threads change nothing.
 
+pub mod lower;
+
 use super::array::{Array, Real};
 use super::error::{self, ShapeError};
 use super::{Grad, GradInputs, Op, OpRules};

@@ -3,6 +3,8 @@
 //! With x `[N, F]` and w `[K, F]`, `y[n, k] = Σ f  x[n, f] · w[k, f]`. Weights are stored one row an
 //! output, as in PyTorch. No bias: that is an addition.
 
+pub mod lower;
+
 use super::array::{Array, Real};
 use super::error::{self, ShapeError};
 use super::{Grad, GradInputs, Op, OpRules};

@@ -5,6 +5,8 @@
 //! of a logit is `(p[c] - [c = t]) · g` with g the gradient of the loss. Source: Bishop, "Pattern
 //! Recognition and Machine Learning", 4.3.4.
 
+pub mod lower;
+
 use super::array::{Array, Real};
 use super::error::{self, ShapeError};
 use super::softmax::largest;

@@ -11,6 +11,8 @@
 //! Source: Ioffe and Szegedy 2015, algorithm 1 and section 3. The variance that normalises is the
 //! biased one; the running variance takes the unbiased one (ibid., algorithm 2).
 
+pub mod lower;
+
 use super::array::{Array, Real};
 use super::error::{self, ShapeError};
 use super::pointwise::scaled;

@@ -4,6 +4,8 @@
 //! The result has the shape of the widest operand; the others stretch to it by
 //! [`Shape::stretches_to`], channels aligned with channels.
 
+pub mod lower;
+
 use super::array::{self, Array, Real};
 use super::error::{self, ShapeError};
 use super::{Grad, GradInputs, Op, OpRules, norm, reduce};

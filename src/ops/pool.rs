@@ -6,6 +6,8 @@
 //! input, or with `include_pad` by those that lie in the input or its declared padding; what `ceil`
 //! adds beyond counts in neither. Source: Scherer, Müller and Behnke 2010, section 3.
 
+pub mod lower;
+
 use super::array::{Array, Real};
 use super::error::{self, ShapeError};
 use super::window::{Window, WindowError};

@@ -3,6 +3,8 @@
 //! `expand` repeats a value along the axes that a wider shape adds; `sum_to` sums over them. Each is
 //! the other's gradient.
 
+pub mod lower;
+
 use super::array::{self, Array, Real};
 use super::error::{self, ShapeError};
 use super::{Grad, GradInputs, Op, OpRules};

@@ -1,5 +1,7 @@
 //! The same elements seen another way: with other sizes, or lying otherwise in memory.
 
+pub mod lower;
+
 use super::array::{Array, Real};
 use super::error::{self, ShapeError};
 use super::{Grad, GradInputs, Op, OpRules};

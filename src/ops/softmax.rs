@@ -4,6 +4,8 @@
 //! powers finite (Goodfellow, Bengio and Courville, "Deep Learning", 4.1). Its gradient is
 //! `dx[c] = y[c] · (dy[c] - Σ y · dy)`.
 
+pub mod lower;
+
 use super::array::{Array, Real};
 use super::error::{self, ShapeError};
 use super::{Grad, GradInputs, Op, OpRules};

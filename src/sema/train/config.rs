@@ -11,8 +11,8 @@ pub struct TrainConfig {
     pub data: Option<Spec>,
     /// What is minimised, for each output that has a loss.
     pub losses: Vec<OutputLoss>,
-    /// How weights follow the gradient.
-    pub optimizer: OptimizerConfig,
+    /// How weights follow the gradient; a trainer that needs it asks for it.
+    pub optimizer: Option<OptimizerConfig>,
     /// How the learning rate changes.
     pub schedule: Schedule,
     /// Images in a step.
@@ -49,6 +49,8 @@ impl OutputLoss {
 pub enum Loss {
     /// The cross-entropy of the softmax of the output with the label, averaged over the batch.
     CrossEntropy,
+    /// The squared difference of output and target, averaged over the batch and the elements of the output.
+    MeanSquaredError,
 }
 
 /// How weights follow the gradient. Rules are PyTorch's.

@@ -42,7 +42,7 @@ impl<'a> Elab<'a> {
             .filter(|line| line.key.text == "loss")
             .filter_map(|line| self.loss(env, line))
             .collect();
-        let optimizer = find("optimizer").and_then(|line| self.optimizer(env, line));
+        let optimizer = find("optimizer").map(|line| self.optimizer(env, line));
         let schedule =
             find("schedule").map_or(Some(Schedule::Constant), |line| self.schedule(env, line));
         let count = |max: usize| Bounds {
@@ -64,7 +64,7 @@ impl<'a> Elab<'a> {
         Some(TrainConfig {
             data,
             losses,
-            optimizer: optimizer?,
+            optimizer: optimizer.map_or(Some(None), |read| read.map(Some))?,
             schedule: schedule?,
             batch: usize::try_from(batch?).ok()?,
             epochs: usize::try_from(epochs?).ok()?,
@@ -74,24 +74,13 @@ impl<'a> Elab<'a> {
         })
     }
 
-    /// A section without a loss or an optimizer says too little.
+    /// A section without a loss says nothing.
     fn check_complete(&mut self, section: &Train, lines: &[Line<'a>]) {
-        let given = |key: &&str| lines.iter().any(|line| line.key.text == **key);
-        let missing: Vec<String> = ["loss", "optimizer"]
-            .iter()
-            .filter(|key| !given(key))
-            .map(|key| quoted(key))
-            .collect();
-        if missing.is_empty() {
-            return;
+        if !lines.iter().any(|line| line.key.text == "loss") {
+            let diagnostic = Diagnostic::error(codes::MISSING_KEY, "`train` needs `loss`");
+            let diagnostic = diagnostic.primary(section.net.span, "");
+            self.report(diagnostic.help("write, for example, `loss cross_entropy`"));
         }
-        let message = format!("`train` needs {}", missing.join(" and "));
-        let diagnostic =
-            Diagnostic::error(codes::MISSING_KEY, message).primary(section.net.span, "");
-        self.report(
-            diagnostic
-                .help("write, for example, `loss cross_entropy` and `optimizer sgd(lr = 0.1)`"),
-        );
     }
 
     /// The only value of a line.
@@ -165,16 +154,16 @@ impl<'a> Elab<'a> {
 
     fn loss(&mut self, env: &Env<'a>, line: &Line<'a>) -> Option<OutputLoss> {
         let chosen = self.chosen(line)?;
-        let signature = self.signature(
-            line,
-            &chosen,
-            &[&table::CROSS_ENTROPY],
-            &["mse", "focal", "hinge"],
-        )?;
+        let known = [&table::CROSS_ENTROPY, &table::MSE];
+        let signature = self.signature(line, &chosen, &known, &["focal", "hinge"])?;
         self.attrs_of(env, line, &chosen, signature)?;
+        let loss = match signature.name {
+            "mse" => Loss::MeanSquaredError,
+            _ => Loss::CrossEntropy,
+        };
         Some(OutputLoss {
             output: line.target.map(|name| name.text.clone()),
-            loss: Loss::CrossEntropy,
+            loss,
             span: line.span,
         })
     }

@@ -46,6 +46,7 @@ const DECAY: Attr = Attr {
 };
 
 pub(super) static CROSS_ENTROPY: Layer = choice("cross_entropy", &[]);
+pub(super) static MSE: Layer = choice("mse", &[]);
 pub(super) static SGD: Layer = choice(
     "sgd",
     &[

@@ -1,0 +1,647 @@
+//! Instructions with their registers, as bytes.
+
+use iced_x86::{Code, OpKind, Register};
+
+use super::alloc::{Allocation, Operands, Place};
+use super::buffer::{Buffer, Encoded, Evex, Label, Memory, Operand};
+use super::inst::{Addr, Const, ConstId, Inst, Kind, Mask, Program, RegionId, Src, Width};
+use super::scalars::{ARGUMENTS, Home, SAVED, SCRATCH, Scalars};
+use super::table;
+use crate::codegen::{CodegenError, Isa, Target};
+use crate::kernel::{Count, Int, Ptr};
+
+/// Selects lanes by comparison or gathers them, within one step.
+const MASK_SCRATCH: Register = Register::K1;
+/// The lanes of the tail; outside of tails, those of a static mask that has no register.
+const MASK_TAIL: Register = Register::K2;
+/// Registers for static masks.
+const MASKS: [Register; 5] = [
+    Register::K3,
+    Register::K4,
+    Register::K5,
+    Register::K6,
+    Register::K7,
+];
+
+/// Where an innermost loop begins: no loop of the size we make crosses more lines of the instruction
+/// cache than it must.
+const LOOP_ALIGNMENT: usize = 64;
+
+/// Encodes a program.
+pub(super) fn encode(
+    name: &str,
+    target: &Target,
+    program: &Program,
+    allocation: &Allocation,
+    scalars: &Scalars,
+) -> Result<Encoded, CodegenError> {
+    let mut buffer = Buffer::new(name);
+    let labels = program
+        .regions
+        .iter()
+        .map(|_| (buffer.label(), buffer.label()))
+        .collect();
+    let frame = Frame::new(target, allocation, scalars);
+    let mut encoding = Encoding {
+        buffer,
+        target,
+        program,
+        scalars,
+        frame,
+        labels,
+        masks: static_masks(program, allocation),
+        width: if target.isa == Isa::Avx512 {
+            Width::Z
+        } else {
+            Width::Y
+        },
+    };
+    encoding.enter();
+    let mut reloads = allocation.reloads.iter().peekable();
+    for (index, (inst, operands)) in program.insts.iter().zip(&allocation.operands).enumerate() {
+        while let Some(reload) = reloads.next_if(|reload| reload.index as usize == index) {
+            encoding.load(reload.reg, reload.from);
+        }
+        if operands.live {
+            encoding.inst(inst, operands);
+        }
+    }
+    encoding.leave();
+    encoding.buffer.finish()
+}
+
+/// The numbers of lanes that get a mask register, in order.
+fn static_masks(program: &Program, allocation: &Allocation) -> Vec<u8> {
+    let mut masks = Vec::new();
+    for (inst, operands) in program.insts.iter().zip(&allocation.operands) {
+        let mask = match inst.kind {
+            Kind::Op { mask, .. } | Kind::Store { mask, .. } => mask,
+            _ => Mask::None,
+        };
+        if let Mask::First(count) = mask
+            && operands.live
+            && !masks.contains(&count)
+            && masks.len() < MASKS.len()
+        {
+            masks.push(count);
+        }
+    }
+    masks
+}
+
+/// The stack below the return address and the saved registers.
+struct Frame {
+    /// In bytes; vectors come first, then scalars, then the old stack pointer if there are vectors.
+    size: i32,
+    vector: i32,
+    vectors: i32,
+    scalars: i32,
+    saved: Vec<Register>,
+}
+
+impl Frame {
+    fn new(target: &Target, allocation: &Allocation, scalars: &Scalars) -> Frame {
+        let vector = target.vector_bytes() as i32;
+        let vectors = allocation.slots as i32;
+        let scalar_slots = scalars.slots as i32;
+        let saved = SAVED.into_iter().filter(|reg| scalars.uses(*reg)).collect();
+        let mut size = vectors * vector + 8 * scalar_slots;
+        if vectors > 0 {
+            size += 8;
+        }
+        Frame {
+            size,
+            vector,
+            vectors,
+            scalars: scalar_slots,
+            saved,
+        }
+    }
+
+    fn vector_slot(&self, slot: u32) -> Memory {
+        Memory::new(Register::RSP, slot as i32 * self.vector)
+    }
+
+    fn scalar_slot(&self, slot: u32) -> Memory {
+        Memory::new(Register::RSP, self.vectors * self.vector + 8 * slot as i32)
+    }
+
+    fn old_pointer(&self) -> Memory {
+        self.scalar_slot(self.scalars as u32)
+    }
+}
+
+struct Encoding<'a> {
+    buffer: Buffer<'a>,
+    target: &'a Target,
+    program: &'a Program,
+    scalars: &'a Scalars,
+    frame: Frame,
+    /// Where each region begins and ends.
+    labels: Vec<(Label, Label)>,
+    masks: Vec<u8>,
+    width: Width,
+}
+
+impl Encoding<'_> {
+    /// Saves registers, makes the frame, and brings arguments to their homes.
+    fn enter(&mut self) {
+        for register in self.frame.saved.clone() {
+            self.buffer.emit(Code::Push_r64, &[Operand::Reg(register)]);
+        }
+        // Past what was pushed and the return address.
+        let mut incoming = Memory::new(Register::RSP, 8 * (self.frame.saved.len() as i32 + 1));
+        if self.frame.vectors > 0 {
+            self.mov(SCRATCH, Operand::Reg(Register::RSP));
+            self.grow_stack();
+            let mask = Operand::Imm(OpKind::Immediate8to64, -i64::from(self.frame.vector));
+            self.buffer
+                .emit(Code::And_rm64_imm8, &[Operand::Reg(Register::RSP), mask]);
+            let old = self.frame.old_pointer();
+            self.mov_to(old, SCRATCH);
+            incoming.base = SCRATCH;
+        } else if self.frame.size > 0 {
+            self.grow_stack();
+            incoming.disp += self.frame.size;
+        }
+        let arguments: Vec<Option<Home>> = self.scalars.arguments().collect();
+        for (home, register) in arguments.iter().zip(ARGUMENTS) {
+            if let Some(Home::Slot(slot)) = home {
+                let place = self.frame.scalar_slot(*slot);
+                self.mov_to(place, register);
+            }
+        }
+        for home in arguments.iter().skip(ARGUMENTS.len()) {
+            let from = Operand::Mem(incoming);
+            match home {
+                Some(Home::Reg(register)) => self.mov(*register, from),
+                // The scratch register may hold the address of the arguments.
+                Some(Home::Slot(slot)) => {
+                    let place = self.frame.scalar_slot(*slot);
+                    if incoming.base == SCRATCH {
+                        self.buffer.emit(Code::Push_rm64, &[from]);
+                        self.buffer.emit(Code::Pop_rm64, &[Operand::Mem(place)]);
+                    } else {
+                        self.mov(SCRATCH, from);
+                        self.mov_to(place, SCRATCH);
+                    }
+                }
+                None => {}
+            }
+            incoming.disp += 8;
+        }
+        for (count, register) in self.masks.clone().into_iter().zip(MASKS) {
+            self.static_mask(count, register);
+        }
+    }
+
+    fn grow_stack(&mut self) {
+        let size = Operand::Imm(OpKind::Immediate32to64, i64::from(self.frame.size));
+        self.buffer
+            .emit(Code::Sub_rm64_imm32, &[Operand::Reg(Register::RSP), size]);
+    }
+
+    fn leave(&mut self) {
+        self.buffer.emit(Code::VEX_Vzeroupper, &[]);
+        if self.frame.vectors > 0 {
+            let old = self.frame.old_pointer();
+            self.mov(Register::RSP, Operand::Mem(old));
+        } else if self.frame.size > 0 {
+            let size = Operand::Imm(OpKind::Immediate32to64, i64::from(self.frame.size));
+            self.buffer
+                .emit(Code::Add_rm64_imm32, &[Operand::Reg(Register::RSP), size]);
+        }
+        for register in self.frame.saved.clone().into_iter().rev() {
+            self.buffer.emit(Code::Pop_r64, &[Operand::Reg(register)]);
+        }
+        self.buffer.emit(Code::Retnq, &[]);
+    }
+
+    fn inst(&mut self, inst: &Inst, operands: &Operands) {
+        match inst.kind {
+            Kind::Op { code, imm, mask } => self.op(inst, operands, code, imm, mask),
+            Kind::Fma(codes) => self.fma(inst, operands, codes),
+            Kind::Select {
+                cmp,
+                predicate,
+                blend,
+            } => self.select(inst, operands, cmp, predicate, blend),
+            Kind::Store { code, addr, mask } => self.store(inst, operands, code, addr, mask),
+            Kind::Const(id) => self.load(operands.dst, Place::Const(id)),
+            Kind::Int { int, code } => self.int(inst, operands, int, code),
+            Kind::Gather { code, addr, scale } => self.gather(operands, code, addr, scale),
+            Kind::Advance { ptr, bytes } => self.advance(ptr, bytes),
+            Kind::SetPtr { dst, src, off } => self.set_ptr(dst, src, off),
+            Kind::LoopBegin(id) => self.loop_begin(id),
+            Kind::LoopEnd(id) => self.loop_end(id),
+            Kind::TailBegin(id, lanes) => self.tail_begin(id, lanes),
+            Kind::TailEnd(id) => self.buffer.place(self.labels[usize::from(id.0)].1),
+        }
+        if let Some(slot) = operands.spill {
+            let place = Operand::Mem(self.frame.vector_slot(slot));
+            let value = Operand::Reg(self.width.register(operands.dst));
+            self.buffer
+                .emit(table::STORE.of(self.target.isa), &[place, value]);
+        }
+    }
+
+    fn op(&mut self, inst: &Inst, operands: &Operands, code: Code, imm: Option<u8>, mask: Mask) {
+        let isa = self.target.isa;
+        let sources = inst.srcs.len();
+        let is_move = code == table::MOVE.of(isa);
+        if is_move && operands.srcs[0] == Place::Reg(operands.dst) {
+            return;
+        }
+        let mut places = operands.srcs;
+        if inst.commutes && !matches!(places[0], Place::Reg(_)) {
+            places.swap(0, 1);
+        }
+        let mut evex = self.masked(mask);
+        evex.zeroing = evex.mask.is_some();
+        let mut list = [Operand::Byte(0); 6];
+        list[0] = Operand::Reg(inst.width.register(operands.dst));
+        for (k, place) in places[..sources].iter().enumerate() {
+            let last = k + 1 == sources && sources > 0;
+            let width = if last { inst.last_width } else { inst.width };
+            list[k + 1] = self.source(*place, width, &mut evex);
+        }
+        let mut count = sources + 1;
+        if let Some(imm) = imm {
+            list[count] = Operand::Byte(imm);
+            count += 1;
+        }
+        self.buffer.emit_evex(code, &list[..count], evex);
+    }
+
+    /// Picks the form whose overwritten source is where the destination is to be, so that a move is
+    /// needed only if all three sources live on elsewhere.
+    fn fma(&mut self, inst: &Inst, operands: &Operands, [f132, f213, f231]: [Code; 3]) {
+        let dst = Place::Reg(operands.dst);
+        let [mut a, mut b, c, _] = operands.srcs;
+        if !matches!(a, Place::Reg(_)) {
+            std::mem::swap(&mut a, &mut b);
+        }
+        // `a` is in a register now, and at most one of `b` and `c` is not.
+        let factor_in_register = matches!(b, Place::Reg(_));
+        let sum_in_register = matches!(c, Place::Reg(_));
+        let (code, second, third) = if dst == c {
+            (f231, a, b)
+        } else if dst == a && factor_in_register {
+            (f213, b, c)
+        } else if dst == a {
+            (f132, c, b)
+        } else if dst == b {
+            (f213, a, c)
+        } else if sum_in_register {
+            self.copy(operands.dst, c);
+            (f231, a, b)
+        } else {
+            self.copy(operands.dst, a);
+            (f213, b, c)
+        };
+        let mut evex = Evex::default();
+        let list = [
+            Operand::Reg(inst.width.register(operands.dst)),
+            self.source(second, inst.width, &mut evex),
+            self.source(third, inst.width, &mut evex),
+        ];
+        self.buffer.emit_evex(code, &list, evex);
+    }
+
+    fn select(&mut self, inst: &Inst, operands: &Operands, cmp: Code, predicate: u8, blend: Code) {
+        let [a, b, f, t] = operands.srcs;
+        let mut evex = Evex::default();
+        let list = [
+            Operand::Reg(MASK_SCRATCH),
+            self.source(a, inst.width, &mut evex),
+            self.source(b, inst.width, &mut evex),
+            Operand::Byte(predicate),
+        ];
+        self.buffer.emit_evex(cmp, &list, evex);
+        let mut evex = Evex {
+            mask: Some(MASK_SCRATCH),
+            ..Evex::default()
+        };
+        let list = [
+            Operand::Reg(inst.width.register(operands.dst)),
+            self.source(f, inst.width, &mut evex),
+            self.source(t, inst.width, &mut evex),
+        ];
+        self.buffer.emit_evex(blend, &list, evex);
+    }
+
+    fn store(&mut self, inst: &Inst, operands: &Operands, code: Code, addr: Addr, mask: Mask) {
+        let mut evex = self.masked(mask);
+        let mut list = [Operand::Byte(0); 3];
+        list[0] = self.address(addr);
+        for (k, place) in operands.srcs[..inst.srcs.len()].iter().enumerate() {
+            list[k + 1] = self.source(*place, inst.width, &mut evex);
+        }
+        self.buffer.emit_evex(code, &list[..=inst.srcs.len()], evex);
+    }
+
+    fn int(&mut self, inst: &Inst, operands: &Operands, int: Int, code: Code) {
+        let source = match self.scalars.int(int) {
+            Home::Reg(register) => register,
+            Home::Slot(slot) => {
+                let place = self.frame.scalar_slot(slot);
+                self.mov(SCRATCH, Operand::Mem(place));
+                SCRATCH
+            }
+        };
+        let dst = Operand::Reg(inst.width.register(operands.dst));
+        self.buffer
+            .emit(code, &[dst, Operand::Reg(low_half(source))]);
+    }
+
+    fn gather(&mut self, operands: &Operands, code: Code, addr: Addr, scale: u8) {
+        self.zero(operands.dst);
+        let [index, mask, ..] = operands.srcs.map(|place| match place {
+            Place::Reg(number) => self.width.register(number),
+            Place::Slot(_) | Place::Const(_) | Place::Mem(_) => Register::None,
+        });
+        let Operand::Mem(base) = self.address(addr) else {
+            unreachable!("an address is memory");
+        };
+        let memory = Operand::Mem(Memory {
+            index,
+            scale,
+            ..base
+        });
+        let dst = Operand::Reg(self.width.register(operands.dst));
+        if self.target.isa == Isa::Avx512 {
+            let masks = [Operand::Reg(MASK_SCRATCH), Operand::Reg(MASK_TAIL)];
+            self.buffer.emit(Code::VEX_Kmovw_kr_km16, &masks);
+            let evex = Evex {
+                mask: Some(MASK_SCRATCH),
+                ..Evex::default()
+            };
+            self.buffer.emit_evex(code, &[dst, memory], evex);
+        } else {
+            self.buffer.emit(code, &[dst, memory, Operand::Reg(mask)]);
+        }
+    }
+
+    fn advance(&mut self, ptr: Ptr, bytes: i64) {
+        let place = match self.scalars.ptr(ptr) {
+            Home::Reg(register) => Operand::Reg(register),
+            Home::Slot(slot) => Operand::Mem(self.frame.scalar_slot(slot)),
+        };
+        match i32::try_from(bytes) {
+            Ok(small) => self.add_small(place, small),
+            Err(_) => {
+                self.mov_imm(SCRATCH, bytes);
+                let scratch = Operand::Reg(SCRATCH);
+                self.buffer.emit(Code::Add_rm64_r64, &[place, scratch]);
+            }
+        }
+    }
+
+    fn add_small(&mut self, place: Operand, value: i32) {
+        let (code, kind) = match i8::try_from(value) {
+            Ok(_) => (Code::Add_rm64_imm8, OpKind::Immediate8to64),
+            Err(_) => (Code::Add_rm64_imm32, OpKind::Immediate32to64),
+        };
+        let value = Operand::Imm(kind, i64::from(value));
+        self.buffer.emit(code, &[place, value]);
+    }
+
+    fn set_ptr(&mut self, dst: Ptr, src: Ptr, off: i64) {
+        let address = self.address(Addr { ptr: src, off });
+        let to_slot = |home| match home {
+            Home::Reg(register) => (register, None),
+            Home::Slot(slot) => (SCRATCH, Some(slot)),
+        };
+        let (register, slot) = to_slot(self.scalars.ptr(dst));
+        match address {
+            Operand::Mem(memory) if memory.disp == 0 => {
+                self.mov(register, Operand::Reg(memory.base));
+            }
+            memory => self
+                .buffer
+                .emit(Code::Lea_r64_m, &[Operand::Reg(register), memory]),
+        }
+        if let Some(slot) = slot {
+            let place = self.frame.scalar_slot(slot);
+            self.mov_to(place, SCRATCH);
+        }
+    }
+
+    fn loop_begin(&mut self, id: RegionId) {
+        let region = &self.program.regions[usize::from(id.0)];
+        let (head, exit) = self.labels[usize::from(id.0)];
+        let home = self.scalars.counter(id);
+        let counter = match home {
+            Home::Reg(register) => register,
+            Home::Slot(_) => SCRATCH,
+        };
+        match region.count {
+            Some(Count::Imm(1)) => {}
+            Some(Count::Imm(count)) => self.mov_imm(counter, i64::from(count)),
+            Some(Count::Arg(int)) => {
+                let total = self.scalar_operand(self.scalars.int(int));
+                self.mov(counter, total);
+                self.skip_unless_positive(counter, exit);
+            }
+            None => unreachable!("a loop has a count"),
+        }
+        if let Home::Slot(slot) = home {
+            let place = self.frame.scalar_slot(slot);
+            self.mov_to(place, SCRATCH);
+        }
+        if self.is_innermost(id) {
+            self.buffer.align(LOOP_ALIGNMENT);
+        }
+        self.buffer.place(head);
+    }
+
+    fn is_innermost(&self, id: RegionId) -> bool {
+        let loops = self.program.regions.iter();
+        !loops
+            .filter(|region| region.count.is_some())
+            .any(|region| region.parent == Some(id))
+    }
+
+    fn loop_end(&mut self, id: RegionId) {
+        let (head, exit) = self.labels[usize::from(id.0)];
+        if self.program.regions[usize::from(id.0)].count != Some(Count::Imm(1)) {
+            let counter = self.scalar_operand(self.scalars.counter(id));
+            self.buffer.emit(Code::Dec_rm64, &[counter]);
+            self.buffer
+                .jump(Code::Jne_rel8_64, Code::Jne_rel32_64, head);
+        }
+        self.buffer.place(exit);
+    }
+
+    fn tail_begin(&mut self, id: RegionId, lanes: Int) {
+        let (_, exit) = self.labels[usize::from(id.0)];
+        let count = match self.scalars.int(lanes) {
+            Home::Reg(register) => register,
+            Home::Slot(slot) => {
+                let place = self.frame.scalar_slot(slot);
+                self.mov(SCRATCH, Operand::Mem(place));
+                SCRATCH
+            }
+        };
+        self.skip_unless_positive(count, exit);
+        if self.target.isa == Isa::Avx512 {
+            // All bits below the lane count: ones shortened to that length. The ones come from the
+            // pool, since the count may be in the scratch register already.
+            let ones = self.buffer.constant(&Const::Splat(u32::MAX), 1, false);
+            let scratch = Operand::Reg(low_half(SCRATCH));
+            let count = Operand::Reg(low_half(count));
+            let operands = [scratch, Operand::Pool(ones), count];
+            self.buffer.emit(Code::VEX_Bzhi_r32_rm32_r32, &operands);
+            let operands = [Operand::Reg(MASK_TAIL), scratch];
+            self.buffer.emit(Code::VEX_Kmovw_kr_r32, &operands);
+        }
+    }
+
+    fn skip_unless_positive(&mut self, value: Register, exit: Label) {
+        let value = Operand::Reg(value);
+        self.buffer.emit(Code::Test_rm64_r64, &[value, value]);
+        self.buffer
+            .jump(Code::Jle_rel8_64, Code::Jle_rel32_64, exit);
+    }
+
+    /// Loads a spilled value or a constant into a register.
+    fn load(&mut self, reg: u8, from: Place) {
+        let dst = Operand::Reg(self.width.register(reg));
+        match from {
+            Place::Const(id) => self.load_constant(reg, id),
+            Place::Slot(slot) => {
+                let place = Operand::Mem(self.frame.vector_slot(slot));
+                self.buffer
+                    .emit(table::LOAD.of(self.target.isa), &[dst, place]);
+            }
+            Place::Reg(_) => self.copy(reg, from),
+            Place::Mem(_) => unreachable!("loads from memory are instructions of the body"),
+        }
+    }
+
+    fn load_constant(&mut self, reg: u8, id: ConstId) {
+        let dst = Operand::Reg(self.width.register(reg));
+        let constant = &self.program.consts[id.0 as usize];
+        let code = match constant {
+            Const::Splat(0) => return self.zero(reg),
+            Const::Splat(_) => table::BROADCAST,
+            Const::Lanes(_) => table::LOAD,
+        };
+        let place = self.buffer.constant(constant, self.target.lanes, false);
+        self.buffer
+            .emit(code.of(self.target.isa), &[dst, Operand::Pool(place)]);
+    }
+
+    /// Clears a register by the short form that processors know to depend on nothing.
+    fn zero(&mut self, reg: u8) {
+        let register = Operand::Reg(Width::X.register(reg));
+        let code = if reg < 16 {
+            Code::VEX_Vxorps_xmm_xmm_xmmm128
+        } else {
+            Code::EVEX_Vpxord_xmm_k1z_xmm_xmmm128b32
+        };
+        self.buffer.emit(code, &[register; 3]);
+    }
+
+    fn copy(&mut self, dst: u8, from: Place) {
+        let dst = Operand::Reg(self.width.register(dst));
+        let from = self.source(from, self.width, &mut Evex::default());
+        self.buffer
+            .emit(table::MOVE.of(self.target.isa), &[dst, from]);
+    }
+
+    fn source(&mut self, place: Place, width: Width, evex: &mut Evex) -> Operand {
+        match place {
+            Place::Reg(number) => Operand::Reg(width.register(number)),
+            Place::Slot(slot) => Operand::Mem(self.frame.vector_slot(slot)),
+            Place::Mem(addr) => self.address(addr),
+            Place::Const(id) => {
+                let constant = &self.program.consts[id.0 as usize];
+                let splat = matches!(constant, Const::Splat(_));
+                evex.broadcast = splat && self.target.isa == Isa::Avx512;
+                let whole = !evex.broadcast;
+                let lanes = self.target.lanes;
+                Operand::Pool(self.buffer.constant(constant, lanes, whole))
+            }
+        }
+    }
+
+    fn masked(&mut self, mask: Mask) -> Evex {
+        let register = match mask {
+            Mask::None => None,
+            Mask::Tail => Some(MASK_TAIL),
+            Mask::First(count) => match self.masks.iter().position(|own| *own == count) {
+                Some(index) => Some(MASKS[index]),
+                None => {
+                    self.static_mask(count, MASK_TAIL);
+                    Some(MASK_TAIL)
+                }
+            },
+        };
+        Evex {
+            mask: register,
+            ..Evex::default()
+        }
+    }
+
+    fn static_mask(&mut self, count: u8, register: Register) {
+        let bits = (1i64 << count) - 1;
+        self.mov_imm(SCRATCH, bits);
+        let operands = [Operand::Reg(register), Operand::Reg(low_half(SCRATCH))];
+        self.buffer.emit(Code::VEX_Kmovw_kr_r32, &operands);
+    }
+
+    /// A memory operand for an address; it may need the scratch register.
+    fn address(&mut self, addr: Addr) -> Operand {
+        let base = match self.scalars.ptr(addr.ptr) {
+            Home::Reg(register) => Operand::Reg(register),
+            Home::Slot(slot) => Operand::Mem(self.frame.scalar_slot(slot)),
+        };
+        let memory = match (i32::try_from(addr.off), base) {
+            (Ok(off), Operand::Reg(register)) => Memory::new(register, off),
+            (Ok(off), slot) => {
+                self.mov(SCRATCH, slot);
+                Memory::new(SCRATCH, off)
+            }
+            (Err(_), base) => {
+                self.mov_imm(SCRATCH, addr.off);
+                let scratch = Operand::Reg(SCRATCH);
+                self.buffer.emit(Code::Add_r64_rm64, &[scratch, base]);
+                Memory::new(SCRATCH, 0)
+            }
+        };
+        Operand::Mem(memory)
+    }
+
+    fn scalar_operand(&self, home: Home) -> Operand {
+        match home {
+            Home::Reg(register) => Operand::Reg(register),
+            Home::Slot(slot) => Operand::Mem(self.frame.scalar_slot(slot)),
+        }
+    }
+
+    fn mov(&mut self, dst: Register, src: Operand) {
+        self.buffer
+            .emit(Code::Mov_r64_rm64, &[Operand::Reg(dst), src]);
+    }
+
+    fn mov_to(&mut self, place: Memory, src: Register) {
+        let operands = [Operand::Mem(place), Operand::Reg(src)];
+        self.buffer.emit(Code::Mov_rm64_r64, &operands);
+    }
+
+    fn mov_imm(&mut self, dst: Register, value: i64) {
+        let (code, register, kind) = if u32::try_from(value).is_ok() {
+            (Code::Mov_r32_imm32, low_half(dst), OpKind::Immediate32)
+        } else {
+            (Code::Mov_r64_imm64, dst, OpKind::Immediate64)
+        };
+        self.buffer
+            .emit(code, &[Operand::Reg(register), Operand::Imm(kind, value)]);
+    }
+}
+
+/// The 32-bit part of a general register.
+fn low_half(register: Register) -> Register {
+    Register::EAX + (register as u32 - Register::RAX as u32)
+}
