@@ -1,7 +1,7 @@
 //! A compiler from a neural-network description language (`.net` files) to optimized CPU kernels.
 
 pub mod codegen;
-
+pub mod diag;
 pub mod driver;
 pub mod io;
 pub mod ir;
@@ -10,7 +10,8 @@ pub mod lower;
 pub mod ops;
 pub mod passes;
 pub mod plan;
-
 pub mod runtime;
+pub mod sema;
+pub mod syntax;
 pub mod tensor;
 pub mod train;

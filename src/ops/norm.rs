@@ -43,6 +43,29 @@ fn channels(x: &Type, input: &'static str) -> Result<Type, ShapeError> {
     Ok(Type::f32(Shape::single([channels])))
 }
 
+/// Appends what moves running statistics towards those of a batch, as made by [`Op::BatchStats`]
+/// from x: `(1 - momentum) · running + momentum · batch` for the mean and the unbiased variance.
+/// Over a single element the variance is 0, and so is the unbiased one.
+pub fn running_stats(
+    builder: &mut Builder,
+    x: ValueId,
+    [mean, var]: [ValueId; 2],
+    running: [ValueId; 2],
+    momentum: f32,
+) -> [ValueId; 2] {
+    let share = inverse_count(builder, x);
+    let one = builder.constant(1.0);
+    let rest = builder.pointwise(Pointwise::Sub, &[one, share]);
+    let least = builder.constant(f32::MIN_POSITIVE);
+    let rest = builder.pointwise(Pointwise::Max, &[rest, least]);
+    let unbiased = builder.pointwise(Pointwise::Div, &[var, rest]);
+    [(running[0], mean), (running[1], unbiased)].map(|(running, batch)| {
+        let distance = builder.pointwise(Pointwise::Sub, &[batch, running]);
+        let step = scaled(builder, distance, momentum);
+        builder.pointwise(Pointwise::Add, &[running, step])
+    })
+}
+
 /// A value for 1 / M, which depends on the batch.
 pub(super) fn inverse_count(builder: &mut Builder, x: ValueId) -> ValueId {
     let inverse_batch = builder.step_scalar(StepScalar::InverseBatch);
