@@ -21,6 +21,8 @@ pub mod eval;
 pub mod builder;
 pub mod nest_builder;
 
+pub mod tile;
+
 pub use body::{Body, Cmp, Count, Int, Item, LaneType, Lanes, Op, Ptr, Reduce, Reg};
 pub use builder::BodyBuilder;
 pub use nest::{Address, Arg, BodyId, Cond, Index, Kernel, Stmt, Var};
