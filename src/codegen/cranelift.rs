@@ -154,7 +154,6 @@ impl Cranelift {
             .collect();
         let unit = Unit {
             name,
-            code_size: code.buffer.data().len(),
             bytes: code.buffer.data().to_vec(),
             alignment: u64::from(code.buffer.alignment),
             relocs,

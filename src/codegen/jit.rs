@@ -236,3 +236,72 @@ fn arena_size(units: &[Unit]) -> usize {
     };
     units.iter().map(each).sum::<usize>().next_multiple_of(PAGE) + PAGE
 }
+
+/// Runs kernels in tests, with a page behind each buffer that nobody may touch.
+#[cfg(test)]
+pub(super) mod guarded {
+    use region::{Allocation, Protection};
+
+    use super::KernelFn;
+    use crate::kernel::{Kernel, eval};
+
+    /// A buffer that ends where an inaccessible page begins.
+    struct Buffer {
+        allocation: Allocation,
+        offset: usize,
+        len: usize,
+    }
+
+    impl Buffer {
+        fn new(contents: &[u8]) -> Buffer {
+            let page = region::page::size();
+            let size = contents.len().next_multiple_of(page);
+            let mut allocation =
+                region::alloc(size + page, Protection::READ_WRITE).expect("memory for a buffer");
+            let base: *mut u8 = allocation.as_mut_ptr();
+            let offset = size - contents.len();
+            // SAFETY: the last page of the allocation, which was made with one page to spare. The
+            // buffer lies before it.
+            unsafe { region::protect(base.add(size), page, Protection::NONE) }
+                .expect("a page that may be closed");
+            // SAFETY: `offset + contents.len()` is `size`, and so many bytes are writable.
+            unsafe { base.add(offset).copy_from(contents.as_ptr(), contents.len()) };
+            Buffer {
+                allocation,
+                offset,
+                len: contents.len(),
+            }
+        }
+
+        fn address(&mut self) -> *mut u8 {
+            let base: *mut u8 = self.allocation.as_mut_ptr();
+            base.wrapping_add(self.offset)
+        }
+
+        fn contents(&mut self) -> Vec<u8> {
+            // SAFETY: the bytes were written when the buffer was made, and nothing runs that could
+            // write to them now.
+            unsafe { std::slice::from_raw_parts(self.address(), self.len) }.to_vec()
+        }
+    }
+
+    /// Runs a kernel in the evaluator and as machine code, both on copies of the same buffers.
+    pub(in crate::codegen) fn run(
+        kernel: &Kernel,
+        compiled: KernelFn<'_>,
+        buffers: &[Vec<u8>],
+        [lo, hi, n]: [i64; 3],
+    ) -> [Vec<Vec<u8>>; 2] {
+        let mut expected = buffers.to_vec();
+        if let Err(error) = eval::kernel(kernel, &mut expected, lo..hi, n) {
+            panic!("{error}, in\n{kernel}");
+        }
+        let mut native: Vec<Buffer> = buffers.iter().map(|bytes| Buffer::new(bytes)).collect();
+        let args: Vec<*mut u8> = native.iter_mut().map(Buffer::address).collect();
+        // SAFETY: the evaluator has just run the same kernel with the same arguments and found all
+        // its accesses inside the buffers, of which there are as many as it has arguments. They are
+        // seen by this thread only.
+        unsafe { compiled.call(args.as_ptr(), lo, hi, n) };
+        [expected, native.iter_mut().map(Buffer::contents).collect()]
+    }
+}

@@ -12,6 +12,8 @@ mod dump;
 mod error;
 pub mod host;
 mod jit;
+#[cfg(test)]
+mod tests;
 mod unit;
 mod wide;
 

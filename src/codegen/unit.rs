@@ -8,8 +8,6 @@ pub(super) struct Unit {
     pub(super) name: String,
     /// Instructions first, constants behind them.
     pub(super) bytes: Vec<u8>,
-    /// How many of the bytes are instructions, if that is known; all of them otherwise.
-    pub(super) code_size: usize,
     /// The alignment of the first byte.
     pub(super) alignment: u64,
     /// Calls to other functions.

@@ -27,11 +27,10 @@ pub(super) fn emit(name: String, body: &Body, target: &Target) -> Result<Unit, C
     let allocation = alloc::allocate(&program, target.registers);
     let live = |index: usize| allocation.operands[index].live;
     let scalars = scalars::allocate(body, &program, live);
-    let encoded = encode::encode(&name, target, &program, &allocation, &scalars)?;
+    let bytes = encode::encode(&name, target, &program, &allocation, &scalars)?;
     Ok(Unit {
         name,
-        bytes: encoded.bytes,
-        code_size: encoded.code_size,
+        bytes,
         alignment: ALIGNMENT,
         relocs: Vec::new(),
     })

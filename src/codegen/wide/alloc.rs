@@ -87,16 +87,10 @@ struct Allocator<'a> {
     pressure: Vec<u16>,
 }
 
-/// Which sources of an instruction are read from memory, and which through a register of its own.
-#[derive(Clone, Copy, Default)]
-struct Plan {
-    memory: u8,
-    temps: u8,
-}
-
 impl Allocator<'_> {
-    /// How an instruction gets at those sources that have no register.
-    fn plan(&self, index: usize) -> Plan {
+    /// Which sources an instruction reads through registers of its own: those without one that it
+    /// cannot read from memory either. One bit each.
+    fn through_registers(&self, index: usize) -> u8 {
         let inst = &self.program.insts[index];
         let touched = &self.touched[index];
         let mut homeless = 0u8;
@@ -112,18 +106,10 @@ impl Allocator<'_> {
             };
             homeless |= u8::from(!has_register) << k;
         }
-        if homeless == 0 {
-            return Plan::default();
+        if homeless == 0 || folded {
+            return homeless;
         }
-        let memory = if folded {
-            0
-        } else {
-            self.memory_sources(index, inst, homeless)
-        };
-        Plan {
-            memory,
-            temps: homeless & !memory,
-        }
+        homeless & !self.memory_sources(index, inst, homeless)
     }
 
     fn memory_sources(&self, index: usize, inst: &Inst, homeless: u8) -> u8 {
@@ -158,10 +144,10 @@ impl Allocator<'_> {
         if !touched.live {
             return (0, 0);
         }
-        let plan = self.plan(index);
+        let temps = self.through_registers(index);
         let mut reads = 0;
-        for k in bits(plan.temps) {
-            reads += u16::from(self.same_temp(index, plan, k).is_none());
+        for k in bits(temps) {
+            reads += u16::from(self.same_temp(index, temps, k).is_none());
         }
         let spilled = touched.dst.is_some_and(|web| self.slot(web).is_some());
         let early = spilled && self.program.insts[index].early;
@@ -169,10 +155,10 @@ impl Allocator<'_> {
     }
 
     /// An earlier source that is the same and gets a register of its own too.
-    fn same_temp(&self, index: usize, plan: Plan, k: usize) -> Option<usize> {
+    fn same_temp(&self, index: usize, temps: u8, k: usize) -> Option<usize> {
         let srcs = &self.program.insts[index].srcs;
         let webs = &self.touched[index].srcs;
-        bits(plan.temps).find(|j| *j < k && srcs[*j] == srcs[k] && webs[*j] == webs[k])
+        bits(temps).find(|j| *j < k && srcs[*j] == srcs[k] && webs[*j] == webs[k])
     }
 
     fn measure(&mut self) {
@@ -285,7 +271,7 @@ impl Allocator<'_> {
                 clusters.push(Cluster {
                     start: span.start,
                     end: span.end,
-                    worthwhile: span.region.is_some(),
+                    worthwhile: span.region.is_some_and(|id| self.is_loop(id)),
                     uses: vec![*index],
                 });
             } else if let Some(region) = span.region
@@ -304,6 +290,10 @@ impl Allocator<'_> {
             let within: Vec<u32> = within.collect();
             self.pin(id, Some(region), &within);
         }
+    }
+
+    fn is_loop(&self, region: RegionId) -> bool {
+        self.program.regions[usize::from(region.0)].count.is_some()
     }
 
     fn fits(&self, first: u32, last: u32) -> bool {
@@ -447,7 +437,7 @@ impl Colouring<'_> {
         if inst.early {
             self.write(index, write, &mut operands);
         }
-        let plan = allocator.plan(index);
+        let temps = allocator.through_registers(index);
         for (k, src) in inst.srcs.iter().enumerate() {
             let home = match (src, touched.srcs[k]) {
                 (Src::Mem(addr), _) => Place::Mem(*addr),
@@ -458,9 +448,9 @@ impl Colouring<'_> {
                 (Src::Const(id), None) => Place::Const(*id),
                 (Src::Virt(_), None) => unreachable!("a register that is read has a web"),
             };
-            operands.srcs[k] = if plan.temps & (1 << k) == 0 {
+            operands.srcs[k] = if temps & (1 << k) == 0 {
                 home
-            } else if let Some(same) = allocator.same_temp(index, plan, k) {
+            } else if let Some(same) = allocator.same_temp(index, temps, k) {
                 operands.srcs[same]
             } else {
                 let reg = self.take(read, read, &[]);

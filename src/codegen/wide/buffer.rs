@@ -58,13 +58,6 @@ pub(super) struct Evex {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Label(u32);
 
-/// Finished code.
-pub(super) struct Encoded {
-    pub(super) bytes: Vec<u8>,
-    /// How many of them are instructions.
-    pub(super) code_size: usize,
-}
-
 /// Machine code in the making.
 pub(super) struct Buffer<'a> {
     name: &'a str,
@@ -228,12 +221,11 @@ impl<'a> Buffer<'a> {
 
     /// Appends the pool and resolves everything that refers to labels and to it. The function must
     /// begin at a multiple of 64 bytes.
-    pub(super) fn finish(mut self) -> Result<Encoded, CodegenError> {
+    pub(super) fn finish(mut self) -> Result<Vec<u8>, CodegenError> {
         if let Some(error) = self.error {
             return Err(error);
         }
         let mut bytes = self.encoder.take_buffer();
-        let code_size = bytes.len();
         // The largest first, so that each is aligned to its own size.
         let mut order: Vec<usize> = (0..self.pool.len()).collect();
         order.sort_by_key(|id| std::cmp::Reverse(self.pool[*id].len()));
@@ -251,7 +243,7 @@ impl<'a> Buffer<'a> {
         for (at, end, place) in self.pool_uses {
             patch(&mut bytes, at, end, offsets[place.0 as usize]);
         }
-        Ok(Encoded { bytes, code_size })
+        Ok(bytes)
     }
 }
 

@@ -3,8 +3,8 @@
 use iced_x86::{Code, OpKind, Register};
 
 use super::alloc::{Allocation, Operands, Place};
-use super::buffer::{Buffer, Encoded, Evex, Label, Memory, Operand};
-use super::inst::{Addr, Const, ConstId, Inst, Kind, Mask, Program, RegionId, Src, Width};
+use super::buffer::{Buffer, Evex, Label, Memory, Operand};
+use super::inst::{Addr, Const, ConstId, Inst, Kind, Mask, Program, RegionId, Width};
 use super::scalars::{ARGUMENTS, Home, SAVED, SCRATCH, Scalars};
 use super::table;
 use crate::codegen::{CodegenError, Isa, Target};
@@ -34,7 +34,7 @@ pub(super) fn encode(
     program: &Program,
     allocation: &Allocation,
     scalars: &Scalars,
-) -> Result<Encoded, CodegenError> {
+) -> Result<Vec<u8>, CodegenError> {
     let mut buffer = Buffer::new(name);
     let labels = program
         .regions
