@@ -3,10 +3,11 @@
 
 mod common;
 
-use common::{check_linear, param};
+use common::{Bindings, check_linear, check_norm, param, random};
 use netc::ir::{Builder, Graph, Shape, Type};
 use netc::ops::{
-    AvgPool, AvgPoolGrad, Conv2d, Conv2dFilterGrad, Conv2dInputGrad, Op, Pads, Window,
+    AvgPool, AvgPoolGrad, Conv2d, Conv2dFilterGrad, Conv2dInputGrad, MaxPool, MaxPoolGrad, Op,
+    Pads, Pointwise, Window, dropout,
 };
 
 #[derive(Clone, Copy, Debug)]
@@ -319,5 +320,387 @@ fn average_pools() {
             b.output("dx", dx);
             check_linear(&b.finish(), 2, 3, kernel * kernel + 4);
         }
+    }
+}
+
+/// Sums in f32 of up to a few thousand terms near one, and functions good to a few units in the last
+/// place: a tensor's norm is off by less than this.
+const SMOOTH: f64 = 2e-6;
+
+fn images(channels: usize, h: usize, w: usize) -> Type {
+    Type::f32(Shape::batched([channels, h, w]))
+}
+
+#[test]
+fn max_pools() {
+    for (kernel, stride, pad, dilation, ceil) in [
+        (2, 2, 0, 1, false),
+        (3, 2, 1, 1, false),
+        (3, 2, 0, 1, true),
+        (3, 1, 1, 1, false),
+        (3, 1, 2, 2, false),
+        (2, 3, 0, 1, false),
+        (1, 2, 0, 1, true),
+    ] {
+        let mut window = Window::new([kernel; 2]);
+        window.stride = [stride; 2];
+        window.pads = Pads::all(pad);
+        window.dilation = [dilation; 2];
+        window.ceil = ceil;
+        let input = [9, 8];
+        for channels in [1, 6, 21] {
+            let mut b = Builder::new(format!("maximum {window:?} of {channels} channels"));
+            let x = b.input("x", images(channels, input[0], input[1]));
+            let pooled = b.node(Op::MaxPool(MaxPool { window }), &[x]);
+            b.output("y", pooled[0]);
+            let doubled = b.pointwise(Pointwise::Add, &[pooled[0], pooled[0]]);
+            let op = Op::MaxPoolGrad(MaxPoolGrad { window, input });
+            let dx = b.op(op, &[doubled, pooled[1]]);
+            b.output("dx", dx);
+            let graph = b.finish();
+            let mut bindings = random(&graph, 2, 3, 2);
+            // Few distinct numbers make many ties, which go to the first.
+            for value in bindings.data.values_mut().flatten() {
+                *value = (*value * 3.0).round();
+            }
+            check_norm(&graph, &bindings, 3, SMOOTH);
+        }
+    }
+}
+
+#[test]
+fn nothing_hides_a_nan() {
+    for place in 0..4 {
+        for channels in [1, 4, 5, 16, 19] {
+            let mut b = Builder::new(format!("NaN at {place} of {channels} channels"));
+            let x = b.input("x", images(channels, 2, 2));
+            let relu = b.pointwise(Pointwise::Relu, &[x]);
+            b.output("relu", relu);
+            let op = Op::MaxPool(MaxPool {
+                window: Window::new([2; 2]),
+            });
+            let pooled = b.node(op, &[x])[0];
+            b.output("pooled", pooled);
+            let graph = b.finish();
+            let mut bindings = random(&graph, 2, 5, 2);
+            for pixels in bindings.data.get_mut(&x).unwrap().chunks_exact_mut(4) {
+                pixels[place] = f32::NAN;
+            }
+            check_norm(&graph, &bindings, 2, SMOOTH);
+        }
+    }
+}
+
+#[test]
+fn element_wise_nodes() {
+    let unary = [
+        Pointwise::Neg,
+        Pointwise::Square,
+        Pointwise::Exp,
+        Pointwise::Relu,
+        Pointwise::Tanh,
+        Pointwise::Sigmoid,
+    ];
+    let of_positive = [Pointwise::Sqrt, Pointwise::Rsqrt, Pointwise::Log];
+    let binary = [
+        Pointwise::Add,
+        Pointwise::Sub,
+        Pointwise::Mul,
+        Pointwise::Div,
+        Pointwise::Max,
+        Pointwise::Min,
+        Pointwise::ReluGrad,
+        Pointwise::TanhGrad,
+        Pointwise::SigmoidGrad,
+    ];
+    for (channels, h, w) in [(1, 1, 1), (3, 5, 7), (16, 4, 4), (37, 3, 2), (300, 2, 1)] {
+        let mut b = Builder::new(format!("element-wise over {channels}, {h}, {w}"));
+        let x = b.input("x", images(channels, h, w));
+        let per_channel = b.param([channels], param("c"));
+        let per_image = b.input("g", Type::f32(Shape::batched([channels])));
+        let number = b.param(Vec::new(), param("n"));
+        for op in unary {
+            let y = b.pointwise(op, &[x]);
+            b.output(format!("{op:?}"), y);
+        }
+        let one = b.constant(1.5);
+        let positive = b.pointwise(Pointwise::Add, &[x, one]);
+        for op in of_positive {
+            let y = b.pointwise(op, &[positive]);
+            b.output(format!("{op:?}"), y);
+        }
+        for (name, other) in [("c", per_channel), ("g", per_image), ("n", number)] {
+            let shifted = b.pointwise(Pointwise::Add, &[other, one]);
+            for op in binary {
+                let y = b.pointwise(op, &[x, shifted]);
+                b.output(format!("{op:?} with {name}"), y);
+            }
+        }
+        let graph = b.finish();
+        check_norm(&graph, &random(&graph, 3, 11, 2), 4, SMOOTH);
+    }
+}
+
+#[test]
+fn saturated_gates_stay_finite() {
+    let mut b = Builder::new("saturated gates");
+    let x = b.input("x", Type::f32(Shape::batched([13])));
+    for op in [Pointwise::Tanh, Pointwise::Sigmoid] {
+        let y = b.pointwise(op, &[x]);
+        b.output(format!("{op:?}"), y);
+    }
+    let graph = b.finish();
+    let data = vec![
+        -1e30, -1000.0, -100.0, -88.8, -20.0, -1e-3, 0.0, 1e-3, 20.0, 88.8, 100.0, 1000.0, 1e30,
+    ];
+    let bindings = Bindings {
+        batch: 1,
+        data: [(x, data)].into(),
+    };
+    check_norm(&graph, &bindings, 1, SMOOTH);
+}
+
+#[test]
+fn softmax_and_its_loss() {
+    for (classes, pixels) in [(1, 1), (2, 1), (10, 1), (16, 1), (70, 1), (1000, 1), (5, 3)] {
+        let mut b = Builder::new(format!("softmax of {classes} by {pixels}"));
+        let dims = if pixels == 1 {
+            vec![classes]
+        } else {
+            vec![classes, pixels, 2]
+        };
+        let x = b.input("x", Type::f32(Shape::batched(dims.clone())));
+        let y = b.op(Op::Softmax, &[x]);
+        b.output("softmax", y);
+        let dy = b.input("dy", Type::f32(Shape::batched(dims)));
+        let dx = b.op(Op::SoftmaxGrad, &[y, dy]);
+        b.output("dx", dx);
+        if pixels == 1 {
+            let labels = b.input("labels", Type::i32(Shape::batched([])));
+            let loss = b.op(Op::CrossEntropy, &[x, labels]);
+            b.output("loss", loss);
+            let dloss = b.input("dloss", Type::f32(Shape::batched([])));
+            let dlogits = b.op(Op::CrossEntropyGrad, &[x, labels, dloss]);
+            b.output("dlogits", dlogits);
+        }
+        let graph = b.finish();
+        let mut bindings = random(&graph, 5, 13, classes as u32);
+        for value in bindings.data.get_mut(&x).unwrap() {
+            *value *= 5.0;
+        }
+        check_norm(&graph, &bindings, 6, SMOOTH);
+    }
+}
+
+#[test]
+fn a_hopeless_logit_costs_what_it_should() {
+    let mut b = Builder::new("large logits");
+    let x = b.input("x", Type::f32(Shape::batched([2])));
+    let labels = b.input("labels", Type::i32(Shape::batched([])));
+    let loss = b.op(Op::CrossEntropy, &[x, labels]);
+    b.output("loss", loss);
+    let ones = b.input("dloss", Type::f32(Shape::batched([])));
+    let grad = b.op(Op::CrossEntropyGrad, &[x, labels, ones]);
+    b.output("grad", grad);
+    let graph = b.finish();
+    let data = [
+        (x, vec![1000.0, 0.0, 1000.0, 0.0]),
+        (labels, vec![1.0, 0.0]),
+        (ones, vec![1.0, 1.0]),
+    ];
+    let bindings = Bindings {
+        batch: 2,
+        data: data.into(),
+    };
+    for target in common::targets() {
+        let how = common::How {
+            target,
+            most: 2,
+            threads: 1,
+            fuse: true,
+        };
+        let results = common::compiled(&graph, &bindings, &how);
+        assert_eq!(results["loss"], [1000.0, 0.0]);
+        assert_eq!(results["grad"], [1.0, -1.0, 0.0, 0.0]);
+    }
+}
+
+#[test]
+fn sums() {
+    for (channels, h, w, batch, most) in [
+        (1, 1, 1, 1, 1),
+        (6, 5, 7, 3, 3),
+        (16, 9, 4, 40, 64),
+        (37, 3, 11, 2, 5),
+        (65, 1, 2, 17, 17),
+    ] {
+        let mut b = Builder::new(format!("sums of {channels}, {h}, {w}"));
+        let x = b.input("x", images(channels, h, w));
+        for (name, shape) in [
+            ("channels", Shape::single([channels])),
+            ("images", Shape::batched([channels])),
+            ("image", Shape::batched([])),
+            ("all", Shape::single([])),
+        ] {
+            let y = b.op(Op::SumTo(shape), &[x]);
+            b.output(name, y);
+        }
+        let wide = b.op(
+            Op::Expand(Shape::single([channels, h, w])),
+            &[b.graph().outputs[0].value],
+        );
+        b.output("expanded", wide);
+        let graph = b.finish();
+        let mut bindings = random(&graph, batch, 17, 2);
+        // Positive terms, so that no sum cancels and the norm says something of each.
+        for value in bindings.data.values_mut().flatten() {
+            *value = value.abs();
+        }
+        check_norm(&graph, &bindings, most, SMOOTH);
+    }
+}
+
+#[test]
+fn batch_statistics() {
+    for (channels, h, w, batch, most) in [
+        (1, 2, 1, 2, 2),
+        (6, 5, 7, 3, 3),
+        (16, 4, 4, 40, 64),
+        (37, 3, 11, 2, 50),
+        (20, 1, 1, 17, 17),
+    ] {
+        let mut b = Builder::new(format!("statistics of {channels}, {h}, {w}"));
+        let x = b.input("x", images(channels, h, w));
+        let stats = b.node(Op::BatchStats, &[x]);
+        b.output("mean", stats[0]);
+        b.output("variance", stats[1]);
+        let dy = b.input("dy", images(channels, h, w));
+        let sums = b.node(Op::ChannelSums, &[dy, x, stats[0]]);
+        b.output("sum", sums[0]);
+        b.output("centred", sums[1]);
+        let gamma = b.param([channels], param("gamma"));
+        let beta = b.param([channels], param("beta"));
+        let norm = Pointwise::BatchNorm {
+            eps: 1e-5,
+            batch_stats: true,
+        };
+        let y = b.pointwise(norm, &[x, stats[0], stats[1], gamma, beta]);
+        b.output("y", y);
+        let count = b.constant(1.0 / (batch * h * w) as f32);
+        let grad = Pointwise::BatchNormGrad { eps: 1e-5 };
+        let dx = b.pointwise(
+            grad,
+            &[dy, x, stats[0], stats[1], gamma, sums[0], sums[1], count],
+        );
+        b.output("dx", dx);
+        let graph = b.finish();
+        let mut bindings = random(&graph, batch, 19, 2);
+        // A mean far from zero, as a one-pass variance in f32 would not survive.
+        for value in bindings.data.get_mut(&x).unwrap() {
+            *value += 50.0;
+        }
+        // The mean is good to a unit in the last place of 50, the spread is about one half.
+        check_norm(&graph, &bindings, most, 5e-5);
+    }
+}
+
+#[test]
+fn a_constant_channel_normalises_to_nothing() {
+    let mut b = Builder::new("constant channel");
+    let x = b.input("x", images(3, 7, 7));
+    let stats = b.node(Op::BatchStats, &[x]);
+    let gamma = b.param([3], param("gamma"));
+    let beta = b.param([3], param("beta"));
+    let norm = Pointwise::BatchNorm {
+        eps: 1e-5,
+        batch_stats: true,
+    };
+    let y = b.pointwise(norm, &[x, stats[0], stats[1], gamma, beta]);
+    b.output("y", y);
+    let graph = b.finish();
+    let data = [
+        (x, vec![100.0; 5 * 147]),
+        (gamma, vec![1.0; 3]),
+        (beta, vec![0.0; 3]),
+    ];
+    let bindings = Bindings {
+        batch: 5,
+        data: data.into(),
+    };
+    for target in common::targets() {
+        let how = common::How {
+            target,
+            most: 8,
+            threads: 1,
+            fuse: true,
+        };
+        let results = common::compiled(&graph, &bindings, &how);
+        assert!(
+            results["y"].iter().all(|&y| y == 0.0),
+            "{:?}",
+            &results["y"][..5]
+        );
+    }
+}
+
+#[test]
+fn joins_and_cuts() {
+    let mut b = Builder::new("joins");
+    let x = b.input("x", images(3, 4, 5));
+    let y = b.input("y", images(18, 4, 5));
+    let joined = b.op(Op::Concat, &[x, y, x]);
+    b.output("joined", joined);
+    let cut = b.op(Op::Slice { from: 2, to: 20 }, &[joined]);
+    b.output("cut", cut);
+    let flat = b.op(Op::Reshape(vec![24 * 20]), &[joined]);
+    b.output("flat", flat);
+    let half = b.op(Op::Slice { from: 7, to: 100 }, &[flat]);
+    b.output("half", half);
+    let relu = b.pointwise(Pointwise::Relu, &[flat]);
+    let soft = b.op(Op::Softmax, &[relu]);
+    b.output("soft", soft);
+    let graph = b.finish();
+    check_norm(&graph, &random(&graph, 3, 23, 2), 3, SMOOTH);
+}
+
+#[test]
+fn dropout_draws_the_mask_of_its_reference() {
+    for (dims, rate) in [
+        (vec![50], 0.5),
+        (vec![3, 5, 7], 0.25),
+        (vec![20, 3, 3], 0.9),
+        (vec![6, 2, 2], 1.0),
+    ] {
+        let mut b = Builder::new(format!("dropout of {rate} over {dims:?}"));
+        let x = b.input("x", Type::f32(Shape::batched(dims.clone())));
+        let seed = b.step_scalar(netc::ir::StepScalar::Seed);
+        let y = b.op(
+            Op::Dropout(dropout::Dropout { rate, stream: 3 }),
+            &[x, seed],
+        );
+        b.output("y", y);
+        if dims.len() == 3 {
+            let size = dims.iter().product();
+            let flat = b.op(Op::Reshape(vec![size]), &[x]);
+            let z = b.op(
+                Op::Dropout(dropout::Dropout { rate, stream: 4 }),
+                &[flat, seed],
+            );
+            b.output("z", z);
+            // In a convolution's epilogue the elements are counted tile by tile.
+            let filter = b.param([5, dims[0], 1, 1], param("f"));
+            let conv = Conv2d {
+                window: Window::new([1; 2]),
+                groups: 1,
+            };
+            let map = b.op(Op::Conv2d(conv), &[x, filter]);
+            let dropped = b.op(
+                Op::Dropout(dropout::Dropout { rate, stream: 5 }),
+                &[map, seed],
+            );
+            b.output("dropped", dropped);
+        }
+        let graph = b.finish();
+        check_norm(&graph, &random(&graph, 9, 29, 2), 11, SMOOTH);
     }
 }

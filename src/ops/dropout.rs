@@ -12,6 +12,7 @@ use super::array::{Array, Real};
 use super::error::{self, ShapeError};
 use super::{Grad, GradInputs, Op, OpRules};
 use crate::ir::{Builder, Shape, Type};
+use crate::kernel::math::uniform_reference;
 
 /// (x, seed i32 []) → x with elements zeroed at random and the rest scaled up.
 #[derive(Clone, Copy, PartialEq, Debug)]
@@ -46,20 +47,8 @@ impl Dropout {
 
     /// Whether the element at a row-major position of the batch is kept.
     pub fn keeps(&self, position: u32, seed: u32) -> bool {
-        uniform(position, self.key(seed)) >= self.rate
+        uniform_reference(position, self.key(seed)) >= self.rate
     }
-}
-
-/// A number from 0 up to 1 that looks drawn at random, for a counter and a key.
-fn uniform(counter: u32, key: u32) -> f32 {
-    let mut hash = counter ^ key;
-    for multiplier in [0x7FEB_352D_u32, 0x846C_A68B] {
-        hash = (hash ^ (hash >> 16)).wrapping_mul(multiplier);
-        hash = (hash ^ (hash >> 15)).wrapping_add(key);
-    }
-    #[allow(clippy::cast_precision_loss, reason = "24 bits are exact")]
-    let mantissa = (hash >> 8) as f32;
-    mantissa / 16_777_216.0
 }
 
 /// A seed that is stored as a number.

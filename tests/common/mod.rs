@@ -194,3 +194,71 @@ pub(crate) fn check_linear(graph: &Graph, batch: usize, most: usize, steps: usiz
 pub(crate) fn name_of(op: &Op) -> &'static str {
     op.name()
 }
+
+/// Holds all outputs of compiled code against the reference in f64: the difference of each tensor,
+/// in the Euclidean norm, is at most `bound` of the tensor's own norm.
+pub(crate) fn check_norm(graph: &Graph, bindings: &Bindings, most: usize, bound: f64) {
+    let exact = reference::<f64>(graph, bindings);
+    for target in targets() {
+        for (threads, fuse) in [(1, true), (2, true), (1, false)] {
+            let how = How {
+                target: target.clone(),
+                most,
+                threads,
+                fuse,
+            };
+            let results = compiled(graph, bindings, &how);
+            for (name, value) in named(graph) {
+                let error = distance(&results[&name], exact[&value].data());
+                assert!(
+                    error <= bound,
+                    "{} on {} with {threads} threads, fuse {fuse}: {name} is off by {error:.3e} of its norm",
+                    graph.name,
+                    target.isa
+                );
+            }
+        }
+    }
+}
+
+/// Outputs and updates with their names.
+pub(crate) fn named(graph: &Graph) -> Vec<(String, ValueId)> {
+    let outputs = graph
+        .outputs
+        .iter()
+        .map(|output| (output.name.clone(), output.value));
+    let updates = graph.updates.iter().map(|update| {
+        let name = match &graph.values[update.target].kind {
+            ValueKind::Param(param) => param.name.clone(),
+            ValueKind::State(name) => name.clone(),
+            kind => panic!("an update of {kind:?}"),
+        };
+        (name, update.value)
+    });
+    outputs.chain(updates).collect()
+}
+
+/// The distance of two tensors by the second's norm; NaN and infinities count as equal only to
+/// themselves.
+pub(crate) fn distance(found: &[f32], exact: &[f64]) -> f64 {
+    assert_eq!(found.len(), exact.len());
+    let (mut error, mut size) = (0.0, 0.0);
+    for (&x, &y) in found.iter().zip(exact) {
+        let x = f64::from(x);
+        if y.is_nan() || y.is_infinite() {
+            error += if x == y || (x.is_nan() && y.is_nan()) {
+                0.0
+            } else {
+                f64::INFINITY
+            };
+        } else {
+            error += (x - y).powi(2);
+            size += y * y;
+        }
+    }
+    if error == 0.0 {
+        0.0
+    } else {
+        error.sqrt() / size.sqrt().max(1e-20)
+    }
+}

@@ -103,7 +103,13 @@ fn peek() {
         let [p, q, r] = [(); 3].map(|()| b.ptr_arg());
         let n = b.int_arg();
         let m = b.int_arg();
-        let accs: Vec<_> = (0..3).map(|_| { let a = b.reg(LaneType::F32); b.set(a, Op::ConstF(0.0)); a }).collect();
+        let accs: Vec<_> = (0..3)
+            .map(|_| {
+                let a = b.reg(LaneType::F32);
+                b.set(a, Op::ConstF(0.0));
+                a
+            })
+            .collect();
         b.repeat(Count::Arg(n), |b| {
             let x = b.load(q, 0, Lanes::All);
             for (i, acc) in accs.iter().enumerate() {
@@ -130,6 +136,12 @@ fn peek() {
         let k = single(b.finish(), &[7, 2]);
         println!("{}", clif(&k, &target).unwrap());
         println!("{}", asm(&k, &target).unwrap());
-        check(&k, &target, &[ramp(100), ramp(200), blank(30)], [0, 1, 1], Nan::Exact);
+        check(
+            &k,
+            &target,
+            &[ramp(100), ramp(200), blank(30)],
+            [0, 1, 1],
+            Nan::Exact,
+        );
     }
 }
