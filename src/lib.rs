@@ -1,8 +1,10 @@
 //! A compiler from a neural-network description language (`.net` files) to optimized CPU kernels.
 
+pub mod autodiff;
 pub mod codegen;
 pub mod diag;
 pub mod driver;
+pub mod interp;
 pub mod io;
 pub mod ir;
 pub mod kernel;

@@ -149,9 +149,28 @@ impl Builder {
         });
     }
 
-    /// Has a parameter or state take a value when the step is done.
+    /// Has a parameter or state take a value when the step is done, in place of one that it was to
+    /// take before.
     pub fn update(&mut self, target: ValueId, value: ValueId) {
-        self.graph.updates.push(Update { target, value });
+        match self
+            .graph
+            .updates
+            .iter_mut()
+            .find(|update| update.target == target)
+        {
+            Some(update) => update.value = value,
+            None => self.graph.updates.push(Update { target, value }),
+        }
+    }
+
+    /// What a parameter or state is to become, as far as is known; itself if it isn't updated.
+    pub fn updated(&self, target: ValueId) -> ValueId {
+        let update = self
+            .graph
+            .updates
+            .iter()
+            .find(|update| update.target == target);
+        update.map_or(target, |update| update.value)
     }
 }
 

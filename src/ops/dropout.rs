@@ -89,7 +89,7 @@ impl OpRules for Dropout {
             .iter()
             .zip((0..=u32::MAX).cycle())
             .map(|(&value, position)| {
-                if self.keeps(position, seed) && self.rate < 1.0 {
+                if self.keeps(position, seed) {
                     value * scale
                 } else {
                     T::ZERO

@@ -134,6 +134,14 @@ pub enum ShapeError {
         /// The sizes asked for.
         to: Vec<usize>,
     },
+    /// Channels that can't be dealt out to pieces.
+    #[error("{channels} channels do not split into pieces of {pieces}")]
+    Pieces {
+        /// The input's channels.
+        channels: usize,
+        /// The channels of a piece.
+        pieces: usize,
+    },
     /// A share that isn't one.
     #[error("the rate must be from 0 to 1, not {rate}")]
     Rate {
@@ -185,6 +193,7 @@ impl ShapeError {
             | ShapeError::NotWider { .. }
             | ShapeError::Slice { .. }
             | ShapeError::Elements { .. }
+            | ShapeError::Pieces { .. }
             | ShapeError::Rate { .. } => Vec::new(),
         }
     }

@@ -11,6 +11,7 @@ pub mod concat;
 pub mod conv;
 pub mod dropout;
 pub mod error;
+pub mod layers;
 pub mod linear;
 pub mod loss;
 pub mod norm;

@@ -88,7 +88,7 @@ pub(super) fn pixels(builder: &Builder, x: ValueId) -> usize {
     clippy::cast_possible_truncation,
     reason = "a factor of that precision is meant"
 )]
-pub(super) fn inverse(count: usize) -> f32 {
+pub(crate) fn inverse(count: usize) -> f32 {
     (1.0 / count as f64) as f32
 }
 

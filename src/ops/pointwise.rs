@@ -255,7 +255,7 @@ impl Pointwise {
 }
 
 /// A value times a number.
-pub(super) fn scaled(builder: &mut Builder, value: ValueId, factor: f32) -> ValueId {
+pub(crate) fn scaled(builder: &mut Builder, value: ValueId, factor: f32) -> ValueId {
     let factor = builder.constant(factor);
     builder.pointwise(Pointwise::Mul, &[value, factor])
 }

@@ -38,6 +38,7 @@ pub fn run(graph: &Graph, target: &Target) -> (Graph, Vec<Remark>) {
         halos,
         placed: HashMap::new(),
         converted: HashMap::new(),
+        companions: companions(graph),
         rewriter: Rewriter::new(graph),
         remarks: Vec::new(),
     };
@@ -59,6 +60,58 @@ pub fn run(graph: &Graph, target: &Target) -> (Graph, Vec<Remark>) {
         rewriter, remarks, ..
     } = pass;
     (rewriter.finish(), remarks)
+}
+
+/// Parameters and the states that updates keep for them meet in element-wise nodes, so they lie
+/// alike. The ids are those of the copy, which starts with everything that no node makes.
+fn companions(graph: &Graph) -> HashMap<ValueId, Vec<ValueId>> {
+    let mut class: IdVec<ValueId, ValueId> = IdVec::new();
+    for id in graph.values.ids() {
+        class.push(id);
+    }
+    let find = |class: &IdVec<ValueId, ValueId>, mut value: ValueId| {
+        while class[value] != value {
+            value = class[value];
+        }
+        value
+    };
+    let mut join = |a: ValueId, b: ValueId| {
+        let (a, b) = (find(&class, a), find(&class, b));
+        class[a.max(b)] = a.min(b);
+    };
+    for (_, node) in graph.nodes.iter() {
+        if matches!(node.op, Op::Pointwise(_)) {
+            let shape = &graph.ty(node.outputs[0]).shape;
+            for &input in node
+                .inputs
+                .iter()
+                .filter(|&&input| graph.ty(input).shape == *shape)
+            {
+                join(input, node.outputs[0]);
+            }
+        }
+    }
+    for update in &graph.updates {
+        join(update.target, update.value);
+    }
+    let kept: Vec<(ValueId, ValueId)> = graph
+        .values
+        .iter()
+        .filter(|(_, value)| matches!(value.kind, ValueKind::Param(_) | ValueKind::State(_)))
+        .map(|(id, _)| (find(&class, id), id))
+        .collect();
+    let rewriter = Rewriter::new(graph);
+    kept.iter()
+        .map(|&(class, id)| {
+            let others = kept
+                .iter()
+                .filter(|&&(other, value)| other == class && value != id);
+            (
+                rewriter.get(id),
+                others.map(|&(_, value)| rewriter.get(value)).collect(),
+            )
+        })
+        .collect()
 }
 
 /// The halo that the readers of each value want.
@@ -116,6 +169,8 @@ struct Pass<'a> {
     halos: IdVec<ValueId, Halo>,
     /// Whether the layout of a value of the new graph is decided; those that are not here are.
     placed: HashMap<ValueId, bool>,
+    /// For each parameter and state of the new graph, those that lie as it does.
+    companions: HashMap<ValueId, Vec<ValueId>>,
     /// Conversions that exist.
     converted: HashMap<(ValueId, Layout), ValueId>,
     rewriter: Rewriter<'a>,
@@ -131,9 +186,15 @@ impl Pass<'_> {
         self.placed.get(&value).copied().unwrap_or(true)
     }
 
+    /// Decides the layout of a parameter or state, and with it that of its companions.
     fn place(&mut self, value: ValueId, layout: Layout) {
-        self.rewriter.set_layout(value, layout);
-        self.placed.insert(value, true);
+        let companions = self.companions.get(&value).cloned().unwrap_or_default();
+        for value in companions.into_iter().chain([value]) {
+            if !self.is_placed(value) {
+                self.rewriter.set_layout(value, layout.clone());
+                self.placed.insert(value, true);
+            }
+        }
     }
 
     fn map_layout(&self, shape: &Shape, halo: Halo) -> Layout {

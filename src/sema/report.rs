@@ -151,6 +151,7 @@ fn code_of(error: &ShapeError) -> Code {
         | ShapeError::Batched { .. }
         | ShapeError::Differs { .. }
         | ShapeError::NotWider { .. }
+        | ShapeError::Pieces { .. }
         | ShapeError::Slice { .. } => codes::INPUT_SHAPE,
     }
 }

@@ -2,4 +2,6 @@
 
 pub mod data;
 pub mod mean;
+pub mod optimizer;
 pub mod plot;
+pub mod step;
