@@ -226,23 +226,14 @@ pub fn batch_norm(
     }
     let stats = builder.try_node(Op::BatchStats, &[x])?;
     let y = fit(builder, op, &[x, stats[0], stats[1], gamma, beta])?;
-    let inverse_count = norm::inverse_count(builder, x);
-    let one = builder.constant(1.0);
-    // The unbiased variance is the biased one times M / (M - 1) = 1 / (1 - 1 / M).
-    let share = builder.pointwise(Pointwise::Sub, &[one, inverse_count]);
-    let unbiased = builder.pointwise(Pointwise::Div, &[stats[1], share]);
-    move_towards(builder, mean, stats[0], momentum);
-    move_towards(builder, var, unbiased, momentum);
+    // In a shared body the statistics move once for each use, one after the other.
+    let running = [mean, var];
+    let current = running.map(|statistic| builder.updated(statistic));
+    let next = norm::running_stats(builder, x, [stats[0], stats[1]], current, momentum);
+    for (statistic, next) in running.into_iter().zip(next) {
+        builder.update(statistic, next);
+    }
     Ok(y)
-}
-
-/// A running statistic takes a share of a new value, after what shared layers gave it before.
-fn move_towards(builder: &mut Builder, statistic: ValueId, value: ValueId, share: f32) {
-    let old = builder.updated(statistic);
-    let old = scaled(builder, old, 1.0 - share);
-    let new = scaled(builder, value, share);
-    let next = builder.pointwise(Pointwise::Add, &[old, new]);
-    builder.update(statistic, next);
 }
 
 /// [N, C, H, W] → [N, C, H', W'].

@@ -256,6 +256,9 @@ impl Pointwise {
 
 /// A value times a number.
 pub(crate) fn scaled(builder: &mut Builder, value: ValueId, factor: f32) -> ValueId {
+    if factor == 1.0 {
+        return value;
+    }
     let factor = builder.constant(factor);
     builder.pointwise(Pointwise::Mul, &[value, factor])
 }
