@@ -193,3 +193,6 @@ fn check<T: Real>(value: ValueId, ty: &Type, batch: usize, array: &Array<T>) {
         "the elements of {value} for a batch of {batch}"
     );
 }
+
+#[cfg(test)]
+mod tests;

@@ -147,3 +147,6 @@ fn init(init: Init) -> String {
         Init::XavierUniform { fan_in, fan_out } => format!("xavier_uniform({fan_in}, {fan_out})"),
     }
 }
+
+#[cfg(test)]
+mod tests;

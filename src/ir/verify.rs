@@ -287,3 +287,6 @@ fn names(graph: &Graph) -> Result<(), VerifyError> {
         .iter()
         .try_for_each(|output| once("outputs", &output.name))
 }
+
+#[cfg(test)]
+mod tests;

@@ -158,3 +158,6 @@ fn zero_channels(builder: &mut Builder, like: &Shape, channels: usize) -> Option
     shape.dims[0] = channels;
     Some(builder.op(Op::Expand(shape), &[zero]))
 }
+
+#[cfg(test)]
+mod tests;

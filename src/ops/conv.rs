@@ -310,3 +310,6 @@ impl OpRules for Conv2dFilterGrad {
 fn sizes<T: Real>(map: &Array<T>) -> [usize; 3] {
     map.dims().try_into().expect("a map")
 }
+
+#[cfg(test)]
+mod tests;

@@ -109,3 +109,6 @@ impl OpRules for Dropout {
         ]
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -371,3 +371,6 @@ impl WindowError {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

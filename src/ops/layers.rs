@@ -415,3 +415,6 @@ pub fn local_response_norm(
     let factor = builder.pointwise(Pointwise::Exp, &[exponent]);
     Ok(builder.pointwise(Pointwise::Mul, &[x, factor]))
 }
+
+#[cfg(test)]
+mod tests;

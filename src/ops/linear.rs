@@ -153,3 +153,6 @@ impl OpRules for DenseFilterGrad {
         ]
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -122,3 +122,6 @@ impl OpRules for CrossEntropyGrad {
         vec![Grad::Unknown, Grad::None, Grad::Unknown]
     }
 }
+
+#[cfg(test)]
+mod tests;

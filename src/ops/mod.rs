@@ -20,6 +20,8 @@ pub mod pool;
 pub mod reduce;
 pub mod reshape;
 pub mod softmax;
+#[cfg(test)]
+pub(crate) mod testing;
 pub mod window;
 
 pub use array::{Array, Real};

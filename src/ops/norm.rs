@@ -239,3 +239,6 @@ pub(super) fn batch_norm_gradient(
     let dvar = scaled(builder, dvar, -0.5);
     [dx, dmean, dvar, dgamma, dbeta].map(Grad::Value).to_vec()
 }
+
+#[cfg(test)]
+mod tests;

@@ -369,3 +369,6 @@ impl OpRules for Pointwise {
         narrowed.collect()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -356,3 +356,6 @@ impl OpRules for AvgPoolGrad {
         ))]
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -126,3 +126,6 @@ impl OpRules for SumTo<'_> {
         vec![Grad::Value(builder.op(Op::Expand(shape), &[dy]))]
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -81,3 +81,6 @@ impl OpRules for Relayout {
         vec![Grad::Value(dy)]
     }
 }
+
+#[cfg(test)]
+mod tests;

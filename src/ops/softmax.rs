@@ -129,3 +129,6 @@ impl OpRules for SoftmaxGrad {
         ]
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -401,3 +401,6 @@ impl Window {
         text
     }
 }
+
+#[cfg(test)]
+mod tests;

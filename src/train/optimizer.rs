@@ -155,3 +155,6 @@ fn average(
     builder.update(state, next);
     next
 }
+
+#[cfg(test)]
+mod tests;

@@ -179,3 +179,6 @@ fn mean_loss(
     };
     Ok(mean)
 }
+
+#[cfg(test)]
+mod tests;
