@@ -32,7 +32,10 @@ fn main() {
     for isa in Isa::ALL {
         match Target::with_isa(isa) {
             Some(target) => measure_tier(&target),
-            None => println!("{}", serde_json::json!({ "isa": isa.name(), "skipped": true })),
+            None => println!(
+                "{}",
+                serde_json::json!({ "isa": isa.name(), "skipped": true })
+            ),
         }
     }
 }

@@ -2,7 +2,9 @@
 //!
 //! Nests are compiled under `opt_level=speed`, whose value numbering and code motion take address
 //! arithmetic out of loops. Bodies are compiled under `opt_level=none`: their maker has ordered the
-//! code already, and `speed` would sink multiply-adds below a block's loads until accumulators spill.
+//! code already, and `speed` sinks multiply-adds below a block's loads until accumulators spill. A
+//! tile of 5 rows by 8 columns unrolled by 4 reaches 95 % of the processor's limit under `none` and
+//! 58 % under `speed` (`benches/tile.rs`, Zen 5).
 
 mod body;
 mod nest;

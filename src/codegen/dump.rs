@@ -26,7 +26,10 @@ pub fn clif(kernel: &Kernel, target: &Target) -> Result<String, CodegenError> {
         }
     }
     for index in 0..kernel.bodies.len() {
-        line(&mut text, &format!("; u0:{index} is %{}", body_name(kernel, index)));
+        line(
+            &mut text,
+            &format!("; u0:{index} is %{}", body_name(kernel, index)),
+        );
     }
     text.push_str(&cranelift.nest_clif(kernel, FuncId::from_u32(0)));
     Ok(text)
@@ -74,7 +77,9 @@ fn disassemble(unit: &Unit, units: &[Unit], text: &mut String) {
     }
     let resolver = Names(names.clone());
     let mut formatter = IntelFormatter::with_options(Some(Box::new(resolver)), None);
-    formatter.options_mut().set_space_after_operand_separator(true);
+    formatter
+        .options_mut()
+        .set_space_after_operand_separator(true);
     formatter.options_mut().set_show_branch_size(false);
     let mut shown = String::new();
     for instruction in &instructions {

@@ -265,7 +265,10 @@ pub(super) mod guarded {
             unsafe { region::protect(base.add(size), page, Protection::NONE) }
                 .expect("a page that may be closed");
             // SAFETY: `offset + contents.len()` is `size`, and so many bytes are writable.
-            unsafe { base.add(offset).copy_from(contents.as_ptr(), contents.len()) };
+            unsafe {
+                base.add(offset)
+                    .copy_from(contents.as_ptr(), contents.len())
+            };
             Buffer {
                 allocation,
                 offset,

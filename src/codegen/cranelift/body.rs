@@ -70,8 +70,19 @@ struct Tail {
 
 impl Lowering<'_, '_> {
     fn items(&mut self, items: &[Item]) {
-        for item in items {
-            self.item(item);
+        let outlived = outlived_factors(items, self.body.regs.len());
+        for (item, outlived) in items.iter().zip(outlived) {
+            match *item {
+                // x86-64 overwrites the first factor, which costs a move if it is needed again.
+                Item::Set {
+                    dst,
+                    op: Op::Fma(a, b, c),
+                } if outlived => {
+                    let value = self.op(dst, &Op::Fma(b, a, c));
+                    self.set(dst, value);
+                }
+                _ => self.item(item),
+            }
         }
     }
 
@@ -477,6 +488,36 @@ impl Lowering<'_, '_> {
             None => self.builder.def_var(self.regs[reg.0 as usize], value),
             Some(tail) => tail.regs[reg.0 as usize] = Some(value),
         }
+    }
+}
+
+/// For each item of a list, whether it is a multiply-add whose first factor is read again in the list
+/// before it is written, but whose second is not.
+fn outlived_factors(items: &[Item], registers: usize) -> Vec<bool> {
+    let mut read_later = vec![false; registers];
+    let mut outlived = vec![false; items.len()];
+    for (item, outlived) in items.iter().zip(&mut outlived).rev() {
+        if let Item::Set { dst, op } = item {
+            read_later[dst.0 as usize] = false;
+            if let Op::Fma(a, b, _) = op {
+                *outlived = read_later[a.0 as usize] && !read_later[b.0 as usize];
+            }
+        }
+        mark_reads(item, &mut read_later);
+    }
+    outlived
+}
+
+fn mark_reads(item: &Item, read: &mut [bool]) {
+    match item {
+        Item::Set { op, .. } => op.visit_reads(|reg, _| read[reg.0 as usize] = true),
+        Item::Store { src, .. } => read[src.0 as usize] = true,
+        Item::Loop { items, .. } | Item::Tail { items, .. } => {
+            for item in items {
+                mark_reads(item, read);
+            }
+        }
+        Item::Advance { .. } | Item::SetPtr { .. } => {}
     }
 }
 

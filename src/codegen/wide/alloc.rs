@@ -191,19 +191,34 @@ impl Allocator<'_> {
     }
 
     fn spill(&mut self) {
-        for point in 0..self.pressure.len() {
-            while self.pressure[point] > self.registers {
-                let victim = self.victim(point);
-                let Web { start, end, .. } = self.web(victim);
-                self.update(start, end, |this| {
-                    this.slots[victim.0 as usize] = Some(this.slot_count);
-                    this.slot_count += 1;
-                    for point in start..=end {
-                        this.pressure[point as usize] -= 1;
-                    }
-                });
+        // Spilling frees a register all the way, but an instruction that reads the value twice may
+        // then need two where it needed one; so what has been passed is looked at again.
+        while let Some(first) = self.crowded(0) {
+            let mut next = Some(first);
+            while let Some(point) = next {
+                self.spill_across(point);
+                next = self.crowded(point);
             }
         }
+    }
+
+    /// The first point from some point on where more registers are taken than there are.
+    fn crowded(&self, from: usize) -> Option<usize> {
+        let taken = &self.pressure[from..];
+        let found = taken.iter().position(|taken| *taken > self.registers);
+        found.map(|distance| from + distance)
+    }
+
+    fn spill_across(&mut self, point: usize) {
+        let victim = self.victim(point);
+        let Web { start, end, .. } = self.web(victim);
+        self.update(start, end, |this| {
+            this.slots[victim.0 as usize] = Some(this.slot_count);
+            this.slot_count += 1;
+            for point in start..=end {
+                this.pressure[point as usize] -= 1;
+            }
+        });
     }
 
     /// The web across a point that is touched least for its length, but not there.

@@ -123,10 +123,7 @@ impl Frame {
     }
 
     fn scalar_slot(&self, slot: u32) -> Memory {
-        Memory::new(
-            Register::RSP,
-            self.vectors * self.vector + 8 * slot as i32,
-        )
+        Memory::new(Register::RSP, self.vectors * self.vector + 8 * slot as i32)
     }
 
     fn old_pointer(&self) -> Memory {
@@ -311,14 +308,7 @@ impl Encoding<'_> {
         self.buffer.emit_evex(code, &list, evex);
     }
 
-    fn select(
-        &mut self,
-        inst: &Inst,
-        operands: &Operands,
-        cmp: Code,
-        predicate: u8,
-        blend: Code,
-    ) {
+    fn select(&mut self, inst: &Inst, operands: &Operands, cmp: Code, predicate: u8, blend: Code) {
         let [a, b, f, t] = operands.srcs;
         let mut evex = Evex::default();
         let list = [
@@ -347,8 +337,7 @@ impl Encoding<'_> {
         for (k, place) in operands.srcs[..inst.srcs.len()].iter().enumerate() {
             list[k + 1] = self.source(*place, inst.width, &mut evex);
         }
-        self.buffer
-            .emit_evex(code, &list[..=inst.srcs.len()], evex);
+        self.buffer.emit_evex(code, &list[..=inst.srcs.len()], evex);
     }
 
     fn int(&mut self, inst: &Inst, operands: &Operands, int: Int, code: Code) {
@@ -538,9 +527,7 @@ impl Encoding<'_> {
             Const::Splat(_) => table::BROADCAST,
             Const::Lanes(_) => table::LOAD,
         };
-        let place = self
-            .buffer
-            .constant(constant, self.target.lanes, false);
+        let place = self.buffer.constant(constant, self.target.lanes, false);
         self.buffer
             .emit(code.of(self.target.isa), &[dst, Operand::Pool(place)]);
     }

@@ -101,7 +101,11 @@ pub(super) enum Kind {
     Fma([Code; 3]),
     /// A comparison of the first two sources into a mask register, then a choice between the third
     /// where false and the fourth where true.
-    Select { cmp: Code, predicate: u8, blend: Code },
+    Select {
+        cmp: Code,
+        predicate: u8,
+        blend: Code,
+    },
     /// A store of the last source, whose mask vector, if any, comes before it.
     Store { code: Code, addr: Addr, mask: Mask },
     /// A constant is put into the destination.

@@ -230,7 +230,10 @@ impl Homes {
             .collect();
         rest.sort_by(|a, b| b.1.weight.total_cmp(&a.1.weight));
         for (scalar, need) in rest {
-            let home = match ORDER.into_iter().find(|reg| self.rivals(*reg, need).is_empty()) {
+            let home = match ORDER
+                .into_iter()
+                .find(|reg| self.rivals(*reg, need).is_empty())
+            {
                 Some(register) => Home::Reg(register),
                 None => self.evict_for(need),
             };
