@@ -7,6 +7,7 @@
 //! 58 % under `speed` (`benches/tile.rs`, Zen 5).
 
 mod body;
+mod factors;
 mod nest;
 
 use cranelift_codegen::Context;
@@ -99,6 +100,19 @@ impl Cranelift {
         let text = self.context.func.display().to_string();
         self.context.clear();
         text
+    }
+
+    /// What a body becomes on a machine that this one can't disassemble for, in Cranelift's own words.
+    #[cfg(test)]
+    pub(super) fn body_instructions(&mut self, name: &str, body: &Body) -> String {
+        self.build_body(name, body);
+        self.context.set_disasm(true);
+        let result = self
+            .context
+            .compile(&*self.body_isa, &mut ControlPlane::default());
+        let text = result.expect("a body that compiles").vcode.clone();
+        self.context.clear();
+        text.expect("a disassembly was asked for")
     }
 
     fn build_nest(&mut self, kernel: &Kernel, first_body: FuncId) {

@@ -1,9 +1,11 @@
 //! Machine code against the evaluator, on every tier that this machine has.
 
 mod control;
+mod foreign;
 mod memory;
 mod ops;
 mod pressure;
+mod program;
 mod random;
 
 use super::jit::guarded;

@@ -314,7 +314,7 @@ impl Maker {
 }
 
 /// A kernel whose only body is random, over three buffers.
-fn random_kernel(seed: u64, target: &Target) -> Kernel {
+pub(super) fn random_kernel(seed: u64, target: &Target) -> Kernel {
     let mut random = Random(seed);
     let mut b = BodyBuilder::new(format!("seed{seed}"), target.lanes);
     let args = [(); 3].map(|()| b.ptr_arg());
