@@ -62,7 +62,9 @@ fn kernel(target: &Target, number: usize) -> Kernel {
     let mut nest = NestBuilder::new();
     let full = nest.add_body(product(target, number, rows, vectors));
     let rest = nest.add_body(product(target, number, edge, vectors.div_ceil(2)));
-    let pass = (number % 2 == 0).then(|| nest.add_body(elementwise(target, number)));
+    let pass = number
+        .is_multiple_of(2)
+        .then(|| nest.add_body(elementwise(target, number)));
     let width = 8 + number as i64;
     nest.for_domain(|nest, unit| {
         let image = nest.let_(unit.clone() / 56);
@@ -126,7 +128,8 @@ fn elementwise(target: &Target, number: usize) -> Body {
     let [turns, rest] = [(); 2].map(|()| b.int_arg());
     let work = |b: &mut BodyBuilder| {
         let x = b.load(p, 0, Lanes::All);
-        let [low, high, log] = [-87.0, 88.0, 1.442_695].map(|value| b.const_f(value));
+        let [low, high, log] =
+            [-87.0, 88.0, std::f32::consts::LOG2_E].map(|value| b.const_f(value));
         let clamped = b.max(x, low);
         let clamped = b.min(clamped, high);
         let scaled = b.mul(clamped, log);
