@@ -1,4 +1,19 @@
 //! A compiler from a neural-network description language (`.net` files) to optimized CPU kernels.
 
+pub mod autodiff;
 pub mod codegen;
+pub mod diag;
+pub mod driver;
+pub mod interp;
+pub mod io;
+pub mod ir;
 pub mod kernel;
+pub mod lower;
+pub mod ops;
+pub mod passes;
+pub mod plan;
+pub mod runtime;
+pub mod sema;
+pub mod syntax;
+pub mod tensor;
+pub mod train;

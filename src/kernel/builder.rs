@@ -197,6 +197,16 @@ impl BodyBuilder {
         self.read(LaneType::I32, Op::Broadcast { ptr, off })
     }
 
+    /// Consecutive lanes of a given type from memory.
+    pub fn load_as(&mut self, ptr: Ptr, off: i32, lanes: Lanes, lane_type: LaneType) -> Reg {
+        self.read(lane_type, Op::Load { ptr, off, lanes })
+    }
+
+    /// One element of a given type in every lane.
+    pub fn broadcast_as(&mut self, ptr: Ptr, off: i32, lane_type: LaneType) -> Reg {
+        self.read(lane_type, Op::Broadcast { ptr, off })
+    }
+
     lane_wise! {
         /// The same value in a register of its own, say as the first value of an accumulator.
         copy(a) => Copy;

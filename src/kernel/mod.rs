@@ -21,6 +21,7 @@ pub mod eval;
 pub mod builder;
 pub mod nest_builder;
 
+pub mod math;
 pub mod tile;
 
 pub use body::{Body, Cmp, Count, Int, Item, LaneType, Lanes, Op, Ptr, Reduce, Reg};

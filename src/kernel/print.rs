@@ -325,6 +325,7 @@ fn indent(depth: usize) -> impl Display {
 
 #[cfg(test)]
 mod tests {
+    use super::super::{BodyBuilder, NestBuilder};
     use super::*;
 
     #[test]
@@ -361,5 +362,62 @@ mod tests {
         for (op, text) in cases {
             assert_eq!(op.to_string(), text);
         }
+    }
+
+    #[test]
+    fn a_small_kernel() {
+        let mut b = BodyBuilder::new("leaky_relu", 8);
+        let (x, y) = (b.ptr_arg(), b.ptr_arg());
+        let (whole, rest) = (b.int_arg(), b.int_arg());
+        let step = |b: &mut BodyBuilder| {
+            let (zero, slope) = (b.const_f(0.0), b.const_f(0.1));
+            let value = b.load(x, 0, Lanes::All);
+            let small = b.mul(value, slope);
+            let value = b.select(Cmp::Lt, value, zero, small, value);
+            b.store(y, 0, value, Lanes::All);
+        };
+        b.repeat(Count::Arg(whole), |b| {
+            step(b);
+            b.advance(x, 32);
+            b.advance(y, 32);
+        });
+        b.tail(rest, step);
+        let leaky_relu = b.finish();
+
+        let mut b = BodyBuilder::new("mask", 8);
+        let (p, n) = (b.ptr_arg(), b.int_arg());
+        let bits = b.load_i(p, 8, Lanes::First(3));
+        let (lane, n, mask) = (b.iota(), b.splat(n), b.const_i(0x7fff_ffff));
+        let sum = b.iadd(lane, n);
+        let bits = b.and(bits, mask);
+        let bits = b.xor(bits, sum);
+        let odd = b.gather(p, -4, 8, Lanes::All);
+        let end = b.ptr_copy(p, 64);
+        b.store(end, -32, odd, Lanes::All);
+        b.advance(end, -16);
+        b.store(end, 0, bits, Lanes::First(5));
+        let mask = b.finish();
+
+        let mut b = NestBuilder::new();
+        let (leaky_relu, mask) = (b.add_body(leaky_relu), b.add_body(mask));
+        b.for_domain(|b, unit| {
+            let image = b.let_(unit.clone() / 14);
+            let row = b.let_(unit % 14);
+            let start = image.clone() * 2800 + row.clone() * 200;
+            let width = b.let_(Index::from(50).min((row.clone() + 1) * 8));
+            let ptrs = [Arg(0).at(start.clone()), Arg(1).at(start)];
+            b.call(leaky_relu, ptrs, [width.clone() / 8, width % 8]);
+            let last = Cond::Eq(row, 13.into());
+            b.if_else(
+                last,
+                |b| {
+                    b.for_(0, Index::Batch, 2, |b, i| {
+                        b.call(mask, [Arg(1).at(i.clone())], [i])
+                    })
+                },
+                |b| b.call(mask, [Arg(1).at(0)], [image]),
+            );
+        });
+        insta::assert_snapshot!(b.finish("activation", 2));
     }
 }

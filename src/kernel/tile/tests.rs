@@ -409,3 +409,59 @@ fn register_use() {
     assert_eq!(tile(6, 2).registers(), 15);
     assert_eq!(tile(14, 2).registers(), 31);
 }
+
+#[test]
+fn code_of_a_long_sum() {
+    // Taps of a 3x3 filter over 18 channels, two pixels, two vectors of outputs of which 20 exist.
+    let reduce = vec![axis(3, 4320, 6912), axis(3, 72, 2304), axis(18, 4, 128)];
+    let tile = Tile::new(vec![0, 72], 2, reduce, 4, 16);
+    let output = Output {
+        rows: vec![0, 80],
+        vector_step: 64,
+        last: Lanes::First(4),
+        accumulate: true,
+    };
+    let body = build(&tile, &output, 16, "conv_2x2", |_| (), store);
+    insta::assert_snapshot!(body);
+}
+
+#[test]
+fn code_of_a_short_sum_with_an_epilogue() {
+    let tile = Tile::new(vec![0, 40], 1, vec![axis(3, 40, 48), axis(2, 4, 16)], 4, 4);
+    let output = Output {
+        rows: vec![0, 16],
+        vector_step: 16,
+        last: Lanes::All,
+        accumulate: false,
+    };
+    let declare = |b: &mut BodyBuilder| b.ptr_arg();
+    let body = build(
+        &tile,
+        &output,
+        4,
+        "bias_relu_2x1",
+        declare,
+        |b, bias, spot, acc| {
+            let bias = b.load(*bias, spot.vector as i32 * 16, spot.lanes);
+            let (sum, zero) = (b.add(acc, bias), b.const_f(0.0));
+            let relu = b.max(zero, sum);
+            store(b, &(), spot, relu);
+        },
+    );
+    insta::assert_snapshot!(body);
+}
+
+#[test]
+fn code_of_counts_known_only_at_run_time() {
+    let reduce = vec![axis(2, 400, 800), dynamic(0, 0, 64), dynamic(1, 4, 16)];
+    let mut tile = Tile::new(vec![0], 1, reduce, 2, 4);
+    tile.rest = Some(Int(2));
+    let output = Output {
+        rows: vec![0],
+        vector_step: 16,
+        last: Lanes::All,
+        accumulate: false,
+    };
+    let body = build(&tile, &output, 4, "dynamic_1x1", |_| (), store);
+    insta::assert_snapshot!(body);
+}

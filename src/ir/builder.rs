@@ -1,0 +1,191 @@
+//! Appends to a graph; every node's types come from its operator's own rule.
+
+use super::graph::{
+    Graph, Node, NodeId, Output, Param, StepScalar, Update, Value, ValueId, ValueKind,
+};
+use super::layout::Layout;
+use super::types::{DType, Shape, Type};
+use crate::ops::{Op, OpRules, Pointwise, ShapeError};
+
+/// Appends to a graph.
+#[derive(Debug)]
+pub struct Builder {
+    graph: Graph,
+    origin: String,
+}
+
+impl Builder {
+    /// Starts a graph.
+    pub fn new(name: impl Into<String>) -> Builder {
+        Builder::from(Graph {
+            name: name.into(),
+            ..Graph::default()
+        })
+    }
+
+    /// What has been built.
+    pub fn graph(&self) -> &Graph {
+        &self.graph
+    }
+
+    /// The path that new nodes belong to.
+    pub fn set_origin(&mut self, origin: impl Into<String>) {
+        self.origin = origin.into();
+    }
+
+    /// Ends the building.
+    pub fn finish(self) -> Graph {
+        self.graph
+    }
+
+    fn value(&mut self, ty: Type, kind: ValueKind) -> ValueId {
+        let layout = Layout::plain(&ty.shape);
+        self.graph.values.push(Value { ty, kind, layout })
+    }
+
+    /// A value given for each batch.
+    pub fn input(&mut self, name: impl Into<String>, ty: Type) -> ValueId {
+        self.value(ty, ValueKind::Input(name.into()))
+    }
+
+    /// A parameter.
+    pub fn param(&mut self, dims: impl Into<Vec<usize>>, param: Param) -> ValueId {
+        self.value(Type::f32(Shape::single(dims)), ValueKind::Param(param))
+    }
+
+    /// A tensor that is kept between steps and starts as zero.
+    pub fn state(&mut self, name: impl Into<String>, ty: Type) -> ValueId {
+        self.value(ty, ValueKind::State(name.into()))
+    }
+
+    /// A number that the runtime sets; the same value for each use.
+    pub fn step_scalar(&mut self, scalar: StepScalar) -> ValueId {
+        let kind = ValueKind::Step(scalar);
+        if let Some((id, _)) = self
+            .graph
+            .values
+            .iter()
+            .find(|(_, value)| value.kind == kind)
+        {
+            return id;
+        }
+        let dtype = if scalar == StepScalar::Seed {
+            DType::I32
+        } else {
+            DType::F32
+        };
+        self.value(
+            Type {
+                dtype,
+                shape: Shape::single([]),
+            },
+            kind,
+        )
+    }
+
+    /// Appends a node whose inputs may not fit.
+    ///
+    /// # Errors
+    ///
+    /// The operator's shape rule refuses the inputs.
+    pub fn try_node(&mut self, op: Op, inputs: &[ValueId]) -> Result<Vec<ValueId>, ShapeError> {
+        let types: Vec<Type> = inputs
+            .iter()
+            .map(|&input| self.graph.ty(input).clone())
+            .collect();
+        let made = op.infer(&types)?;
+        Ok(self.push(op, inputs, made))
+    }
+
+    /// Appends a node whose inputs fit.
+    ///
+    /// # Panics
+    ///
+    /// They don't: the caller made a mistake.
+    pub fn node(&mut self, op: Op, inputs: &[ValueId]) -> Vec<ValueId> {
+        let name = op.name();
+        match self.try_node(op, inputs) {
+            Ok(outputs) => outputs,
+            Err(error) => panic!("`{name}` in `{}`: {error}", self.origin),
+        }
+    }
+
+    /// Appends a node with one output.
+    pub fn op(&mut self, op: impl Into<Op>, inputs: &[ValueId]) -> ValueId {
+        self.node(op.into(), inputs)[0]
+    }
+
+    /// Appends an element-wise node.
+    pub fn pointwise(&mut self, op: Pointwise, inputs: &[ValueId]) -> ValueId {
+        self.op(Op::Pointwise(op), inputs)
+    }
+
+    /// A number.
+    pub fn constant(&mut self, value: f32) -> ValueId {
+        self.op(Op::Constant(value), &[])
+    }
+
+    fn push(&mut self, op: Op, inputs: &[ValueId], made: Vec<Type>) -> Vec<ValueId> {
+        let node = NodeId::from_len(self.graph.nodes.len());
+        let outputs: Vec<ValueId> = made
+            .into_iter()
+            .enumerate()
+            .map(|(index, ty)| self.value(ty, ValueKind::Result { node, index }))
+            .collect();
+        self.graph.nodes.push(Node {
+            op,
+            inputs: inputs.to_vec(),
+            outputs: outputs.clone(),
+            origin: self.origin.clone(),
+        });
+        outputs
+    }
+
+    /// Names a value as an output.
+    pub fn output(&mut self, name: impl Into<String>, value: ValueId) {
+        self.graph.outputs.push(Output {
+            name: name.into(),
+            value,
+        });
+    }
+
+    /// Has a parameter or state take a value when the step is done, in place of one that it was to
+    /// take before.
+    pub fn update(&mut self, target: ValueId, value: ValueId) {
+        match self
+            .graph
+            .updates
+            .iter_mut()
+            .find(|update| update.target == target)
+        {
+            Some(update) => update.value = value,
+            None => self.graph.updates.push(Update { target, value }),
+        }
+    }
+
+    /// What a parameter or state is to become, as far as is known; itself if it isn't updated.
+    pub fn updated(&self, target: ValueId) -> ValueId {
+        let update = self
+            .graph
+            .updates
+            .iter()
+            .find(|update| update.target == target);
+        update.map_or(target, |update| update.value)
+    }
+}
+
+impl NodeId {
+    fn from_len(len: usize) -> NodeId {
+        super::arena::Id::new(len)
+    }
+}
+
+impl From<Graph> for Builder {
+    /// Goes on with a graph.
+    fn from(graph: Graph) -> Builder {
+        Builder {
+            graph,
+            origin: String::new(),
+        }
+    }
+}

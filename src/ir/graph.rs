@@ -1,0 +1,257 @@
+//! Graphs: values, nodes, and what leaves them.
+
+use super::arena::IdVec;
+use super::layout::Layout;
+use super::types::Type;
+use crate::id_type;
+use crate::ops::Op;
+
+id_type! {
+    /// A value of a graph.
+    ValueId, "%"
+}
+id_type! {
+    /// A node of a graph.
+    NodeId, "n"
+}
+
+/// A tensor.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Value {
+    /// Element type and logical shape.
+    pub ty: Type,
+    /// Where it comes from.
+    pub kind: ValueKind,
+    /// How it lies in memory.
+    pub layout: Layout,
+}
+
+/// Where a value comes from.
+#[derive(Clone, PartialEq, Debug)]
+pub enum ValueKind {
+    /// Given for each batch, under a name.
+    Input(String),
+    /// Kept from batch to batch: weights, running statistics.
+    Param(Param),
+    /// Kept from batch to batch, zero at first: the optimiser's momenta, under a name.
+    State(String),
+    /// A number that the runtime sets before each step.
+    Step(StepScalar),
+    /// An output of a node.
+    Result {
+        /// The node.
+        node: NodeId,
+        /// Which of its outputs.
+        index: usize,
+    },
+}
+
+/// A tensor of the model that is saved with it.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Param {
+    /// Its path, as in a weights file.
+    pub name: String,
+    /// What it is for.
+    pub role: ParamRole,
+    /// How it starts.
+    pub init: Init,
+}
+
+/// What a parameter is for.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum ParamRole {
+    /// A filter or matrix.
+    Weight,
+    /// An added vector.
+    Bias,
+    /// A learned factor (gamma of a batch norm).
+    Scale,
+    /// A learned offset (beta of a batch norm).
+    Shift,
+    /// A statistic that training measures: saved, never differentiated.
+    Statistic,
+}
+
+impl ParamRole {
+    /// Whether an optimiser changes it.
+    pub fn is_trainable(self) -> bool {
+        self != ParamRole::Statistic
+    }
+}
+
+/// How a parameter starts.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub enum Init {
+    /// The same number everywhere.
+    Constant(f32),
+    /// Uniform in ±sqrt(1 / fan-in): the default of PyTorch's convolution and dense layers, weights
+    /// and biases alike.
+    FanInUniform {
+        /// Inputs that one output sums over.
+        fan_in: usize,
+    },
+    /// Normal with variance 2 / fan-in (He et al. 2015).
+    HeNormal {
+        /// Inputs that one output sums over.
+        fan_in: usize,
+    },
+    /// Uniform in ±sqrt(6 / (fan-in + fan-out)) (Glorot and Bengio 2010).
+    XavierUniform {
+        /// Inputs that one output sums over.
+        fan_in: usize,
+        /// Outputs that one input reaches.
+        fan_out: usize,
+    },
+}
+
+/// A number that the runtime sets before each step.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+pub enum StepScalar {
+    /// One over the number of images in the batch.
+    InverseBatch,
+    /// The learning rate.
+    LearningRate,
+    /// Adam's 1 / (1 - beta1^t), t counting steps from 1.
+    FirstMomentCorrection,
+    /// Adam's 1 / (1 - beta2^t).
+    SecondMomentCorrection,
+    /// An integer that differs from step to step, for dropout.
+    Seed,
+}
+
+impl StepScalar {
+    /// All of them, in the order of their slots.
+    pub const ALL: [StepScalar; 5] = [
+        StepScalar::InverseBatch,
+        StepScalar::LearningRate,
+        StepScalar::FirstMomentCorrection,
+        StepScalar::SecondMomentCorrection,
+        StepScalar::Seed,
+    ];
+
+    /// The name in dumps.
+    pub fn name(self) -> &'static str {
+        match self {
+            StepScalar::InverseBatch => "inverse_batch",
+            StepScalar::LearningRate => "learning_rate",
+            StepScalar::FirstMomentCorrection => "first_moment_correction",
+            StepScalar::SecondMomentCorrection => "second_moment_correction",
+            StepScalar::Seed => "seed",
+        }
+    }
+}
+
+/// An operation.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Node {
+    /// What it does.
+    pub op: Op,
+    /// What it reads.
+    pub inputs: Vec<ValueId>,
+    /// What it makes.
+    pub outputs: Vec<ValueId>,
+    /// The path of the layer that it belongs to, for messages and dumps.
+    pub origin: String,
+}
+
+/// A value that a person asked for.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Output {
+    /// Its name.
+    pub name: String,
+    /// The value.
+    pub value: ValueId,
+}
+
+/// A parameter or state that takes a new value when the step is done.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Update {
+    /// The parameter or state.
+    pub target: ValueId,
+    /// Its new value; of the same type.
+    pub value: ValueId,
+}
+
+/// A network, or a whole training step. Nodes stand in an order in which they can run.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct Graph {
+    /// The net's name.
+    pub name: String,
+    /// All values.
+    pub values: IdVec<ValueId, Value>,
+    /// All nodes.
+    pub nodes: IdVec<NodeId, Node>,
+    /// What leaves the graph.
+    pub outputs: Vec<Output>,
+    /// What is kept for the next step.
+    pub updates: Vec<Update>,
+}
+
+impl Graph {
+    /// The type of a value.
+    pub fn ty(&self, value: ValueId) -> &Type {
+        &self.values[value].ty
+    }
+
+    /// The sizes of a value, without the batch.
+    pub fn dims(&self, value: ValueId) -> &[usize] {
+        &self.values[value].ty.shape.dims
+    }
+
+    /// The node that makes a value, if one does.
+    pub fn producer(&self, value: ValueId) -> Option<NodeId> {
+        match self.values[value].kind {
+            ValueKind::Result { node, .. } => Some(node),
+            ValueKind::Input(_)
+            | ValueKind::Param(_)
+            | ValueKind::State(_)
+            | ValueKind::Step(_) => None,
+        }
+    }
+
+    /// The inputs, in the order of their making.
+    pub fn inputs(&self) -> impl Iterator<Item = (ValueId, &str)> {
+        self.values
+            .iter()
+            .filter_map(|(id, value)| match &value.kind {
+                ValueKind::Input(name) => Some((id, name.as_str())),
+                ValueKind::Param(_)
+                | ValueKind::State(_)
+                | ValueKind::Step(_)
+                | ValueKind::Result { .. } => None,
+            })
+    }
+
+    /// The parameters, in the order of their making.
+    pub fn params(&self) -> impl Iterator<Item = (ValueId, &Param)> {
+        self.values
+            .iter()
+            .filter_map(|(id, value)| match &value.kind {
+                ValueKind::Param(param) => Some((id, param)),
+                ValueKind::Input(_)
+                | ValueKind::State(_)
+                | ValueKind::Step(_)
+                | ValueKind::Result { .. } => None,
+            })
+    }
+
+    /// For each value, the nodes that read it, in order; a node that reads it twice stands twice.
+    pub fn users(&self) -> IdVec<ValueId, Vec<NodeId>> {
+        let mut users = IdVec::filled(self.values.len(), Vec::new());
+        for (id, node) in self.nodes.iter() {
+            for &input in &node.inputs {
+                let list: &mut Vec<NodeId> = &mut users[input];
+                list.push(id);
+            }
+        }
+        users
+    }
+
+    /// The output of that name.
+    pub fn output(&self, name: &str) -> Option<ValueId> {
+        self.outputs
+            .iter()
+            .find(|output| output.name == name)
+            .map(|output| output.value)
+    }
+}

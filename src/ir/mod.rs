@@ -1,0 +1,23 @@
+//! The graph IR: a network, its loss, its gradients and its updates as one list of operations on
+//! tensors.
+//!
+//! Tensors are logical here: a feature map is C, H, W, a filter K, C, R, S, whatever order memory
+//! has them in; the batch is an implicit outer axis. How a value lies in memory is its [`Layout`],
+//! which operators' semantics never ask for. The IR knows no syntax tree and no kernel.
+
+pub mod arena;
+pub mod builder;
+pub mod graph;
+pub mod layout;
+pub mod print;
+pub mod types;
+pub mod verify;
+
+pub use arena::IdVec;
+pub use builder::Builder;
+pub use graph::{
+    Graph, Init, Node, NodeId, Output, Param, ParamRole, StepScalar, Update, Value, ValueId,
+    ValueKind,
+};
+pub use layout::{FilterOrder, Halo, Layout};
+pub use types::{DType, Shape, Type};

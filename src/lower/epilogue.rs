@@ -1,0 +1,244 @@
+//! The element-wise part of a group: what is computed at one place of the iteration space, in
+//! registers, by whatever loop brings the place.
+
+use std::collections::HashMap;
+
+use super::access::{Access, Space};
+use super::{Args, Cx};
+use crate::ir::{Graph, NodeId, ValueId};
+use crate::kernel::BodyBuilder;
+use crate::kernel::{Address, Index, Int, Lanes, Ptr, Reg};
+use crate::ops::{Op, dropout, pointwise};
+
+/// The element-wise nodes of a group over a space.
+#[derive(Debug)]
+pub struct Epilogue<'a> {
+    graph: &'a Graph,
+    nodes: &'a [NodeId],
+    /// The anchor's results, which arrive in registers.
+    starts: Vec<ValueId>,
+    /// What is iterated over.
+    pub space: Space,
+    /// What is read from memory, then what is written to it.
+    accesses: Vec<(ValueId, Access)>,
+    /// How many of the accesses are reads.
+    reads: usize,
+    /// Whether a node needs to know the logical number of each element.
+    pub counts_elements: bool,
+}
+
+/// A place, relative to where the pointers stand.
+#[derive(Clone, Copy, Debug)]
+pub struct Place {
+    /// Images, rows, pixels and channels from there.
+    pub delta: [i64; 4],
+    /// The lanes in use.
+    pub lanes: Lanes,
+    /// The logical number of the element in each lane, where the epilogue counts elements.
+    pub element: Option<Reg>,
+}
+
+/// Registers that hold an operand already: the same one for a value and a channel offset.
+pub type Held = HashMap<(ValueId, i64), Reg>;
+
+impl<'a> Epilogue<'a> {
+    /// The epilogue of the group being lowered.
+    pub fn new(cx: &Cx<'a>, starts: &[ValueId], space: Space) -> Epilogue<'a> {
+        let graph = cx.graph;
+        let made = |value: ValueId| {
+            starts.contains(&value)
+                || cx
+                    .group
+                    .nodes
+                    .iter()
+                    .any(|&node| graph.nodes[node].outputs.contains(&value))
+        };
+        let mut accesses: Vec<(ValueId, Access)> = Vec::new();
+        for &node in &cx.group.nodes {
+            for &input in &graph.nodes[node].inputs {
+                let known = accesses.iter().any(|(value, _)| *value == input);
+                if !known && !made(input) {
+                    accesses.push((input, Access::new(graph, input, &space)));
+                }
+            }
+        }
+        let reads = accesses.len();
+        for &value in &cx.group.stores {
+            accesses.push((value, Access::new(graph, value, &space)));
+        }
+        let counts_elements = cx
+            .group
+            .nodes
+            .iter()
+            .any(|&node| matches!(graph.nodes[node].op, Op::Dropout(_)));
+        let starts = starts.to_vec();
+        Epilogue {
+            graph,
+            nodes: &cx.group.nodes,
+            starts,
+            space,
+            accesses,
+            reads,
+            counts_elements,
+        }
+    }
+
+    /// How each buffer is reached, in the order of the pointers.
+    pub fn accesses(&self) -> impl Iterator<Item = &Access> {
+        self.accesses.iter().map(|(_, access)| access)
+    }
+
+    /// Elementary operations at one place.
+    pub fn work(&self) -> usize {
+        self.accesses.len() + self.nodes.len()
+    }
+
+    /// Declares a pointer for each buffer.
+    pub fn declare(&self, b: &mut BodyBuilder) -> Vec<Ptr> {
+        self.accesses.iter().map(|_| b.ptr_arg()).collect()
+    }
+
+    /// Where the pointers stand for a position.
+    pub fn addresses(&self, args: &mut Args, position: [&Index; 4]) -> Vec<Address> {
+        let [image, row, pixel, channel] = position.map(Index::clone);
+        self.accesses
+            .iter()
+            .map(|(value, access)| Address {
+                arg: args.value(*value),
+                offset: access.at(image.clone(), row.clone(), pixel.clone(), channel.clone()),
+            })
+            .collect()
+    }
+
+    /// The logical number of the element at a position, wrapped to 32 bits by its reader.
+    pub fn element(&self, position: [&Index; 4]) -> Index {
+        let [image, row, pixel, channel] = position.map(Index::clone);
+        let [_, h, w] = self.space.map.map(|size| size as i64);
+        image * self.space.elements() as i64 + channel * (h * w) + row * w + pixel
+    }
+
+    /// Steps of the logical number from one lane, pixel and row to the next.
+    pub fn element_steps(&self) -> [i64; 3] {
+        let [_, h, w] = self.space.map.map(|size| size as i64);
+        [h * w, 1, w]
+    }
+
+    /// The logical numbers of the lanes at the place that an integer argument counts for.
+    pub fn element_lanes(&self, b: &mut BodyBuilder, first: Int) -> Reg {
+        let base = b.splat(first);
+        let iota = b.iota();
+        let step = b.const_i(self.element_steps()[0] as i32);
+        let lanes = b.imul(iota, step);
+        b.iadd(base, lanes)
+    }
+
+    /// Loads operands that a loop over pixels does not change: every one that is the same for all
+    /// channels, and the per-channel ones of `vectors` vectors if there are at most `limit` of them.
+    pub fn hold(
+        &self,
+        b: &mut BodyBuilder,
+        ptrs: &[Ptr],
+        places: &[(i64, Lanes)],
+        limit: usize,
+    ) -> Held {
+        let mut held = Held::new();
+        let fixed = |access: &Access| access.image == 0 && access.row == 0 && access.pixel == 0;
+        let reads = self.accesses[..self.reads].iter().zip(ptrs);
+        let by_channel = reads
+            .clone()
+            .filter(|((_, access), _)| fixed(access) && access.channel != 0)
+            .count();
+        for ((value, access), &ptr) in reads {
+            if !fixed(access) {
+                continue;
+            }
+            if access.channel == 0 {
+                let reg = b.broadcast_as(ptr, 0, self.lane_type(*value));
+                held.insert((*value, 0), reg);
+            } else if by_channel * places.len() <= limit {
+                for &(channel, lanes) in places {
+                    let reg = b.load(ptr, access.delta(0, 0, 0, channel), lanes);
+                    held.insert((*value, channel), reg);
+                }
+            }
+        }
+        held
+    }
+
+    fn lane_type(&self, value: ValueId) -> crate::kernel::LaneType {
+        match self.graph.ty(value).dtype {
+            crate::ir::DType::F32 => crate::kernel::LaneType::F32,
+            crate::ir::DType::I32 => crate::kernel::LaneType::I32,
+        }
+    }
+
+    /// Computes the nodes at a place and stores what leaves the group. `starts` are the anchor's
+    /// results there.
+    pub fn emit(
+        &self,
+        b: &mut BodyBuilder,
+        ptrs: &[Ptr],
+        place: Place,
+        starts: &[Reg],
+        held: &Held,
+    ) {
+        let [image, row, pixel, channel] = place.delta;
+        let mut regs: HashMap<ValueId, Reg> = self
+            .starts
+            .iter()
+            .copied()
+            .zip(starts.iter().copied())
+            .collect();
+        for &node in self.nodes {
+            let node = &self.graph.nodes[node];
+            let mut operands = Vec::with_capacity(node.inputs.len());
+            for &input in &node.inputs {
+                let reg = regs.get(&input).copied();
+                let reg = reg.or_else(|| {
+                    let by_channel = held.get(&(input, channel)).copied();
+                    by_channel.or_else(|| {
+                        held.get(&(input, 0)).copied().filter(|_| {
+                            self.access(input)
+                                .is_some_and(|(_, access)| access.channel == 0)
+                        })
+                    })
+                });
+                let reg = reg.unwrap_or_else(|| {
+                    let (position, access) =
+                        self.access(input).expect("an operand is made here or read");
+                    let delta = access.delta(image, row, pixel, channel);
+                    let reg = if access.channel == 0 {
+                        b.broadcast_as(ptrs[position], delta, self.lane_type(input))
+                    } else {
+                        b.load_as(ptrs[position], delta, place.lanes, self.lane_type(input))
+                    };
+                    regs.insert(input, reg);
+                    reg
+                });
+                operands.push(reg);
+            }
+            let result = match &node.op {
+                Op::Constant(value) => b.const_f(*value),
+                Op::Expand(_) => operands[0],
+                Op::Dropout(op) => {
+                    let element = place.element.expect("the loop counts elements");
+                    dropout::lower::emit(op, b, operands[0], operands[1], element)
+                }
+                Op::Pointwise(op) => pointwise::lower::emit(op, b, &operands),
+                other => panic!("{other:?} is not element-wise"),
+            };
+            regs.insert(node.outputs[0], result);
+        }
+        for (position, (value, access)) in self.accesses.iter().enumerate().skip(self.reads) {
+            let delta = access.delta(image, row, pixel, channel);
+            b.store(ptrs[position], delta, regs[value], place.lanes);
+        }
+    }
+
+    fn access(&self, value: ValueId) -> Option<(usize, &Access)> {
+        self.accesses[..self.reads]
+            .iter()
+            .position(|(known, _)| *known == value)
+            .map(|position| (position, &self.accesses[position].1))
+    }
+}

@@ -1,0 +1,45 @@
+//! Lowers a group: finds its anchor's own lowering, or the element-wise loop.
+
+use super::{Cx, Group, Lowered, elementwise, halo};
+use crate::codegen::Target;
+use crate::ir::Graph;
+use crate::ops::{Op, concat, conv, linear, loss, norm, pool, reduce, reshape, softmax};
+
+/// The kernels of a group. `name` starts their names.
+pub fn lower(graph: &Graph, target: &Target, batch: usize, group: &Group, name: &str) -> Lowered {
+    let mut cx = Cx::new(graph, target, batch, group, name.to_owned());
+    for &value in &group.stores {
+        halo::zero(&mut cx, value);
+    }
+    let Some(anchor) = group.anchor else {
+        elementwise::lower(&mut cx);
+        return cx.finish();
+    };
+    let node = &graph.nodes[anchor];
+    match &node.op {
+        Op::Conv2d(op) => conv::lower::forward(&mut cx, op, node),
+        Op::Conv2dInputGrad(op) => conv::lower::input_grad(&mut cx, op, node),
+        Op::Conv2dFilterGrad(op) => conv::lower::filter_grad(&mut cx, op, node),
+        Op::Dense => linear::lower::forward(&mut cx, node),
+        Op::DenseInputGrad => linear::lower::input_grad(&mut cx, node),
+        Op::DenseFilterGrad => linear::lower::filter_grad(&mut cx, node),
+        Op::MaxPool(op) => pool::lower::max_pool(&mut cx, op, node),
+        Op::MaxPoolGrad(op) => pool::lower::max_pool_grad(&mut cx, op, node),
+        Op::AvgPool(op) => pool::lower::avg_pool(&mut cx, op, node),
+        Op::AvgPoolGrad(op) => pool::lower::avg_pool_grad(&mut cx, op, node),
+        Op::SumTo(_) => reduce::lower::sum_to(&mut cx, node),
+        Op::BatchStats => norm::lower::batch_stats(&mut cx, node),
+        Op::ChannelSums => norm::lower::channel_sums(&mut cx, node),
+        Op::Softmax => softmax::lower::softmax(&mut cx, node),
+        Op::SoftmaxGrad => softmax::lower::softmax_grad(&mut cx, node),
+        Op::CrossEntropy => loss::lower::cross_entropy(&mut cx, node),
+        Op::CrossEntropyGrad => loss::lower::cross_entropy_grad(&mut cx, node),
+        Op::Reshape(_) | Op::Relayout => reshape::lower::relayout(&mut cx, node),
+        Op::Concat => concat::lower::concat(&mut cx, node),
+        Op::Slice { from, to } => concat::lower::slice(&mut cx, node, *from, *to),
+        Op::Constant(_) | Op::Pointwise(_) | Op::Expand(_) | Op::Dropout(_) => {
+            panic!("{name}: an element-wise node is no anchor")
+        }
+    }
+    cx.finish()
+}

@@ -1,0 +1,254 @@
+//! From groups of graph nodes to kernels: the tools that the families' `lower` modules share.
+//!
+//! A group becomes one or more [`Step`]s: a kernel, the buffers it gets, and the domain that the
+//! runtime may split over threads. Loops over images, pixels and channels are emitted here and
+//! nowhere else; a family says what happens inside them. Nothing here knows an instruction set:
+//! the number of lanes and registers comes from the target.
+
+pub mod access;
+pub mod contract;
+pub mod copy;
+pub mod elementwise;
+pub mod epilogue;
+pub mod group;
+pub mod halo;
+pub mod moments;
+pub mod partial;
+pub mod rows;
+pub mod runs;
+pub mod sweep;
+pub mod windows;
+
+use crate::codegen::Target;
+use crate::id_type;
+use crate::ir::arena::Id;
+use crate::ir::{Graph, IdVec, NodeId, ValueId};
+use crate::kernel::{Arg, Index, Kernel};
+
+pub use access::{Access, Space};
+pub use epilogue::Epilogue;
+
+id_type! {
+    /// A buffer that lives within a group: partial sums.
+    ScratchId, "s"
+}
+
+/// What a kernel argument points to.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+pub enum Buffer {
+    /// A value of the graph.
+    Value(ValueId),
+    /// A buffer of the step's group.
+    Scratch(ScratchId),
+}
+
+/// How many independent units of work a batch of `n` images gives.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Units {
+    /// So many, whatever the batch.
+    Fixed(usize),
+    /// `units` for each started block of `images` images.
+    Images {
+        /// Units of a block.
+        units: usize,
+        /// Images in a block.
+        images: usize,
+    },
+    /// One for each started block of `block` elements, an image having `elements`.
+    Elements {
+        /// Elements of an image.
+        elements: usize,
+        /// Elements of a unit.
+        block: usize,
+    },
+}
+
+impl Units {
+    /// The number of units for a batch.
+    pub fn count(self, batch: usize) -> usize {
+        match self {
+            Units::Fixed(units) => units,
+            Units::Images { units, images } => batch.div_ceil(images) * units,
+            Units::Elements { elements, block } => (batch * elements).div_ceil(block),
+        }
+    }
+}
+
+/// The domain of a step: units, and how many of them one task takes. Both follow from shapes alone,
+/// so results do not depend on the number of threads.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Domain {
+    /// The units.
+    pub units: Units,
+    /// Units of a task.
+    pub chunk: usize,
+}
+
+/// A kernel with what it works on.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Step {
+    /// The kernel.
+    pub kernel: Kernel,
+    /// Its buffers.
+    pub args: Vec<Buffer>,
+    /// How it may be split.
+    pub domain: Domain,
+}
+
+id_type! {
+    /// A group of nodes that become kernels together.
+    GroupId, "g"
+}
+
+/// Nodes that become kernels together: at most one that is not element-wise, and what is computed
+/// from its result while that is in registers.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Group {
+    /// The node that is not element-wise.
+    pub anchor: Option<NodeId>,
+    /// The element-wise nodes, in an order in which they can run.
+    pub nodes: Vec<NodeId>,
+    /// What the group makes that others read.
+    pub stores: Vec<ValueId>,
+}
+
+/// What lowering a group gives.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct Lowered {
+    /// The steps, in order.
+    pub steps: Vec<Step>,
+    /// The sizes of the group's own buffers, in elements.
+    pub scratch: IdVec<ScratchId, usize>,
+}
+
+/// What lowering has at hand.
+#[derive(Debug)]
+pub struct Cx<'a> {
+    /// The graph, with layouts.
+    pub graph: &'a Graph,
+    /// The machine.
+    pub target: &'a Target,
+    /// The largest batch.
+    pub batch: usize,
+    /// The group being lowered.
+    pub group: &'a Group,
+    /// A name for its kernels.
+    pub name: String,
+    out: Lowered,
+}
+
+impl<'a> Cx<'a> {
+    /// Starts on a group.
+    pub fn new(
+        graph: &'a Graph,
+        target: &'a Target,
+        batch: usize,
+        group: &'a Group,
+        name: String,
+    ) -> Cx<'a> {
+        Cx {
+            graph,
+            target,
+            batch,
+            group,
+            name,
+            out: Lowered::default(),
+        }
+    }
+
+    /// Lanes of a vector.
+    pub fn lanes(&self) -> usize {
+        self.target.lanes
+    }
+
+    /// A buffer of so many elements that lives within the group.
+    pub fn scratch(&mut self, elements: usize) -> Buffer {
+        Buffer::Scratch(self.out.scratch.push(elements))
+    }
+
+    /// Appends a step.
+    pub fn step(&mut self, kernel: Kernel, args: Args, domain: Domain) {
+        debug_assert_eq!(kernel.args as usize, args.buffers.len(), "{}", kernel.name);
+        self.out.steps.push(Step {
+            kernel,
+            args: args.buffers,
+            domain,
+        });
+    }
+
+    /// Ends the lowering.
+    pub fn finish(self) -> Lowered {
+        self.out
+    }
+
+    /// The value's layout.
+    pub fn layout(&self, value: ValueId) -> &'a crate::ir::Layout {
+        &self.graph.values[value].layout
+    }
+}
+
+/// The buffers of a kernel, each once.
+#[derive(Clone, Debug, Default)]
+pub struct Args {
+    buffers: Vec<Buffer>,
+}
+
+impl Args {
+    /// The argument that a buffer is passed as.
+    pub fn of(&mut self, buffer: Buffer) -> Arg {
+        let position = self.buffers.iter().position(|&known| known == buffer);
+        let position = position.unwrap_or_else(|| {
+            self.buffers.push(buffer);
+            self.buffers.len() - 1
+        });
+        Arg(u16::try_from(position).expect("a kernel has few arguments"))
+    }
+
+    /// The argument that a value is passed as.
+    pub fn value(&mut self, value: ValueId) -> Arg {
+        self.of(Buffer::Value(value))
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> u16 {
+        u16::try_from(self.buffers.len()).expect("a kernel has few arguments")
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.buffers.is_empty()
+    }
+}
+
+/// Bytes of an element.
+pub const ELEMENT: i64 = 4;
+
+/// The work of a task, in elementary operations (a multiply-add, or an element moved), that pays
+/// for handing it to another thread: about 8 µs at a third of one core's peak. Smaller tasks cost
+/// more in hand-overs, larger ones leave threads idle at the end of a step.
+const TASK_WORK: usize = 200_000;
+
+/// Tasks of a step at most: enough to balance any machine of this class, few enough that a task
+/// stays long on large layers.
+const MAX_TASKS: usize = 64;
+
+/// How many units a task takes when a unit is worth `work` and `total` units are expected.
+pub fn chunk(total: usize, work: usize) -> usize {
+    let by_work = TASK_WORK.div_ceil(work.max(1));
+    by_work
+        .max(total.div_ceil(MAX_TASKS))
+        .clamp(1, total.max(1))
+}
+
+/// The quotient and remainder of a unit number by a static count; no arithmetic if the count is 1.
+pub fn split(unit: Index, count: usize) -> (Index, Index) {
+    if count == 1 {
+        return (unit, Index::Const(0));
+    }
+    (unit.clone() / count as i64, unit % count as i64)
+}
+
+/// A value's id as a small number, for names.
+pub fn number(value: ValueId) -> usize {
+    value.index()
+}

@@ -1,0 +1,247 @@
+//! Mean and variance of each channel over batch and pixels.
+//!
+//! Each chunk of images takes its own mean first and its squared distances from that second, so
+//! nothing cancels; the chunks are then combined in order by the pairwise rule of Chan, Golub and
+//! LeVeque ("Updating Formulae and a Pairwise Algorithm for Computing Sample Variances", 1979).
+
+use super::access::{Access, Space, vectors};
+use super::sweep::{Sweep, sum_images};
+use super::{Args, Buffer, Cx, Domain, ELEMENT, Units, chunk};
+use crate::ir::ValueId;
+use crate::kernel::BodyBuilder;
+use crate::kernel::{Address, Body, Count, Index, Lanes, NestBuilder, Reg};
+
+/// Chunks of a batch at most.
+const MAX_CHUNKS: usize = 16;
+
+/// Appends the steps.
+pub fn lower(cx: &mut Cx<'_>, x: ValueId, [mean, variance]: [ValueId; 2]) {
+    let images = cx.batch.div_ceil(MAX_CHUNKS);
+    let slots = cx.batch.div_ceil(images);
+    let space = Space::of(cx.graph, x);
+    let access = Access::new(cx.graph, x, &space);
+    let [c, h, w] = space.map;
+    let size = c.next_multiple_of(cx.lanes());
+    let means = cx.scratch(slots * size);
+    let squares = cx.scratch(slots * size);
+    let mut args = Args::default();
+    let mut nest = NestBuilder::new();
+    nest.for_domain(|nest, unit| {
+        let image = nest.let_(unit.clone() * images as i64);
+        let count = nest.let_((Index::Batch - image.clone()).min(images as i64));
+        over_channels(nest, c, cx.lanes(), |nest, channel, lanes| {
+            let body = nest.add_body(chunk_body(cx, x, &access, [h, w], lanes));
+            let zero = Index::Const(0);
+            let offset = access.at(image.clone(), zero.clone(), zero, channel.clone());
+            let slot = unit.clone() * (size as i64 * ELEMENT) + channel * ELEMENT;
+            let ptrs = vec![
+                Address {
+                    arg: args.value(x),
+                    offset,
+                },
+                Address {
+                    arg: args.of(means),
+                    offset: slot.clone(),
+                },
+                Address {
+                    arg: args.of(squares),
+                    offset: slot,
+                },
+            ];
+            nest.call(
+                body,
+                ptrs,
+                vec![count.clone(), count.clone() * (h * w) as i64],
+            );
+        });
+    });
+    let units = Units::Images { units: 1, images };
+    let work = images * h * w * vectors(c, cx.lanes()).0 * 4;
+    let domain = Domain {
+        units,
+        chunk: chunk(units.count(cx.batch), work),
+    };
+    let kernel = nest.finish(cx.name.clone(), args.len());
+    cx.step(kernel, args, domain);
+    combine(cx, [means, squares], [mean, variance], [c, h * w, images]);
+}
+
+fn over_channels(
+    nest: &mut NestBuilder,
+    channels: usize,
+    lanes: usize,
+    mut visit: impl FnMut(&mut NestBuilder, Index, Lanes),
+) {
+    let (n_vectors, last) = vectors(channels, lanes);
+    let whole = if last == Lanes::All {
+        n_vectors
+    } else {
+        n_vectors - 1
+    };
+    let end = (whole * lanes) as i64;
+    if whole > 0 {
+        nest.for_(0, end, lanes as i64, |nest, channel| {
+            visit(nest, channel, Lanes::All)
+        });
+    }
+    if last != Lanes::All {
+        visit(nest, Index::Const(end), last);
+    }
+}
+
+/// Mean, then the sum of squared distances, of the pixels of some images.
+fn chunk_body(cx: &Cx<'_>, x: ValueId, access: &Access, size: [usize; 2], lanes: Lanes) -> Body {
+    let mut b = BodyBuilder::new(format!("{}_chunk", cx.name), cx.lanes());
+    let (from, mean_to, square_to) = (b.ptr_arg(), b.ptr_arg(), b.ptr_arg());
+    let (images, pixels) = (b.int_arg(), b.int_arg());
+    let sources = vec![x];
+    let plain = Sweep {
+        sources: sources.clone(),
+        per_channel: Vec::new(),
+        sums: 1,
+        addends: &|_, loads, _| loads.to_vec(),
+    };
+    let start = b.ptr_copy(from, 0);
+    let accesses = [*access];
+    let sum = sum_images(
+        &mut b,
+        &plain,
+        &[start],
+        &accesses,
+        &[],
+        size,
+        images,
+        lanes,
+    )[0];
+    let pixels = b.splat(pixels);
+    let pixels = b.to_float(pixels);
+    let mean = b.div(sum, pixels);
+    b.store(mean_to, 0, mean, lanes);
+    let distances = |b: &mut BodyBuilder, loads: &[Reg], mean: &[Reg]| {
+        let distance = b.sub(loads[0], mean[0]);
+        vec![b.mul(distance, distance)]
+    };
+    let squared = Sweep {
+        sources,
+        per_channel: Vec::new(),
+        sums: 1,
+        addends: &distances,
+    };
+    let start = b.ptr_copy(from, 0);
+    let squares = sum_images(
+        &mut b,
+        &squared,
+        &[start],
+        &accesses,
+        &[mean],
+        size,
+        images,
+        lanes,
+    )[0];
+    b.store(square_to, 0, squares, lanes);
+    b.finish()
+}
+
+/// Combines the chunks' moments in order.
+fn combine(
+    cx: &mut Cx<'_>,
+    from: [Buffer; 2],
+    to: [ValueId; 2],
+    [channels, pixels, images]: [usize; 3],
+) {
+    let name = format!("{}_combine", cx.name);
+    let lanes = cx.lanes();
+    let size = channels.next_multiple_of(lanes) as i64;
+    let mut args = Args::default();
+    let mut nest = NestBuilder::new();
+    let per_chunk = (images * pixels) as i64;
+    let (n_vectors, last) = vectors(channels, lanes);
+    nest.for_domain(|nest, unit| {
+        let channel = nest.let_(unit.clone() * lanes as i64);
+        let total = Index::Batch * pixels as i64;
+        // The first chunk starts the sums; whole chunks follow, then perhaps a short one.
+        let first = nest.let_(total.clone().min(per_chunk));
+        let more = nest.let_(total.clone() / per_chunk - first.clone() / per_chunk);
+        let rest = nest.let_((total.clone() - first.clone()) % per_chunk);
+        let has_rest = nest.let_(rest.clone().min(1));
+        let mut call = |nest: &mut NestBuilder, lanes: Lanes| {
+            let body = nest.add_body(combine_body(cx, &name, size, per_chunk, lanes));
+            let offset = channel.clone() * ELEMENT;
+            let ptrs =
+                [from[0], from[1], Buffer::Value(to[0]), Buffer::Value(to[1])].map(|buffer| {
+                    Address {
+                        arg: args.of(buffer),
+                        offset: offset.clone(),
+                    }
+                });
+            let ints = [&first, &more, &has_rest, &rest, &total].map(Index::clone);
+            nest.call(body, ptrs.to_vec(), ints.to_vec());
+        };
+        if last == Lanes::All {
+            call(nest, Lanes::All);
+        } else {
+            let is_last = crate::kernel::Cond::Eq(unit, Index::Const(n_vectors as i64 - 1));
+            let call = std::cell::RefCell::new(call);
+            nest.if_else(
+                is_last,
+                |nest| (call.borrow_mut())(nest, last),
+                |nest| {
+                    if n_vectors > 1 {
+                        (call.borrow_mut())(nest, Lanes::All);
+                    }
+                },
+            );
+        }
+    });
+    let units = Units::Fixed(n_vectors);
+    let domain = Domain {
+        units,
+        chunk: chunk(n_vectors, MAX_CHUNKS * 20),
+    };
+    let kernel = nest.finish(name.clone(), args.len());
+    cx.step(kernel, args, domain);
+}
+
+fn combine_body(cx: &Cx<'_>, name: &str, size: i64, per_chunk: i64, lanes: Lanes) -> Body {
+    let mut b = BodyBuilder::new(format!("{name}_run"), cx.lanes());
+    let (means, squares) = (b.ptr_arg(), b.ptr_arg());
+    let (mean_to, variance_to) = (b.ptr_arg(), b.ptr_arg());
+    let [first, more, has_rest, rest, total] = [(); 5].map(|()| b.int_arg());
+    let float = |b: &mut BodyBuilder, int| {
+        let splat = b.splat(int);
+        b.to_float(splat)
+    };
+    let mean = b.load(means, 0, lanes);
+    let square = b.load(squares, 0, lanes);
+    let count = float(&mut b, first);
+    let add_chunk = |b: &mut BodyBuilder, other: Reg| {
+        b.advance(means, size * ELEMENT);
+        b.advance(squares, size * ELEMENT);
+        let other_mean = b.load(means, 0, lanes);
+        let other_square = b.load(squares, 0, lanes);
+        let both = b.add(count, other);
+        let share = b.div(other, both);
+        let distance = b.sub(other_mean, mean);
+        let moved = b.mul(distance, share);
+        b.add_into(mean, mean, moved);
+        b.add_into(square, square, other_square);
+        // distance² · count · other / both
+        let weighted = b.mul(count, distance);
+        let between = b.mul(weighted, moved);
+        b.add_into(square, square, between);
+        b.copy_into(count, both);
+    };
+    b.repeat(Count::Arg(more), |b| {
+        let other = b.const_f(per_chunk as f32);
+        add_chunk(b, other);
+    });
+    b.repeat(Count::Arg(has_rest), |b| {
+        let other = float(b, rest);
+        add_chunk(b, other);
+    });
+    let total = float(&mut b, total);
+    let variance = b.div(square, total);
+    b.store(mean_to, 0, mean, lanes);
+    b.store(variance_to, 0, variance, lanes);
+    b.finish()
+}

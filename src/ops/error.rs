@@ -1,0 +1,373 @@
+//! What is wrong with the inputs of an operator, and the checks that shape rules share.
+//!
+//! Messages speak of shapes as a net's author writes them, without the batch. The front end says
+//! where; what helps is in [`ShapeError::help`].
+
+use super::window::{Axis, WindowError};
+use crate::ir::{DType, Shape, Type};
+
+/// Inputs that do not fit an operator or one another.
+#[derive(Clone, PartialEq, Debug, thiserror::Error)]
+pub enum ShapeError {
+    /// Too few or too many inputs.
+    #[error("takes {expected} inputs, not {found}")]
+    Arity {
+        /// How many it takes.
+        expected: usize,
+        /// How many there are.
+        found: usize,
+    },
+    /// Integers for floats or the reverse.
+    #[error("the {input} must be {}, not {}", dtype(*.expected), dtype(*.found))]
+    DType {
+        /// Which input.
+        input: &'static str,
+        /// What it must hold.
+        expected: DType,
+        /// What it holds.
+        found: DType,
+    },
+    /// One tensor for each image where there must be one in all, or the reverse.
+    #[error("the {input} must be {}, not {}", batched(*.expected), batched(!*.expected))]
+    Batched {
+        /// Which input.
+        input: &'static str,
+        /// Whether there must be one for each image.
+        expected: bool,
+    },
+    /// A map for a vector or the reverse.
+    #[error("the {input} must have a shape like {expected}, not {found:?}")]
+    Rank {
+        /// Which input.
+        input: &'static str,
+        /// Its axes by letter, such as `[C, H, W]`.
+        expected: &'static str,
+        /// Its sizes.
+        found: Vec<usize>,
+    },
+    /// A shape that follows from the other inputs, and isn't so.
+    #[error("the {input} must be {expected:?}, not {found:?}")]
+    Differs {
+        /// Which input.
+        input: &'static str,
+        /// The sizes that follow from the others.
+        expected: Vec<usize>,
+        /// Its sizes.
+        found: Vec<usize>,
+    },
+    /// No groups at all.
+    #[error("groups must be at least 1")]
+    NoGroups,
+    /// Input channels that can't be dealt out to the groups.
+    #[error("{channels} input channels leave {} over when split into {groups} groups", .channels % .groups)]
+    InputGroups {
+        /// The input's channels.
+        channels: usize,
+        /// The groups.
+        groups: usize,
+        /// The nearest numbers of groups that divide both inputs and outputs.
+        nearest: Vec<usize>,
+    },
+    /// Output channels that can't be dealt out to the groups.
+    #[error("{outputs} outputs leave {} over when split into {groups} groups", .outputs % .groups)]
+    OutputGroups {
+        /// The outputs.
+        outputs: usize,
+        /// The groups.
+        groups: usize,
+        /// The nearest numbers of groups that divide both inputs and outputs.
+        nearest: Vec<usize>,
+    },
+    /// A window that does not fit its input.
+    #[error("{problem}")]
+    Window {
+        /// Whether it is a pool's.
+        pool: bool,
+        /// What is wrong.
+        problem: WindowError,
+    },
+    /// Operands of an element-wise operator of which none is as wide as all others.
+    #[error("operand {operand} has shape {found:?}, which does not stretch to {widest:?}")]
+    Stretch {
+        /// Which operand, from 1.
+        operand: usize,
+        /// Its sizes.
+        found: Vec<usize>,
+        /// The sizes of the operand that it is measured by.
+        widest: Vec<usize>,
+    },
+    /// A stretch to, or a sum down from, a shape that isn't wider.
+    #[error("{from:?} does not stretch to {to:?}")]
+    NotWider {
+        /// The narrow shape.
+        from: Vec<usize>,
+        /// The wide shape.
+        to: Vec<usize>,
+    },
+    /// Maps to be stacked whose heights or widths differ.
+    #[error(
+        "branch {branch} has shape {found:?}, which does not stack on {first:?}: all but the channels must agree"
+    )]
+    Concat {
+        /// Which input, from 1.
+        branch: usize,
+        /// Its sizes.
+        found: Vec<usize>,
+        /// The first input's sizes.
+        first: Vec<usize>,
+    },
+    /// Channels that aren't there.
+    #[error("channels {from} to {to} are not a part of {channels} channels")]
+    Slice {
+        /// The first channel wanted.
+        from: usize,
+        /// The channel after the last.
+        to: usize,
+        /// The channels there are.
+        channels: usize,
+    },
+    /// Another number of elements.
+    #[error("{from:?} has {} elements, {to:?} has {}", .from.iter().product::<usize>(), .to.iter().product::<usize>())]
+    Elements {
+        /// The input's sizes.
+        from: Vec<usize>,
+        /// The sizes asked for.
+        to: Vec<usize>,
+    },
+    /// Channels that can't be dealt out to pieces.
+    #[error("{channels} channels do not split into pieces of {pieces}")]
+    Pieces {
+        /// The input's channels.
+        channels: usize,
+        /// The channels of a piece.
+        pieces: usize,
+    },
+    /// A share that isn't one.
+    #[error("the rate must be from 0 to 1, not {rate}")]
+    Rate {
+        /// The rate asked for.
+        rate: f32,
+    },
+}
+
+impl ShapeError {
+    /// Edits that would help, where there are obvious ones.
+    pub fn help(&self) -> Vec<String> {
+        match self {
+            ShapeError::Rank {
+                expected: "[F]",
+                found,
+                ..
+            } if found.len() == 3 => {
+                let (channels, elements) = (found[0], found.iter().product::<usize>());
+                vec![
+                    format!("`flatten` before it gives [{elements}]"),
+                    format!("`global_avgpool` before it gives [{channels}]"),
+                ]
+            }
+            ShapeError::Rank {
+                expected: "[C, H, W]",
+                found,
+                ..
+            } if found.len() == 1 => {
+                let channels = found[0];
+                vec![format!(
+                    "`reshape([{channels}, 1, 1])` before it makes it a map of one pixel"
+                )]
+            }
+            ShapeError::InputGroups { nearest, .. } | ShapeError::OutputGroups { nearest, .. } => {
+                nearest
+                    .iter()
+                    .map(|groups| format!("`groups = {groups}` divides both"))
+                    .collect()
+            }
+            ShapeError::NoGroups => vec!["`groups = 1` is a convolution over all channels".into()],
+            ShapeError::Window { pool, problem } => problem.help(*pool),
+            ShapeError::Stretch { found, widest, .. } => one_apart(found, widest),
+            ShapeError::Concat { found, first, .. } => one_apart(found, first),
+            ShapeError::Arity { .. }
+            | ShapeError::DType { .. }
+            | ShapeError::Batched { .. }
+            | ShapeError::Rank { .. }
+            | ShapeError::Differs { .. }
+            | ShapeError::NotWider { .. }
+            | ShapeError::Slice { .. }
+            | ShapeError::Elements { .. }
+            | ShapeError::Pieces { .. }
+            | ShapeError::Rate { .. } => Vec::new(),
+        }
+    }
+}
+
+/// Heights or widths that are one apart come from halving an odd size, once rounded down and once up.
+fn one_apart(one: &[usize], other: &[usize]) -> Vec<String> {
+    let (&[_, ref one @ ..], &[_, ref other @ ..]) = (one, other) else {
+        return Vec::new();
+    };
+    let apart = one.len() == 2
+        && other.len() == 2
+        && one != other
+        && one
+            .iter()
+            .zip(other)
+            .all(|(&one, &other)| one.abs_diff(other) <= 1);
+    if apart {
+        vec![
+            "a pool in the smaller one rounds up with `ceil = true`".to_owned(),
+            "an input of even size makes rounding unnecessary".to_owned(),
+        ]
+    } else {
+        Vec::new()
+    }
+}
+
+fn dtype(dtype: DType) -> &'static str {
+    match dtype {
+        DType::F32 => "numbers",
+        DType::I32 => "integers",
+    }
+}
+
+fn batched(batched: bool) -> &'static str {
+    if batched {
+        "one for each image"
+    } else {
+        "the same for all images"
+    }
+}
+
+/// Exactly so many inputs.
+pub(crate) fn exactly<const N: usize>(inputs: &[Type]) -> Result<&[Type; N], ShapeError> {
+    inputs.try_into().map_err(|_| ShapeError::Arity {
+        expected: N,
+        found: inputs.len(),
+    })
+}
+
+/// An input with floats.
+pub(crate) fn floats(ty: &Type, input: &'static str) -> Result<(), ShapeError> {
+    holds(ty, DType::F32, input)
+}
+
+/// An input with integers.
+pub(crate) fn integers(ty: &Type, input: &'static str) -> Result<(), ShapeError> {
+    holds(ty, DType::I32, input)
+}
+
+fn holds(ty: &Type, expected: DType, input: &'static str) -> Result<(), ShapeError> {
+    if ty.dtype == expected {
+        Ok(())
+    } else {
+        Err(ShapeError::DType {
+            input,
+            expected,
+            found: ty.dtype,
+        })
+    }
+}
+
+/// An input with a number of axes, one for each image or one in all.
+pub(crate) fn axes<const N: usize>(
+    ty: &Type,
+    input: &'static str,
+    expected: &'static str,
+    batched: bool,
+) -> Result<[usize; N], ShapeError> {
+    if ty.shape.batched != batched {
+        return Err(ShapeError::Batched {
+            input,
+            expected: batched,
+        });
+    }
+    let dims = ty.shape.dims.as_slice();
+    dims.try_into().map_err(|_| ShapeError::Rank {
+        input,
+        expected,
+        found: dims.to_vec(),
+    })
+}
+
+/// A feature map of floats, one for each image.
+pub(crate) fn map(ty: &Type, input: &'static str) -> Result<[usize; 3], ShapeError> {
+    floats(ty, input)?;
+    axes(ty, input, "[C, H, W]", true)
+}
+
+/// A vector of floats, one for each image.
+pub(crate) fn vector(ty: &Type, input: &'static str) -> Result<[usize; 1], ShapeError> {
+    floats(ty, input)?;
+    axes(ty, input, "[F]", true)
+}
+
+/// An input whose shape follows from the others.
+pub(crate) fn same_shape(
+    found: &Shape,
+    expected: &Shape,
+    input: &'static str,
+) -> Result<(), ShapeError> {
+    if found.batched != expected.batched {
+        return Err(ShapeError::Batched {
+            input,
+            expected: expected.batched,
+        });
+    }
+    if found.dims == expected.dims {
+        return Ok(());
+    }
+    Err(ShapeError::Differs {
+        input,
+        expected: expected.dims.clone(),
+        found: found.dims.clone(),
+    })
+}
+
+impl From<WindowError> for ShapeError {
+    /// A convolution's window; pools say that they are one.
+    fn from(problem: WindowError) -> ShapeError {
+        ShapeError::Window {
+            pool: false,
+            problem,
+        }
+    }
+}
+
+impl WindowError {
+    fn help(&self, pool: bool) -> Vec<String> {
+        match self {
+            WindowError::Zero { what, .. } => vec![format!("`{what} = 1` is the least")],
+            WindowError::TooBig { .. } if pool => {
+                vec!["`global_avgpool` averages over the whole map, whatever its size".to_owned()]
+            }
+            WindowError::TooBig {
+                input,
+                before,
+                after,
+                effective,
+                ..
+            } => {
+                let missing = (effective - input).div_ceil(2);
+                if before + after == 0 {
+                    vec![
+                        format!("`pad = {missing}` makes it fit"),
+                        "`pad = same` keeps the size".into(),
+                    ]
+                } else {
+                    vec!["`pad = same` keeps the size".to_owned()]
+                }
+            }
+            WindowError::PadTooBig { effective, .. } => {
+                vec![format!(
+                    "`pad = {}` is the most for this window",
+                    effective / 2
+                )]
+            }
+            WindowError::Empty { axis, .. } => {
+                let axis = match axis {
+                    Axis::Height => "top and bottom",
+                    Axis::Width => "left and right",
+                };
+                vec![format!("less padding at the {axis}, or less dilation")]
+            }
+        }
+    }
+}

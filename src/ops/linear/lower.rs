@@ -1,0 +1,189 @@
+//! Dense layers as contractions, the input a map in whatever order it lies.
+//!
+//! A flattened map stays where it is: the filter's rows lie in the map's H, W, C order instead, so
+//! that a dense layer after a convolution moves no activation.
+
+use crate::ir::{FilterOrder, Layout, Node, ValueId};
+use crate::lower::contract::{
+    self, Contract, Extent, Finish, GroupAxis, GroupStep, RowAxis, Split, SumAxis,
+};
+use crate::lower::{Access, Buffer, Cx, ELEMENT, Epilogue, Space, partial};
+use crate::ops::conv::lower::join_rows;
+
+/// A dense layer's matrix in memory.
+struct Matrix {
+    k: usize,
+    map: [usize; 3],
+    row: usize,
+}
+
+impl Matrix {
+    fn of(layout: &Layout, wanted: FilterOrder) -> Matrix {
+        match *layout {
+            Layout::Filter {
+                order,
+                groups: 1,
+                kcrs: [k, c, r, s],
+                row,
+            } if order == wanted => Matrix {
+                k,
+                map: [c, r, s],
+                row,
+            },
+            Layout::Filter { .. } | Layout::Nhwc { .. } | Layout::Blocked { .. } => {
+                panic!("a dense layer wants its matrix as {wanted:?}, not in {layout}")
+            }
+        }
+    }
+}
+
+fn access(cx: &Cx<'_>, value: ValueId) -> Access {
+    Access::new(cx.graph, value, &Space::of(cx.graph, value))
+}
+
+const ONE: RowAxis = RowAxis {
+    extent: Extent::Static(1),
+    a: 0,
+};
+
+/// m: images; n: outputs; k: the input's elements.
+pub fn forward(cx: &mut Cx<'_>, node: &Node) {
+    let (x, w, y) = (node.inputs[0], node.inputs[1], node.outputs[0]);
+    let from = access(cx, x);
+    let Matrix {
+        k,
+        map: [c, h, width],
+        row,
+    } = Matrix::of(cx.layout(w), FilterOrder::Forward);
+    let row = row as i64 * ELEMENT;
+    let fixed = |count, a, b| SumAxis {
+        extent: Extent::Static(count),
+        a,
+        b,
+    };
+    let space = Space::of(cx.graph, y);
+    let contract = Contract {
+        a: (Buffer::Value(x), from.origin),
+        b: (Buffer::Value(w), 0),
+        rows: [
+            RowAxis {
+                extent: Extent::Batch,
+                a: from.image,
+            },
+            ONE,
+            ONE,
+        ],
+        columns: k,
+        sums: vec![
+            fixed(h, from.row, row * (width * c) as i64),
+            fixed(width, from.pixel, row * c as i64),
+            fixed(c, ELEMENT, row),
+        ],
+        groups: Vec::new(),
+        finish: Finish::Epilogue {
+            epilogue: Epilogue::new(cx, &[y], space),
+            rows: [0, 1],
+            columns: [0, 1],
+        },
+        split: Split::Tiles,
+    };
+    contract::lower(cx, &contract);
+}
+
+/// m: images; n: the input's channels, pixel by pixel; k: outputs.
+pub fn input_grad(cx: &mut Cx<'_>, node: &Node) {
+    let (dy, w, dx) = (node.inputs[0], node.inputs[1], node.outputs[0]);
+    let from = access(cx, dy);
+    let Matrix {
+        k,
+        map: [c, h, width],
+        row,
+    } = Matrix::of(cx.layout(w), FilterOrder::Backward);
+    let tap = (k * row) as i64 * ELEMENT;
+    let space = Space::of(cx.graph, dx);
+    let contract = Contract {
+        a: (Buffer::Value(dy), from.origin),
+        b: (Buffer::Value(w), 0),
+        rows: [
+            RowAxis {
+                extent: Extent::Batch,
+                a: from.image,
+            },
+            ONE,
+            ONE,
+        ],
+        columns: c,
+        sums: vec![SumAxis {
+            extent: Extent::Static(k),
+            a: ELEMENT,
+            b: row as i64 * ELEMENT,
+        }],
+        groups: vec![
+            GroupAxis {
+                count: h,
+                a: 0,
+                b: tap * width as i64,
+                c: GroupStep::Position([1, 0, 0]),
+            },
+            GroupAxis {
+                count: width,
+                a: 0,
+                b: tap,
+                c: GroupStep::Position([0, 1, 0]),
+            },
+        ],
+        finish: Finish::Epilogue {
+            epilogue: Epilogue::new(cx, &[dx], space),
+            rows: [0, 1],
+            columns: [0, 1],
+        },
+        split: Split::Tiles,
+    };
+    contract::lower(cx, &contract);
+}
+
+/// m: the input's elements; n: outputs; k: images.
+pub fn filter_grad(cx: &mut Cx<'_>, node: &Node) {
+    let (x, dy, dw) = (node.inputs[0], node.inputs[1], node.outputs[0]);
+    let (from, grad) = (access(cx, x), access(cx, dy));
+    let Matrix {
+        k,
+        map: [c, h, width],
+        row,
+    } = Matrix::of(cx.layout(dw), FilterOrder::Forward);
+    let row = row as i64 * ELEMENT;
+    let rows = [
+        RowAxis {
+            extent: Extent::Static(h),
+            a: from.row,
+        },
+        RowAxis {
+            extent: Extent::Static(width),
+            a: from.pixel,
+        },
+        RowAxis {
+            extent: Extent::Static(c),
+            a: ELEMENT,
+        },
+    ];
+    let steps = [row * (width * c) as i64, row * c as i64, row];
+    let (rows, steps) = join_rows(rows, steps);
+    partial::lower(
+        cx,
+        partial::Partial {
+            a: (Buffer::Value(x), from.origin),
+            b: (Buffer::Value(dy), grad.origin),
+            rows,
+            steps,
+            columns: k,
+            sums: vec![SumAxis {
+                extent: Extent::Batch,
+                a: from.image,
+                b: grad.image,
+            }],
+            groups: Vec::new(),
+            result: dw,
+            pixels: 1,
+        },
+    );
+}

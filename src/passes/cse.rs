@@ -1,0 +1,34 @@
+//! Computes equal things once: nodes of one operator with the same attributes and inputs. Dropout
+//! counts as equal only on the same stream, whose mask is the same anyway.
+
+use std::collections::HashMap;
+
+use super::Remark;
+use super::rewrite::Rewriter;
+use crate::ir::{Graph, ValueId};
+
+/// Runs the pass.
+pub fn run(graph: &Graph) -> (Graph, Vec<Remark>) {
+    let mut remarks = Vec::new();
+    let mut known: HashMap<(String, Vec<ValueId>), Vec<ValueId>> = HashMap::new();
+    let mut rewriter = Rewriter::new(graph);
+    for (id, node) in graph.nodes.iter() {
+        let inputs: Vec<ValueId> = node
+            .inputs
+            .iter()
+            .map(|&input| rewriter.get(input))
+            .collect();
+        // Floats in attributes have no hash; their debug form is exact.
+        let key = (format!("{:?}", node.op), inputs);
+        if let Some(made) = known.get(&key) {
+            for (&old, &new) in node.outputs.iter().zip(made) {
+                rewriter.replace(old, new);
+            }
+            remarks.push(Remark::new("cse", graph, id, true, "computed before"));
+        } else {
+            let made = rewriter.copy(id);
+            known.insert(key, made);
+        }
+    }
+    (rewriter.finish(), remarks)
+}

@@ -1,0 +1,46 @@
+//! Drops nodes whose results nothing needs. Inputs and parameters stay, read or not: they are part of
+//! the net's face.
+
+use super::Remark;
+use super::rewrite::Rewriter;
+use crate::ir::{Graph, IdVec, NodeId, ValueId};
+
+/// The nodes that outputs and updates need.
+pub fn needed(graph: &Graph) -> IdVec<NodeId, bool> {
+    let mut values: IdVec<ValueId, bool> = IdVec::filled(graph.values.len(), false);
+    let roots = graph.outputs.iter().map(|output| output.value);
+    for value in roots.chain(graph.updates.iter().map(|update| update.value)) {
+        values[value] = true;
+    }
+    let mut nodes = IdVec::filled(graph.nodes.len(), false);
+    for (id, node) in graph.nodes.iter().rev() {
+        if node.outputs.iter().any(|&output| values[output]) {
+            nodes[id] = true;
+            for &input in &node.inputs {
+                values[input] = true;
+            }
+        }
+    }
+    nodes
+}
+
+/// Runs the pass.
+pub fn run(graph: &Graph) -> (Graph, Vec<Remark>) {
+    let needed = needed(graph);
+    let mut remarks = Vec::new();
+    let mut rewriter = Rewriter::new(graph);
+    for id in graph.nodes.ids() {
+        if needed[id] {
+            rewriter.copy(id);
+        } else {
+            remarks.push(Remark::new(
+                "dce",
+                graph,
+                id,
+                true,
+                "dropped: nothing reads its result",
+            ));
+        }
+    }
+    (rewriter.finish(), remarks)
+}

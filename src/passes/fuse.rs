@@ -1,0 +1,403 @@
+//! Puts nodes into groups that become kernels together.
+//!
+//! Element-wise nodes join the node that makes one of their operands, if that node hands over its
+//! results in registers, if both go over the same space, and if no other operand needs the group's
+//! results first. A value that is read outside its group is stored as well as passed on.
+//!
+//! ```text
+//! %4 = conv2d %0, %1        g0: conv2d %4 -> add %5 -> relu %6   stores %6
+//! %5 = add %4, %2
+//! %6 = relu %5
+//! ```
+
+use std::collections::BTreeSet;
+
+use super::Remark;
+use crate::ir::arena::Id;
+use crate::ir::{Graph, IdVec, Layout, NodeId, ValueId};
+use crate::lower::{Group, GroupId, Space};
+use crate::ops::{Op, OpRules};
+
+/// The groups of a graph, and the values that are another's memory under another shape.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Groups {
+    /// The groups, in an order in which they can run.
+    pub groups: IdVec<GroupId, Group>,
+    /// For each value whether it is a view of another.
+    pub views: IdVec<ValueId, Option<ValueId>>,
+    /// What was done and what was not.
+    pub remarks: Vec<Remark>,
+}
+
+/// How much is put together.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Options {
+    /// Whether element-wise nodes join other nodes; off, every node is its own group.
+    pub fuse: bool,
+}
+
+/// Buffers that an element-wise part reads and writes at most: each takes a general-purpose register,
+/// and the tile needs some of its own.
+const MAX_BUFFERS: usize = 10;
+
+/// Whether the node's results can be handed on in registers.
+fn passes_on(op: &Op) -> bool {
+    match op {
+        Op::Conv2d(_)
+        | Op::Conv2dInputGrad(_)
+        | Op::Dense
+        | Op::DenseInputGrad
+        | Op::MaxPool(_)
+        | Op::MaxPoolGrad(_)
+        | Op::AvgPool(_)
+        | Op::AvgPoolGrad(_)
+        | Op::Pointwise(_)
+        | Op::Expand(_)
+        | Op::Dropout(_) => true,
+        Op::Constant(_)
+        | Op::Conv2dFilterGrad(_)
+        | Op::DenseFilterGrad
+        | Op::SumTo(_)
+        | Op::BatchStats
+        | Op::ChannelSums
+        | Op::Softmax
+        | Op::SoftmaxGrad
+        | Op::CrossEntropy
+        | Op::CrossEntropyGrad
+        | Op::Reshape(_)
+        | Op::Concat
+        | Op::Slice { .. }
+        | Op::Relayout => false,
+    }
+}
+
+fn is_element_wise(op: &Op) -> bool {
+    matches!(op, Op::Pointwise(_) | Op::Expand(_) | Op::Dropout(_))
+}
+
+struct Pass<'g> {
+    graph: &'g Graph,
+    views: IdVec<ValueId, Option<ValueId>>,
+    group_of: IdVec<NodeId, Option<usize>>,
+    groups: Vec<Vec<NodeId>>,
+    remarks: Vec<Remark>,
+}
+
+/// Runs the pass.
+pub fn run(graph: &Graph, options: Options) -> Groups {
+    let mut pass = Pass {
+        graph,
+        views: views(graph),
+        group_of: IdVec::filled(graph.nodes.len(), None),
+        groups: Vec::new(),
+        remarks: Vec::new(),
+    };
+    for (id, node) in graph.nodes.iter() {
+        if pass.views[node.outputs[0]].is_some() || matches!(node.op, Op::Constant(_)) {
+            continue;
+        }
+        let joined = is_element_wise(&node.op) && options.fuse && pass.join(id);
+        if !joined {
+            pass.group_of[id] = Some(pass.groups.len());
+            pass.groups.push(vec![id]);
+        }
+    }
+    pass.finish()
+}
+
+/// A reshaped value in the same layout is the same memory.
+fn views(graph: &Graph) -> IdVec<ValueId, Option<ValueId>> {
+    let mut views: IdVec<ValueId, Option<ValueId>> = IdVec::filled(graph.values.len(), None);
+    for (_, node) in graph.nodes.iter() {
+        let (from, to) = match (&node.op, node.inputs.first()) {
+            (Op::Reshape(_), Some(&from)) => (from, node.outputs[0]),
+            _ => continue,
+        };
+        if graph.values[from].layout == graph.values[to].layout {
+            views[to] = Some(views[from].unwrap_or(from));
+        }
+    }
+    views
+}
+
+impl Pass<'_> {
+    /// The group that makes a value, views looked through.
+    fn maker(&self, value: ValueId) -> Option<usize> {
+        let value = self.views[value].unwrap_or(value);
+        self.group_of[self.graph.producer(value)?]
+    }
+
+    /// The groups whose results a group reads.
+    fn needs(&self, group: usize) -> BTreeSet<usize> {
+        let nodes = &self.groups[group];
+        let inputs = nodes
+            .iter()
+            .flat_map(|&node| &self.graph.nodes[node].inputs);
+        inputs
+            .filter_map(|&input| self.maker(input))
+            .filter(|&other| other != group)
+            .collect()
+    }
+
+    /// Whether `from` needs `to`'s results, directly or not.
+    fn reaches(&self, from: usize, to: usize) -> bool {
+        let mut open = vec![from];
+        let mut seen = BTreeSet::new();
+        while let Some(group) = open.pop() {
+            if group == to {
+                return true;
+            }
+            if seen.insert(group) {
+                open.extend(self.needs(group));
+            }
+        }
+        false
+    }
+
+    fn buffers(&self, nodes: &[NodeId]) -> usize {
+        let made = |value: ValueId| {
+            nodes
+                .iter()
+                .any(|&node| self.graph.nodes[node].outputs.contains(&value))
+        };
+        let inputs = nodes
+            .iter()
+            .flat_map(|&node| &self.graph.nodes[node].inputs);
+        let read: BTreeSet<ValueId> = inputs.copied().filter(|&input| !made(input)).collect();
+        read.len() + nodes.len()
+    }
+
+    /// Puts the node into the group of one of its operands, the latest that will have it.
+    fn join(&mut self, id: NodeId) -> bool {
+        let node = &self.graph.nodes[id];
+        let space = Space::of(self.graph, node.outputs[0]);
+        let mut makers: Vec<(usize, ValueId)> = node
+            .inputs
+            .iter()
+            .filter(|&&input| self.views[input].is_none())
+            .filter_map(|&input| Some((self.maker(input)?, input)))
+            .collect();
+        makers.sort_unstable();
+        makers.dedup();
+        for &(group, operand) in makers.iter().rev() {
+            let reason = self.refusal(id, group, operand, &space, &makers);
+            let text = match reason {
+                None => {
+                    let head = self.groups[group][0];
+                    format!("joins {} of {}", self.graph.nodes[head].op.name(), head)
+                }
+                Some(reason) => format!("not with {operand}: {reason}"),
+            };
+            self.remarks
+                .push(Remark::new("fuse", self.graph, id, reason.is_none(), text));
+            if reason.is_none() {
+                self.group_of[id] = Some(group);
+                self.groups[group].push(id);
+                return true;
+            }
+        }
+        false
+    }
+
+    fn refusal(
+        &self,
+        id: NodeId,
+        group: usize,
+        operand: ValueId,
+        space: &Space,
+        makers: &[(usize, ValueId)],
+    ) -> Option<&'static str> {
+        let head = self.groups[group][0];
+        if !self.groups[group]
+            .iter()
+            .all(|&node| passes_on(&self.graph.nodes[node].op))
+        {
+            return Some("its maker does not hand over results in registers");
+        }
+        if self.graph.producer(operand) == Some(head)
+            && self.graph.nodes[head].outputs[0] != operand
+        {
+            return Some("it is a side result");
+        }
+        let same_filter = |a: &Layout, b: &Layout| match (a, b) {
+            (Layout::Filter { .. }, _) | (_, Layout::Filter { .. }) => a == b,
+            _ => true,
+        };
+        let layout = |value: ValueId| &self.graph.values[value].layout;
+        let result = self.graph.nodes[id].outputs[0];
+        if Space::of(self.graph, operand) != *space || !same_filter(layout(operand), layout(result))
+        {
+            return Some("it goes over another space");
+        }
+        let cycle = makers
+            .iter()
+            .any(|&(other, _)| other != group && self.reaches(other, group));
+        if cycle {
+            return Some("another operand needs the whole of it first");
+        }
+        let nodes: Vec<NodeId> = self.groups[group]
+            .iter()
+            .copied()
+            .chain(std::iter::once(id))
+            .collect();
+        if self.buffers(&nodes) > MAX_BUFFERS {
+            return Some("the group would touch too many buffers");
+        }
+        None
+    }
+
+    /// Orders the groups and says what each stores.
+    fn finish(self) -> Groups {
+        let order = self.order();
+        let mut groups: IdVec<GroupId, Group> = IdVec::new();
+        let stored = self.stored();
+        for index in order {
+            let nodes = &self.groups[index];
+            let head = nodes[0];
+            let anchor = (!is_element_wise(&self.graph.nodes[head].op)).then_some(head);
+            let mut chain: Vec<NodeId> = Vec::new();
+            for &node in nodes.iter().skip(usize::from(anchor.is_some())) {
+                // Numbers are made where they are used.
+                for &input in &self.graph.nodes[node].inputs {
+                    let producer = self.graph.producer(input);
+                    let number = producer.filter(|&producer| {
+                        matches!(self.graph.nodes[producer].op, Op::Constant(_))
+                    });
+                    chain.extend(number.filter(|number| !chain.contains(number)));
+                }
+                chain.push(node);
+            }
+            let stores = nodes
+                .iter()
+                .flat_map(|&node| &self.graph.nodes[node].outputs)
+                .copied()
+                .filter(|&value| stored[value])
+                .collect();
+            groups.push(Group {
+                anchor,
+                nodes: chain,
+                stores,
+            });
+        }
+        // A number that something other than an element-wise node reads gets a kernel of its own.
+        let mut numbers = IdVec::new();
+        for (id, node) in self.graph.nodes.iter() {
+            if matches!(node.op, Op::Constant(_)) && stored[node.outputs[0]] {
+                let stores = vec![node.outputs[0]];
+                numbers.push(Group {
+                    anchor: None,
+                    nodes: vec![id],
+                    stores,
+                });
+            }
+        }
+        for (_, group) in groups.iter() {
+            numbers.push(group.clone());
+        }
+        Groups {
+            groups: numbers,
+            views: self.views,
+            remarks: self.remarks,
+        }
+    }
+
+    /// The values that lie in memory: read by another group, or leaving the graph.
+    fn stored(&self) -> IdVec<ValueId, bool> {
+        let mut stored = IdVec::filled(self.graph.values.len(), false);
+        let mut keep = |value: ValueId| {
+            stored[value] = true;
+            if let Some(root) = self.views[value] {
+                stored[root] = true;
+            }
+        };
+        for (id, node) in self.graph.nodes.iter() {
+            if self.views[node.outputs[0]].is_some() {
+                continue;
+            }
+            for &input in &node.inputs {
+                let is_number = self.graph.producer(input).is_some_and(|producer| {
+                    matches!(self.graph.nodes[producer].op, Op::Constant(_))
+                });
+                let inside = if is_number {
+                    is_element_wise(&node.op)
+                } else {
+                    self.views[input].is_none() && self.maker(input) == self.group_of[id]
+                };
+                if !inside {
+                    keep(input);
+                }
+            }
+        }
+        let roots = self.graph.outputs.iter().map(|output| output.value);
+        for value in roots.chain(self.graph.updates.iter().map(|update| update.value)) {
+            keep(value);
+        }
+        stored
+    }
+
+    /// A topological order of the groups: of those that can run, the one whose last node comes
+    /// first. What reads a parameter goes before what updates it, so the update can be in place.
+    fn order(&self) -> Vec<usize> {
+        let mut before: Vec<BTreeSet<usize>> = (0..self.groups.len())
+            .map(|group| self.needs(group))
+            .collect();
+        for update in &self.graph.updates {
+            let Some(writer) = self.maker(update.value) else {
+                continue;
+            };
+            for (reader, needs) in before.clone().iter().enumerate() {
+                let reads = self.groups[reader]
+                    .iter()
+                    .any(|&node| self.graph.nodes[node].inputs.contains(&update.target));
+                if reads
+                    && reader != writer
+                    && !path(&before, reader, writer)
+                    && !needs.contains(&writer)
+                {
+                    before[writer].insert(reader);
+                }
+            }
+        }
+        let last = |group: usize| self.groups[group].last().map_or(0, |node| node.index());
+        let mut done = vec![false; self.groups.len()];
+        let mut ready: BTreeSet<(usize, usize)> = BTreeSet::new();
+        let mut missing: Vec<usize> = before.iter().map(BTreeSet::len).collect();
+        let mut after: Vec<Vec<usize>> = vec![Vec::new(); self.groups.len()];
+        for (group, needs) in before.iter().enumerate() {
+            for &need in needs {
+                after[need].push(group);
+            }
+            if needs.is_empty() {
+                ready.insert((last(group), group));
+            }
+        }
+        let mut order = Vec::with_capacity(self.groups.len());
+        while let Some((_, group)) = ready.pop_first() {
+            done[group] = true;
+            order.push(group);
+            for &next in &after[group] {
+                missing[next] -= 1;
+                if missing[next] == 0 && !done[next] {
+                    ready.insert((last(next), next));
+                }
+            }
+        }
+        assert_eq!(order.len(), self.groups.len(), "groups form no cycle");
+        order
+    }
+}
+
+/// Whether `from` comes after `to` by the constraints so far.
+fn path(before: &[BTreeSet<usize>], from: usize, to: usize) -> bool {
+    let mut open = vec![from];
+    let mut seen = BTreeSet::new();
+    while let Some(group) = open.pop() {
+        if group == to {
+            return true;
+        }
+        if seen.insert(group) {
+            open.extend(&before[group]);
+        }
+    }
+    false
+}

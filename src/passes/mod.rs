@@ -1,0 +1,71 @@
+//! Graph to graph. A pass is a function: deterministic, without globals, and it says what it did and
+//! what it left alone and why.
+//!
+//! Order and what each establishes: [`fold`] numbers are computed where they can be; [`simplify`]
+//! nothing is stretched, summed or reshaped to what it is; [`cse`] nothing is computed twice; [`dce`]
+//! nothing is computed in vain; [`layout`] every value has the layout that its producer writes and
+//! its readers want, conversions standing where they differ (required by everything after it);
+//! [`fuse`] nodes are in groups, each of which becomes kernels.
+
+pub mod cse;
+pub mod dce;
+pub mod fold;
+pub mod fuse;
+pub mod layout;
+pub mod rewrite;
+pub mod simplify;
+
+use std::fmt;
+
+use crate::ir::{Graph, NodeId};
+
+/// What a pass did or left alone at a node, and why.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Remark {
+    /// The pass.
+    pub pass: &'static str,
+    /// The node, as numbered in the graph that the pass was given.
+    pub node: NodeId,
+    /// The operator's name and the layer it belongs to.
+    pub subject: String,
+    /// Whether it was changed.
+    pub fired: bool,
+    /// What was done, or why nothing was.
+    pub text: String,
+}
+
+impl Remark {
+    pub(crate) fn new(
+        pass: &'static str,
+        graph: &Graph,
+        node: NodeId,
+        fired: bool,
+        text: impl Into<String>,
+    ) -> Remark {
+        use crate::ops::OpRules;
+        let entry = &graph.nodes[node];
+        let subject = if entry.origin.is_empty() {
+            entry.op.name().to_owned()
+        } else {
+            format!("{} of {}", entry.op.name(), entry.origin)
+        };
+        Remark {
+            pass,
+            node,
+            subject,
+            fired,
+            text: text.into(),
+        }
+    }
+}
+
+impl fmt::Display for Remark {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let verb = if self.fired { "did" } else { "left" };
+        write!(
+            f,
+            "{} {verb} {} ({}): {}",
+            self.pass, self.node, self.subject, self.text
+        )
+    }
+}

@@ -1,0 +1,340 @@
+//! What runs, in which order, and where everything lies: one arena for all buffers.
+//!
+//! A plan knows kernels only as things with buffers and a domain, and nothing of threads. Offsets are
+//! fixed here, so a step allocates nothing.
+
+pub mod memory;
+pub mod print;
+
+use std::collections::HashMap;
+
+use crate::codegen::Target;
+use crate::ir::arena::Id;
+use crate::ir::{Graph, IdVec, StepScalar, ValueId, ValueKind};
+use crate::kernel::Kernel;
+use crate::lower::{Buffer, Domain, GroupId, ScratchId, group};
+use crate::passes::fuse::Groups;
+
+use memory::Lifetime;
+
+/// A kernel with the places of its buffers.
+#[derive(Clone, PartialEq, Debug)]
+pub struct PlanStep {
+    /// Which of the plan's kernels.
+    pub kernel: usize,
+    /// The offset of each buffer in the arena, in bytes.
+    pub args: Vec<usize>,
+    /// How it may be split.
+    pub domain: Domain,
+    /// The step's own name; equal kernels are shared under the name of the first.
+    pub name: String,
+    /// The group that it belongs to.
+    pub group: GroupId,
+}
+
+/// A value that outlives a run or is given or asked for, and its place.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Slot {
+    /// The value.
+    pub value: ValueId,
+    /// Its offset in the arena, in bytes.
+    pub offset: usize,
+    /// Bytes that it takes, the slack behind it left out.
+    pub bytes: usize,
+}
+
+/// A program's kernels and memory.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Plan {
+    /// The largest batch.
+    pub batch: usize,
+    /// The distinct kernels.
+    pub kernels: Vec<Kernel>,
+    /// The steps, in order.
+    pub steps: Vec<PlanStep>,
+    /// The size of the arena in bytes.
+    pub arena_bytes: usize,
+    /// Bytes of it that are kept from run to run: parameters, optimiser state, step scalars.
+    pub kept_bytes: usize,
+    /// Parameters, states, inputs and outputs.
+    pub slots: HashMap<ValueId, Slot>,
+    /// Where each step scalar lies, if the graph reads it.
+    pub scalars: Vec<(StepScalar, usize)>,
+    /// What could not be done in place, and why.
+    pub remarks: Vec<String>,
+}
+
+/// Alignment of buffers: a cache line, and a whole vector of every tier.
+pub const ALIGN: usize = 64;
+
+/// Makes the plan of a graph whose layouts and groups are decided.
+pub fn make(graph: &Graph, groups: &Groups, target: &Target, batch: usize) -> Plan {
+    let mut maker = Maker {
+        graph,
+        groups,
+        batch,
+        // Kernels read whole vectors past a row's end and write whole vectors of padded rows.
+        slack: target.vector_bytes(),
+        buffers: Vec::new(),
+        of_value: HashMap::new(),
+        remarks: Vec::new(),
+    };
+    let mut lowered = Vec::new();
+    for (id, group) in groups.groups.iter() {
+        let name = name(graph, id, group.anchor.or(group.nodes.last().copied()));
+        lowered.push((id, group::lower(graph, target, batch, group, &name)));
+    }
+    maker.kept();
+    let in_place = maker.in_place();
+    let mut first = 0;
+    let mut steps = Vec::new();
+    for (id, group) in lowered {
+        let last = first + group.steps.len().max(1) - 1;
+        let scratch: IdVec<ScratchId, usize> = {
+            let mut ids = IdVec::new();
+            for (_, &elements) in group.scratch.iter() {
+                ids.push(maker.buffer(elements * size_of::<f32>(), Lifetime { first, last }));
+            }
+            ids
+        };
+        for step in group.steps {
+            let buffers: Vec<usize> = step
+                .args
+                .iter()
+                .map(|&arg| match arg {
+                    Buffer::Value(value) => maker.value(value, first, last, &in_place),
+                    Buffer::Scratch(id) => scratch[id],
+                })
+                .collect();
+            steps.push((id, step.kernel, buffers, step.domain));
+        }
+        first = last + 1;
+    }
+    maker.finish(steps, first)
+}
+
+fn name(graph: &Graph, id: GroupId, node: Option<crate::ir::NodeId>) -> String {
+    use crate::ops::OpRules;
+    let Some(node) = node else {
+        return format!("k{}", id.index());
+    };
+    let node = &graph.nodes[node];
+    let origin: String = node
+        .origin
+        .chars()
+        .map(|c| if c.is_ascii_alphanumeric() { c } else { '_' })
+        .collect();
+    let separator = if origin.is_empty() { "" } else { "_" };
+    format!("k{}{separator}{origin}_{}", id.index(), node.op.name())
+}
+
+struct Maker<'a> {
+    graph: &'a Graph,
+    groups: &'a Groups,
+    batch: usize,
+    slack: usize,
+    /// Size and lifetime of each buffer; none for what is kept.
+    buffers: Vec<(usize, Option<Lifetime>)>,
+    of_value: HashMap<ValueId, usize>,
+    remarks: Vec<String>,
+}
+
+impl Maker<'_> {
+    fn bytes(&self, value: ValueId) -> usize {
+        let entry = &self.graph.values[value];
+        let images = if entry.ty.shape.batched {
+            self.batch
+        } else {
+            1
+        };
+        images * entry.layout.image_stride() * size_of::<f32>()
+    }
+
+    fn buffer(&mut self, bytes: usize, lifetime: Lifetime) -> usize {
+        self.buffers.push((bytes, Some(lifetime)));
+        self.buffers.len() - 1
+    }
+
+    /// The buffers of parameters, states and step scalars.
+    fn kept(&mut self) {
+        for (id, value) in self.graph.values.iter() {
+            let is_kept = match value.kind {
+                ValueKind::Param(_) | ValueKind::State(_) | ValueKind::Step(_) => true,
+                ValueKind::Input(_) | ValueKind::Result { .. } => false,
+            };
+            if is_kept {
+                let bytes = self.bytes(id);
+                self.of_value.insert(id, self.buffers.len());
+                self.buffers.push((bytes, None));
+            } else if matches!(value.kind, ValueKind::Input(_)) {
+                let bytes = self.bytes(id);
+                let buffer = self.buffer(bytes, Lifetime { first: 0, last: 0 });
+                self.of_value.insert(id, buffer);
+            }
+        }
+    }
+
+    /// The updates whose new value is written straight over the old one: the writer comes after all
+    /// other readers of the old one, and reads it, if at all, element by element.
+    fn in_place(&mut self) -> HashMap<ValueId, ValueId> {
+        let mut in_place = HashMap::new();
+        for update in &self.graph.updates {
+            let root = self.groups.views[update.value].unwrap_or(update.value);
+            let writer = self
+                .groups
+                .groups
+                .iter()
+                .find(|(_, group)| group.stores.contains(&root));
+            let Some((writer, group)) = writer else {
+                self.remarks
+                    .push(format!("{} is no result of a kernel", update.value));
+                continue;
+            };
+            let reads =
+                |node: crate::ir::NodeId| self.graph.nodes[node].inputs.contains(&update.target);
+            let late = self.groups.groups.iter().any(|(other, group)| {
+                other > writer
+                    && group
+                        .anchor
+                        .iter()
+                        .chain(&group.nodes)
+                        .any(|&node| reads(node))
+            });
+            if late || group.anchor.is_some_and(reads) || in_place.contains_key(&root) {
+                self.remarks.push(format!(
+                    "{} cannot take the place of {} while that is still read",
+                    update.value, update.target
+                ));
+                continue;
+            }
+            in_place.insert(root, update.target);
+        }
+        in_place
+    }
+
+    /// The buffer of a value that steps `first..=last` touch.
+    fn value(
+        &mut self,
+        value: ValueId,
+        first: usize,
+        last: usize,
+        in_place: &HashMap<ValueId, ValueId>,
+    ) -> usize {
+        let value = self.groups.views[value].unwrap_or(value);
+        let buffer = match self.of_value.get(&value) {
+            Some(&buffer) => buffer,
+            None => {
+                let buffer = match in_place.get(&value) {
+                    Some(target) => self.of_value[target],
+                    None => {
+                        let bytes = self.bytes(value);
+                        self.buffer(bytes, Lifetime { first, last })
+                    }
+                };
+                self.of_value.insert(value, buffer);
+                buffer
+            }
+        };
+        if let Some(lifetime) = &mut self.buffers[buffer].1 {
+            lifetime.last = lifetime.last.max(last);
+        }
+        buffer
+    }
+
+    fn finish(mut self, steps: Vec<(GroupId, Kernel, Vec<usize>, Domain)>, end: usize) -> Plan {
+        let mut asked: Vec<ValueId> = self
+            .graph
+            .outputs
+            .iter()
+            .map(|output| output.value)
+            .collect();
+        // What could not be written in place is copied by the runtime when the step is done.
+        asked.extend(self.graph.updates.iter().map(|update| update.value));
+        for &value in &asked {
+            let root = self.groups.views[value].unwrap_or(value);
+            if let Some(&buffer) = self.of_value.get(&root) {
+                self.of_value.insert(value, buffer);
+                if let Some(lifetime) = &mut self.buffers[buffer].1 {
+                    lifetime.last = end;
+                }
+            }
+        }
+        let sized: Vec<(usize, Option<Lifetime>)> = self
+            .buffers
+            .iter()
+            .map(|&(bytes, life)| ((bytes + self.slack).next_multiple_of(ALIGN), life))
+            .collect();
+        let placed = memory::place(&sized);
+        let kept_bytes = sized
+            .iter()
+            .filter(|(_, life)| life.is_none())
+            .map(|(size, _)| size)
+            .sum();
+        let mut slots = HashMap::new();
+        let mut scalars = Vec::new();
+        for (&value, &buffer) in &self.of_value {
+            let offset = placed.offsets[buffer];
+            let wanted = match self.graph.values[value].kind {
+                ValueKind::Step(scalar) => {
+                    scalars.push((scalar, offset));
+                    false
+                }
+                ValueKind::Param(_) | ValueKind::State(_) | ValueKind::Input(_) => true,
+                ValueKind::Result { .. } => asked.contains(&value),
+            };
+            if wanted {
+                slots.insert(
+                    value,
+                    Slot {
+                        value,
+                        offset,
+                        bytes: self.bytes(value),
+                    },
+                );
+            }
+        }
+        scalars.sort_unstable();
+        let (kernels, steps) = share(steps, &placed.offsets);
+        Plan {
+            batch: self.batch,
+            kernels,
+            steps,
+            arena_bytes: placed.bytes,
+            kept_bytes,
+            slots,
+            scalars,
+            remarks: self.remarks,
+        }
+    }
+}
+
+/// Gives equal kernels to all steps that want them: layers of one shape share code.
+fn share(
+    steps: Vec<(GroupId, Kernel, Vec<usize>, Domain)>,
+    offsets: &[usize],
+) -> (Vec<Kernel>, Vec<PlanStep>) {
+    let mut kernels: Vec<Kernel> = Vec::new();
+    let mut known: HashMap<String, usize> = HashMap::new();
+    let mut shared = Vec::with_capacity(steps.len());
+    for (group, kernel, buffers, domain) in steps {
+        let name = kernel.name.clone();
+        let mut nameless = kernel.clone();
+        nameless.name.clear();
+        for body in &mut nameless.bodies {
+            body.name.clear();
+        }
+        let index = *known.entry(format!("{nameless:?}")).or_insert_with(|| {
+            kernels.push(kernel);
+            kernels.len() - 1
+        });
+        let args = buffers.iter().map(|&buffer| offsets[buffer]).collect();
+        shared.push(PlanStep {
+            kernel: index,
+            args,
+            domain,
+            name,
+            group,
+        });
+    }
+    (kernels, shared)
+}

@@ -1,0 +1,488 @@
+//! Sessions: a program with its memory and threads.
+#![allow(unsafe_code, reason = "calls generated code")]
+
+use std::sync::Arc;
+
+use rayon::ThreadPool;
+use rayon::prelude::*;
+
+use super::buffer::Arena;
+use super::convert;
+use super::float::FlushToZero;
+use crate::driver::Program;
+use crate::ir::{DType, StepScalar, ValueId, ValueKind};
+use crate::lower::Domain;
+
+/// Why a session could not be made or used.
+#[derive(Debug, thiserror::Error)]
+pub enum SessionError {
+    /// There is not so much memory.
+    #[error("the program needs {bytes} bytes of memory, which the system does not give")]
+    Memory {
+        /// The size of the arena.
+        bytes: usize,
+    },
+    /// The threads could not be started.
+    #[error("could not start {threads} threads")]
+    Threads {
+        /// How many were asked for.
+        threads: usize,
+        /// Why.
+        #[source]
+        source: rayon::ThreadPoolBuildError,
+    },
+    /// A name that the program does not have.
+    #[error("the program has no {what} named `{name}`: it has {known}")]
+    Unknown {
+        /// What was looked for.
+        what: &'static str,
+        /// The name.
+        name: String,
+        /// The names that there are.
+        known: String,
+    },
+    /// Data of another size.
+    #[error("`{name}` takes {expected} elements, not {found}")]
+    Size {
+        /// The input or parameter.
+        name: String,
+        /// Its elements.
+        expected: usize,
+        /// The elements given.
+        found: usize,
+    },
+    /// A batch larger than what the program was compiled for.
+    #[error("a batch of {batch} is more than the {most} that the program was compiled for")]
+    Batch {
+        /// The batch.
+        batch: usize,
+        /// The largest.
+        most: usize,
+    },
+}
+
+/// A step ready to be called.
+struct Call {
+    /// The index of its kernel.
+    kernel: usize,
+    /// Where its addresses start in the session's list.
+    args: usize,
+    domain: Domain,
+}
+
+/// A copy that ends a step: an update that could not be made in place.
+struct Move {
+    from: usize,
+    to: usize,
+    bytes: usize,
+}
+
+/// A program with its memory and threads.
+pub struct Session {
+    program: Arc<Program>,
+    arena: Arena,
+    addresses: Vec<*mut u8>,
+    calls: Vec<Call>,
+    moves: Vec<Move>,
+    pool: Option<ThreadPool>,
+}
+
+// SAFETY: the addresses point into the session's own arena, which moves with it.
+unsafe impl Send for Session {}
+// SAFETY: what takes `&self` reads memory; kernels run only under `&mut self`.
+unsafe impl Sync for Session {}
+
+/// Addresses that tasks share.
+#[derive(Clone, Copy)]
+struct Shared(*const *mut u8);
+
+// SAFETY: the list is not changed while tasks run, and the runtime gives tasks of one step disjoint
+// parts of its domain, which by the plan's contract write disjoint memory.
+unsafe impl Send for Shared {}
+// SAFETY: as above.
+unsafe impl Sync for Shared {}
+
+impl Session {
+    /// Takes memory for a program and starts its threads: `threads` of them, or none beside the
+    /// caller's own if that is 1.
+    ///
+    /// # Errors
+    ///
+    /// The system gives neither memory nor threads without end.
+    pub fn new(program: Arc<Program>, threads: usize) -> Result<Session, SessionError> {
+        let plan = &program.plan;
+        let bytes = plan.arena_bytes;
+        let arena = Arena::new(bytes).ok_or(SessionError::Memory { bytes })?;
+        let pool = match threads {
+            0 | 1 => None,
+            _ => Some(
+                rayon::ThreadPoolBuilder::new()
+                    .num_threads(threads)
+                    .thread_name(|index| format!("netc-{index}"))
+                    .start_handler(|_| FlushToZero::keep())
+                    .build()
+                    .map_err(|source| SessionError::Threads { threads, source })?,
+            ),
+        };
+        let mut addresses = Vec::new();
+        let mut calls = Vec::new();
+        for step in &plan.steps {
+            calls.push(Call {
+                kernel: step.kernel,
+                args: addresses.len(),
+                domain: step.domain,
+            });
+            addresses.extend(step.args.iter().map(|&offset| arena.at(offset)));
+        }
+        let place = |value: ValueId| plan.slots.get(&value);
+        let moves = program
+            .graph
+            .updates
+            .iter()
+            .filter_map(|update| Some((place(update.value)?, place(update.target)?)))
+            .filter(|(from, to)| from.offset != to.offset)
+            .map(|(from, to)| Move {
+                from: from.offset,
+                to: to.offset,
+                bytes: to.bytes,
+            })
+            .collect();
+        Ok(Session {
+            program,
+            arena,
+            addresses,
+            calls,
+            moves,
+            pool,
+        })
+    }
+
+    /// The program.
+    pub fn program(&self) -> &Arc<Program> {
+        &self.program
+    }
+
+    /// Runs a closure on a thread of the session, if it has its own: entering costs tens of
+    /// microseconds, so whoever runs many steps enters once.
+    pub fn enter<R: Send>(&mut self, work: impl FnOnce(&mut Session) -> R + Send) -> R {
+        match self.pool.take() {
+            None => work(self),
+            Some(pool) => {
+                let result = pool.install(|| work(self));
+                self.pool = Some(pool);
+                result
+            }
+        }
+    }
+
+    /// Runs the program once on a batch.
+    ///
+    /// # Errors
+    ///
+    /// The batch is larger than the program allows.
+    pub fn run(&mut self, batch: usize) -> Result<(), SessionError> {
+        let most = self.program.plan.batch;
+        if batch > most {
+            return Err(SessionError::Batch { batch, most });
+        }
+        self.set_scalar(StepScalar::InverseBatch, 1.0 / batch.max(1) as f32);
+        match &self.pool {
+            Some(pool) => pool.install(|| self.steps(batch)),
+            // Within `enter` the current thread is the pool's.
+            None => self.steps(batch),
+        }
+        for index in 0..self.moves.len() {
+            let Move { from, to, bytes } = self.moves[index];
+            let count = bytes / size_of::<f32>();
+            // Updates are whole buffers; the two never overlap.
+            let (from, to) = (self.arena.at(from), self.arena.at(to));
+            // SAFETY: both ranges lie in the arena and belong to different buffers of the plan.
+            unsafe { std::ptr::copy_nonoverlapping(from.cast::<f32>(), to.cast::<f32>(), count) };
+        }
+        Ok(())
+    }
+
+    fn steps(&self, batch: usize) {
+        if rayon::current_thread_index().is_none() || rayon::current_num_threads() == 1 {
+            let _mode = FlushToZero::set();
+            for call in &self.calls {
+                self.call(call, 0, call.domain.units.count(batch), batch);
+            }
+            return;
+        }
+        for call in &self.calls {
+            let units = call.domain.units.count(batch);
+            let tasks = units.div_ceil(call.domain.chunk);
+            if tasks <= 1 {
+                self.call(call, 0, units, batch);
+                continue;
+            }
+            let chunk = call.domain.chunk;
+            let shared = Shared(self.addresses[call.args..].as_ptr());
+            let kernel = self.program.code.kernel(call.kernel);
+            (0..tasks).into_par_iter().with_max_len(1).for_each(|task| {
+                let shared = shared;
+                let (lo, hi) = (task * chunk, ((task + 1) * chunk).min(units));
+                // SAFETY: the addresses are those of the step's buffers in the live arena, `lo..hi`
+                // is within its domain and disjoint from other tasks' parts, and the batch is at
+                // most the plan's.
+                unsafe { kernel.call(shared.0, lo as i64, hi as i64, batch as i64) };
+            });
+        }
+    }
+
+    fn call(&self, call: &Call, lo: usize, hi: usize, batch: usize) {
+        let args = self.addresses[call.args..].as_ptr();
+        let kernel = self.program.code.kernel(call.kernel);
+        // SAFETY: as in `steps`; this thread has the whole domain.
+        unsafe { kernel.call(args, lo as i64, hi as i64, batch as i64) };
+    }
+
+    fn named(&self, what: &'static str, name: &str) -> Result<ValueId, SessionError> {
+        let graph = &self.program.graph;
+        let names: Vec<(&str, ValueId)> = match what {
+            "input" => graph.inputs().map(|(id, name)| (name, id)).collect(),
+            "parameter" => graph
+                .params()
+                .map(|(id, param)| (param.name.as_str(), id))
+                .collect(),
+            "state" => graph
+                .values
+                .iter()
+                .filter_map(|(id, value)| match &value.kind {
+                    ValueKind::State(name) => Some((name.as_str(), id)),
+                    _ => None,
+                })
+                .collect(),
+            _ => graph
+                .outputs
+                .iter()
+                .map(|output| (output.name.as_str(), output.value))
+                .collect(),
+        };
+        names
+            .iter()
+            .find(|(known, _)| *known == name)
+            .map(|&(_, id)| id)
+            .ok_or_else(|| {
+                let known: Vec<&str> = names.iter().map(|&(name, _)| name).collect();
+                let known = if known.is_empty() {
+                    "none".to_owned()
+                } else {
+                    known.join(", ")
+                };
+                SessionError::Unknown {
+                    what,
+                    name: name.to_owned(),
+                    known,
+                }
+            })
+    }
+
+    /// Sets an input: one image after another, each in C, H, W order.
+    ///
+    /// # Errors
+    ///
+    /// There is no such input, or the data is not a whole number of images that fit.
+    pub fn set_input(&mut self, name: &str, data: &[f32]) -> Result<(), SessionError> {
+        let value = self.named("input", name)?;
+        self.write(value, name, data, false)
+    }
+
+    /// Sets an integer input, such as labels.
+    ///
+    /// # Errors
+    ///
+    /// There is no such input, or the data is not a whole number of images that fit.
+    pub fn set_labels(&mut self, name: &str, labels: &[u32]) -> Result<(), SessionError> {
+        let value = self.named("input", name)?;
+        debug_assert_eq!(self.program.graph.ty(value).dtype, DType::I32);
+        let slot = &self.program.plan.slots[&value];
+        let most = slot.bytes / size_of::<u32>();
+        if labels.len() > most {
+            return Err(SessionError::Size {
+                name: name.to_owned(),
+                expected: most,
+                found: labels.len(),
+            });
+        }
+        let to = self.arena.floats_mut(slot.offset, labels.len());
+        for (to, &label) in to.iter_mut().zip(labels) {
+            *to = f32::from_bits(label);
+        }
+        Ok(())
+    }
+
+    /// Sets a parameter, in PyTorch's order of its axes.
+    ///
+    /// # Errors
+    ///
+    /// There is no such parameter, or it has another size.
+    pub fn set_param(&mut self, name: &str, data: &[f32]) -> Result<(), SessionError> {
+        let value = self.named("parameter", name)?;
+        self.write(value, name, data, true)
+    }
+
+    /// A parameter, in PyTorch's order of its axes.
+    ///
+    /// # Errors
+    ///
+    /// There is no such parameter.
+    pub fn param(&self, name: &str) -> Result<Vec<f32>, SessionError> {
+        let value = self.named("parameter", name)?;
+        Ok(self.read(value, 1))
+    }
+
+    /// A tensor of the optimiser, in the order of its parameter's axes.
+    ///
+    /// # Errors
+    ///
+    /// There is no such state.
+    pub fn state(&self, name: &str) -> Result<Vec<f32>, SessionError> {
+        let value = self.named("state", name)?;
+        Ok(self.read(value, 1))
+    }
+
+    /// Sets a tensor of the optimiser.
+    ///
+    /// # Errors
+    ///
+    /// There is no such state, or it has another size.
+    pub fn set_state(&mut self, name: &str, data: &[f32]) -> Result<(), SessionError> {
+        let value = self.named("state", name)?;
+        self.write(value, name, data, true)
+    }
+
+    /// An output of the last run for a batch of so many images, each in C, H, W order.
+    ///
+    /// # Errors
+    ///
+    /// There is no such output.
+    pub fn output(&self, name: &str, batch: usize) -> Result<Vec<f32>, SessionError> {
+        let value = self.named("output", name)?;
+        Ok(self.read(value, batch))
+    }
+
+    /// Copies an output of the last run into a buffer of exactly its size, without allocating.
+    ///
+    /// # Errors
+    ///
+    /// There is no such output, or the buffer has another size.
+    pub fn read_output(
+        &self,
+        name: &str,
+        batch: usize,
+        to: &mut [f32],
+    ) -> Result<(), SessionError> {
+        let found = self
+            .program
+            .graph
+            .outputs
+            .iter()
+            .find(|output| output.name == name);
+        let value = match found {
+            Some(output) => output.value,
+            None => self.named("output", name)?,
+        };
+        let shape = &self.program.graph.ty(value).shape;
+        let expected = shape.elements() * if shape.batched { batch } else { 1 };
+        if to.len() != expected {
+            return Err(SessionError::Size {
+                name: name.to_owned(),
+                expected,
+                found: to.len(),
+            });
+        }
+        self.read_into(value, to);
+        Ok(())
+    }
+
+    /// Sets a step scalar, if the program reads it.
+    pub fn set_scalar(&mut self, scalar: StepScalar, value: f32) {
+        self.set_scalar_bits(scalar, value.to_bits());
+    }
+
+    /// Sets the seed of this step's dropout masks.
+    pub fn set_seed(&mut self, seed: u32) {
+        self.set_scalar_bits(StepScalar::Seed, seed);
+    }
+
+    fn set_scalar_bits(&mut self, scalar: StepScalar, bits: u32) {
+        for index in 0..self.program.plan.scalars.len() {
+            let (known, offset) = self.program.plan.scalars[index];
+            if known == scalar {
+                self.arena.floats_mut(offset, 1)[0] = f32::from_bits(bits);
+            }
+        }
+    }
+
+    fn write(
+        &mut self,
+        value: ValueId,
+        name: &str,
+        data: &[f32],
+        exact: bool,
+    ) -> Result<(), SessionError> {
+        let entry = &self.program.graph.values[value];
+        let elements = entry.ty.shape.elements();
+        let most = elements
+            * if entry.ty.shape.batched {
+                self.program.plan.batch
+            } else {
+                1
+            };
+        let fits = data.len() <= most && data.len().is_multiple_of(elements.max(1));
+        if !fits || (exact && data.len() != most) {
+            let name = name.to_owned();
+            return Err(SessionError::Size {
+                name,
+                expected: most,
+                found: data.len(),
+            });
+        }
+        let stride = entry.layout.image_stride();
+        let offset = self.program.plan.slots[&value].offset;
+        let has_halo = entry.layout.origin() != 0 || !entry.layout.is_dense();
+        for (index, image) in data.chunks_exact(elements.max(1)).enumerate() {
+            let at = offset + index * stride * size_of::<f32>();
+            let to = self.arena.floats_mut(at, stride);
+            // A halo is zero when the program reads it; its memory may have been another buffer's.
+            if has_halo {
+                to.fill(0.0);
+            }
+            convert::scatter(&entry.layout, image, to);
+        }
+        Ok(())
+    }
+
+    fn read(&self, value: ValueId, batch: usize) -> Vec<f32> {
+        let shape = &self.program.graph.ty(value).shape;
+        let images = if shape.batched { batch } else { 1 };
+        let mut data = vec![0.0; shape.elements() * images];
+        self.read_into(value, &mut data);
+        data
+    }
+
+    fn read_into(&self, value: ValueId, to: &mut [f32]) {
+        let entry = &self.program.graph.values[value];
+        let stride = entry.layout.image_stride();
+        let offset = self.program.plan.slots[&value].offset;
+        for (index, image) in to
+            .chunks_exact_mut(entry.ty.shape.elements().max(1))
+            .enumerate()
+        {
+            let at = offset + index * stride * size_of::<f32>();
+            convert::gather(&entry.layout, self.arena.floats(at, stride), image);
+        }
+    }
+}
+
+impl std::fmt::Debug for Session {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Session")
+            .field("net", &self.program.graph.name)
+            .field("arena_bytes", &self.arena.len())
+            .field("steps", &self.calls.len())
+            .finish_non_exhaustive()
+    }
+}

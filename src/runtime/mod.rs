@@ -1,0 +1,9 @@
+//! Runs programs: memory, threads, parameters. The only place that starts threads.
+
+pub mod buffer;
+pub mod convert;
+pub mod exec;
+pub mod float;
+pub mod params;
+
+pub use exec::{Session, SessionError};

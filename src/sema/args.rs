@@ -1,0 +1,202 @@
+//! Binding arguments to parameters: by position, by name, or by default.
+
+use super::Elab;
+use super::report::{quoted, suggest};
+use super::scope::Env;
+use super::value::{EvArg, Value};
+use crate::diag::{Diagnostic, Span, codes};
+use crate::syntax::ast::{Args, ExprKind, Param};
+
+/// A parameter, as the binder sees it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Formal<'p> {
+    /// Its name.
+    pub name: &'p str,
+    /// Whether an argument must be given.
+    pub required: bool,
+    /// Whether the argument can be given without the name.
+    pub positional: bool,
+    /// Words that stand for themselves as its argument.
+    pub words: &'static [&'static str],
+}
+
+/// What is called, for messages.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Callee<'p> {
+    /// Its name.
+    pub name: &'p str,
+    /// Where it is declared, if a file declares it.
+    pub declared: Option<Span>,
+    /// Where it is called.
+    pub span: Span,
+}
+
+/// Parameters of a net, a block or a function.
+pub(super) fn formals(params: &[Param]) -> Vec<Formal<'_>> {
+    let formals = params.iter().map(|param| Formal {
+        name: param.name.text.as_str(),
+        required: param.default.is_none(),
+        positional: true,
+        words: &[],
+    });
+    formals.collect()
+}
+
+impl<'a> Elab<'a> {
+    /// Evaluates arguments in the scope that they are written in.
+    pub(super) fn eval_args(
+        &mut self,
+        env: &Env<'a>,
+        args: Option<&'a Args>,
+        formals: &[Formal<'_>],
+    ) -> Vec<EvArg<'a>> {
+        let list = args.map(|args| args.list.as_slice()).unwrap_or_default();
+        let mut evaluated = Vec::with_capacity(list.len());
+        for (at, arg) in list.iter().enumerate() {
+            let formal = match &arg.name {
+                Some(name) => formals.iter().find(|formal| formal.name == name.text),
+                None => formals.get(at).filter(|formal| formal.positional),
+            };
+            let words = formal.map(|formal| formal.words).unwrap_or_default();
+            let value = match &arg.value.kind {
+                ExprKind::Name(word) if words.contains(&word.as_str()) => {
+                    Value::Word(word.as_str().into())
+                }
+                _ => self.eval(env, &arg.value),
+            };
+            let (span, value_span) = (arg.span, arg.value.span);
+            evaluated.push(EvArg {
+                name: arg.name.as_ref(),
+                value,
+                span,
+                value_span,
+            });
+        }
+        evaluated
+    }
+
+    /// For each parameter, which argument it gets; `None` if some argument has no place or is missing.
+    pub(super) fn bind(
+        &mut self,
+        callee: Callee<'_>,
+        formals: &[Formal<'_>],
+        args: &[EvArg<'a>],
+    ) -> Option<Vec<Option<usize>>> {
+        let mut bound: Vec<Option<usize>> = vec![None; formals.len()];
+        let mut fine = true;
+        for (at, arg) in args.iter().enumerate() {
+            let slot = match arg.name {
+                Some(name) => formals.iter().position(|formal| formal.name == name.text),
+                None => {
+                    Some(at).filter(|&at| formals.get(at).is_some_and(|formal| formal.positional))
+                }
+            };
+            match slot {
+                None => {
+                    fine = false;
+                    match arg.name {
+                        Some(name) => self.unknown_argument(callee, formals, &name.text, name.span),
+                        None => self.extra_argument(callee, formals, args, at),
+                    }
+                }
+                Some(slot) => match bound[slot] {
+                    Some(earlier) => {
+                        fine = false;
+                        let message = format!("`{}` is given twice", formals[slot].name);
+                        let diagnostic = Diagnostic::error(codes::DUPLICATE_ARGUMENT, message);
+                        let diagnostic = diagnostic.primary(arg.span, "second time");
+                        self.report(diagnostic.secondary(args[earlier].span, "first time"));
+                    }
+                    None => bound[slot] = Some(at),
+                },
+            }
+        }
+        let missing = formals
+            .iter()
+            .zip(&bound)
+            .filter(|(formal, slot)| formal.required && slot.is_none());
+        let missing: Vec<String> = missing.map(|(formal, _)| quoted(formal.name)).collect();
+        if !missing.is_empty() && fine {
+            let message = format!("`{}` needs {}", callee.name, missing.join(" and "));
+            let mut diagnostic =
+                Diagnostic::error(codes::MISSING_ARGUMENT, message).primary(callee.span, "");
+            if let Some(declared) = callee.declared {
+                diagnostic = diagnostic.secondary(declared, "declared here");
+            }
+            self.report(
+                diagnostic.help(format!("it is written {}", signature(callee.name, formals))),
+            );
+        }
+        (fine && missing.is_empty()).then_some(bound)
+    }
+
+    fn unknown_argument(
+        &mut self,
+        callee: Callee<'_>,
+        formals: &[Formal<'_>],
+        name: &str,
+        span: Span,
+    ) {
+        let message = format!("`{}` has no argument `{name}`", callee.name);
+        let diagnostic = Diagnostic::error(codes::UNKNOWN_ARGUMENT, message).primary(span, "");
+        let names: Vec<&str> = formals.iter().map(|formal| formal.name).collect();
+        let diagnostic = match suggest(name, names.iter().copied()) {
+            Some(near) => diagnostic.edit(format!("did you mean `{near}`?"), span, near),
+            None if names.is_empty() => diagnostic.help("it takes no arguments"),
+            None => diagnostic.help(format!("it is written {}", signature(callee.name, formals))),
+        };
+        self.report(diagnostic);
+    }
+
+    fn extra_argument(
+        &mut self,
+        callee: Callee<'_>,
+        formals: &[Formal<'_>],
+        args: &[EvArg<'a>],
+        at: usize,
+    ) {
+        let positional = formals.iter().filter(|formal| formal.positional).count();
+        // Each further one would say the same.
+        if at > positional {
+            return;
+        }
+        let arg = &args[at];
+        let counted = |count: usize| {
+            if count == 1 {
+                "1 argument".to_owned()
+            } else {
+                format!("{count} arguments")
+            }
+        };
+        let message = match positional {
+            0 => format!("`{}` takes no arguments by position", callee.name),
+            count => format!("`{}` takes {} by position", callee.name, counted(count)),
+        };
+        let diagnostic =
+            Diagnostic::error(codes::EXTRA_ARGUMENT, message).primary(arg.span, "one too many");
+        let diagnostic = match formals.get(at) {
+            Some(next) => {
+                let text = format!(
+                    "name it, as in `{} = {}`",
+                    next.name,
+                    self.files.slice(arg.value_span)
+                );
+                diagnostic.edit(text, arg.span.before(), format!("{} = ", next.name))
+            }
+            None if formals.is_empty() => diagnostic,
+            None => diagnostic.help(format!("it is written {}", signature(callee.name, formals))),
+        };
+        self.report(diagnostic);
+    }
+}
+
+/// How a call is written: required parameters by name alone, the others with a mark.
+fn signature(name: &str, formals: &[Formal<'_>]) -> String {
+    let part = |formal: &Formal<'_>| match (formal.required, formal.positional) {
+        (true, _) => formal.name.to_owned(),
+        (false, true) => format!("[{}]", formal.name),
+        (false, false) => format!("[{} = …]", formal.name),
+    };
+    let parts: Vec<String> = formals.iter().map(part).collect();
+    format!("`{name}({})`", parts.join(", "))
+}

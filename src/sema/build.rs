@@ -1,0 +1,403 @@
+//! Bodies: statements, chains, blocks and control flow.
+
+use super::limits::MAX_ITEMS;
+
+use super::report::suggest;
+use super::scope::{Env, Scope};
+use super::value::{LayerValue, Value};
+use super::{Elab, Kind};
+use crate::diag::{Diagnostic, Span, codes};
+use crate::ir::ValueId;
+use crate::syntax::ast::*;
+
+/// What flows through a chain.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Flowing {
+    /// Nothing yet: a net before its input.
+    Nothing,
+    /// A tensor.
+    Tensor(ValueId),
+    /// Something that an error has been reported about.
+    Unknown,
+}
+
+impl Flowing {
+    pub(super) fn of(value: Option<ValueId>) -> Self {
+        value.map_or(Self::Unknown, Self::Tensor)
+    }
+
+    pub(super) fn tensor(self) -> Option<ValueId> {
+        match self {
+            Self::Tensor(value) => Some(value),
+            Self::Nothing | Self::Unknown => None,
+        }
+    }
+}
+
+impl<'a> Elab<'a> {
+    /// The statements of a body in a scope of their own.
+    pub(super) fn body(&mut self, env: &Env<'a>, body: &'a Body, input: Flowing) -> Flowing {
+        let env = Scope::inside(env);
+        self.stmts(&env, body, input)
+    }
+
+    /// The statements of a body in the scope given.
+    pub(super) fn stmts(&mut self, env: &Env<'a>, body: &'a Body, input: Flowing) -> Flowing {
+        let mut current = input;
+        for stmt in &body.stmts {
+            if self.step(stmt.span()).is_none() {
+                return Flowing::Unknown;
+            }
+            current = match stmt {
+                Stmt::Flow(flow) => self.flow(env, flow, current),
+                Stmt::Input(input) => self.input(env, input),
+                Stmt::Output(output) => {
+                    self.output(output, current);
+                    current
+                }
+                Stmt::Let(stmt) => {
+                    self.let_stmt(env, stmt);
+                    current
+                }
+                Stmt::Shared(shared) => {
+                    self.shared(env, shared);
+                    current
+                }
+            };
+        }
+        current
+    }
+
+    /// A chain with its assertion and its name.
+    pub(super) fn flow(&mut self, env: &Env<'a>, flow: &'a Flow, input: Flowing) -> Flowing {
+        let mut current = input;
+        for (at, element) in flow.chain.iter().enumerate() {
+            current = self.element(env, element, current, at == 0);
+        }
+        if let Some(shape) = &flow.shape {
+            self.assert_shape(env, shape, flow, current);
+        }
+        if let Some(name) = &flow.name {
+            let value = match current {
+                Flowing::Nothing => self.no_input(flow.chain_span),
+                current => current.tensor(),
+            };
+            self.declare(env, name, Value::Tensor(value), Kind::Name);
+        }
+        current
+    }
+
+    fn assert_shape(&mut self, env: &Env<'a>, shape: &'a Expr, flow: &'a Flow, current: Flowing) {
+        let value = self.eval(env, shape);
+        let (Some(wanted), Flowing::Tensor(tensor)) =
+            (self.shape_list(&value, "a shape", shape.span), current)
+        else {
+            return;
+        };
+        let found = self.builder.graph().dims(tensor).to_vec();
+        if found == wanted {
+            return;
+        }
+        let message = format!("the shape is {found:?}, not {wanted:?}");
+        let diagnostic =
+            Diagnostic::error(codes::SHAPE_ASSERTION, message).primary(shape.span, "asserted here");
+        let diagnostic = diagnostic.secondary(flow.chain_span, self.shown(tensor));
+        self.report(diagnostic.edit(
+            format!("if that is right, write `{found:?}`"),
+            shape.span,
+            format!("{found:?}"),
+        ));
+    }
+
+    /// Nothing flows where something must; the value is unknown.
+    fn no_input(&mut self, span: Span) -> Option<ValueId> {
+        let diagnostic =
+            Diagnostic::error(codes::NO_INPUT, "there is no value to start from").primary(span, "");
+        self.report(diagnostic.help("declare the net's input first, as in `input [3, 224, 224]`"));
+        None
+    }
+
+    /// One element of a chain.
+    fn element(
+        &mut self,
+        env: &Env<'a>,
+        element: &'a Element,
+        input: Flowing,
+        first: bool,
+    ) -> Flowing {
+        if self.step(element.span).is_none() {
+            return Flowing::Unknown;
+        }
+        let label = element
+            .label
+            .as_ref()
+            .and_then(|label| self.label(env, label));
+        match &element.kind {
+            ElementKind::Id => input,
+            ElementKind::In => {
+                let value = self.entered(env, element.span);
+                self.start(value, "in", element.span, first)
+            }
+            ElementKind::Call(call) => self.call_element(env, call, label, input, first),
+            ElementKind::Aux(args, body) => {
+                let args = args.as_ref();
+                self.aux(env, (args, body), label, element.span, input);
+                input
+            }
+            kind => {
+                if let Some(label) = &label {
+                    self.names.enter(label);
+                }
+                let output = self.group(env, kind, element.span, input);
+                if label.is_some() {
+                    self.names.leave();
+                }
+                output
+            }
+        }
+    }
+
+    /// An element with bodies of its own.
+    fn group(
+        &mut self,
+        env: &Env<'a>,
+        kind: &'a ElementKind,
+        span: Span,
+        input: Flowing,
+    ) -> Flowing {
+        match kind {
+            ElementKind::Join(join) => match self.need(input, span) {
+                Some(value) => Flowing::of(self.join(env, join, value)),
+                None => {
+                    self.join_blind(env, join);
+                    Flowing::Unknown
+                }
+            },
+            ElementKind::If(item) => self.if_element(env, item, input),
+            ElementKind::Repeat(count, body) => self.repeat(env, count, body, input),
+            ElementKind::For(head, body) => {
+                let mut current = input;
+                for item in self.items(env, &head.items).unwrap_or_default() {
+                    if self.stopped {
+                        return Flowing::Unknown;
+                    }
+                    let inner = Scope::inside(env);
+                    self.destructure(&inner, &head.pattern, item, Kind::Loop);
+                    current = self.body(&inner, body, current);
+                }
+                current
+            }
+            ElementKind::Body(body) => self.body(env, body, input),
+            ElementKind::Call(_) | ElementKind::In | ElementKind::Id | ElementKind::Aux(..) => {
+                input
+            }
+        }
+    }
+
+    /// The tensor that flows; its absence is an error.
+    pub(super) fn need(&mut self, input: Flowing, span: Span) -> Option<ValueId> {
+        match input {
+            Flowing::Nothing => self.no_input(span),
+            input => input.tensor(),
+        }
+    }
+
+    fn if_element(&mut self, env: &Env<'a>, item: &'a IfElement, input: Flowing) -> Flowing {
+        for (condition, body) in &item.arms {
+            match self.condition(env, condition) {
+                Some(true) => return self.body(env, body, input),
+                Some(false) => {}
+                None => return Flowing::Unknown,
+            }
+        }
+        item.otherwise
+            .as_ref()
+            .map_or(input, |body| self.body(env, body, input))
+    }
+
+    fn repeat(
+        &mut self,
+        env: &Env<'a>,
+        count: &'a Expr,
+        body: &'a Body,
+        input: Flowing,
+    ) -> Flowing {
+        let value = self.eval(env, count);
+        let bounds = super::attrs::Bounds {
+            min: 0,
+            max: MAX_ITEMS as i64,
+        };
+        let Some(rounds) = self.whole(&value, "the number of rounds", bounds, count.span) else {
+            return Flowing::Unknown;
+        };
+        let mut current = input;
+        for _ in 0..rounds {
+            if self.stopped {
+                return Flowing::Unknown;
+            }
+            current = self.body(env, body, current);
+        }
+        current
+    }
+
+    /// A named tensor at the start of a chain.
+    fn start(&mut self, value: Value<'a>, name: &str, span: Span, first: bool) -> Flowing {
+        if !first {
+            let message = format!("`{name}` is a value and can only start a chain");
+            let diagnostic = Diagnostic::error(codes::VALUE_IN_CHAIN, message)
+                .primary(span, "what flows here would be lost");
+            self.report(diagnostic.help(format!(
+                "to join the two, write `add {{ id; {name} }}` or `concat {{ id; {name} }}`"
+            )));
+            return Flowing::Unknown;
+        }
+        self.tensor_of(&value).map_or(Flowing::Unknown, Flowing::of)
+    }
+
+    /// A name in a chain: a value, a layer, a block or a shared body.
+    fn call_element(
+        &mut self,
+        env: &Env<'a>,
+        call: &'a Call,
+        label: Option<String>,
+        input: Flowing,
+        first: bool,
+    ) -> Flowing {
+        let name = call.name.text.as_str();
+        let bound = env.find(name);
+        let value = match bound {
+            Some((value, declared)) => {
+                self.mark_used(declared);
+                value
+            }
+            None => match self.applicable(name) {
+                Some(target) => Value::Layer(LayerValue { target, args: None }.into()),
+                None => {
+                    self.unknown_layer(env, call);
+                    return Flowing::Unknown;
+                }
+            },
+        };
+        if let (Value::Tensor(_), None) = (&value, &call.args) {
+            return self.start(value, name, call.span, first);
+        }
+        let value = if call.args.is_some() {
+            self.with_args(env, value, call)
+        } else {
+            value
+        };
+        let Value::Layer(layer) = value else {
+            self.wrong_kind(
+                &value,
+                &format!("`{name}` in a chain"),
+                "a layer or a block",
+                call.span,
+            );
+            return Flowing::Unknown;
+        };
+        self.apply(&layer, call.span, label, input)
+    }
+
+    fn unknown_layer(&mut self, env: &Env<'a>, call: &'a Call) {
+        let name = call.name.text.as_str();
+        // The arguments may hold errors of their own.
+        self.eval_args(env, call.args.as_ref(), &[]);
+        let diagnostic = Diagnostic::error(
+            codes::UNKNOWN_LAYER,
+            format!("there is no layer or block `{name}`"),
+        );
+        let diagnostic = diagnostic.primary(call.name.span, "");
+        let candidates = self
+            .known_layers()
+            .chain(env.visible())
+            .chain(["add", "concat", "mul", "max"]);
+        let elsewhere = || {
+            suggest(
+                name,
+                FOREIGN.iter().flat_map(|(names, _)| names.iter().copied()),
+            )
+        };
+        self.report(match (foreign(name), suggest(name, candidates)) {
+            (Some(help), _) => diagnostic.help(help),
+            (None, Some(near)) => {
+                diagnostic.edit(format!("did you mean `{near}`?"), call.name.span, near)
+            }
+            (None, None) => match elsewhere().and_then(foreign) {
+                Some(help) => diagnostic.help(format!("did you mean this: {help}?")),
+                None => diagnostic,
+            },
+        });
+    }
+
+    /// The text of a label, its expressions filled in.
+    fn label(&mut self, env: &Env<'a>, label: &'a Label) -> Option<String> {
+        let mut segments = Vec::with_capacity(label.segments.len());
+        for parts in &label.segments {
+            let mut text = String::new();
+            for part in parts {
+                match part {
+                    LabelPart::Text(part) => text.push_str(part),
+                    LabelPart::Expr(expr) => {
+                        let value = self.eval(env, expr);
+                        match (value.whole(), &value) {
+                            (Some(number), _) => text.push_str(&number.to_string()),
+                            (None, Value::Word(word) | Value::Str(word)) => text.push_str(word),
+                            _ => {
+                                self.wrong_kind(
+                                    &value,
+                                    "a part of a label",
+                                    "a whole number or a word",
+                                    expr.span,
+                                );
+                                return None;
+                            }
+                        }
+                    }
+                }
+            }
+            segments.push(text);
+        }
+        let text = segments.join(".");
+        self.take_label(&text, label.span).map(|()| text)
+    }
+}
+
+/// What people who come from other tools look for, and what it is called here.
+const FOREIGN: &[(&[&str], &str)] = &[
+    (
+        &["linear", "Linear", "fc", "Dense", "gemm"],
+        "a fully connected layer is `dense(features)`",
+    ),
+    (
+        &["batchnorm", "batch_norm", "BatchNorm", "BatchNorm2d"],
+        "batch normalisation is `bn`",
+    ),
+    (
+        &["conv2d", "Conv2d", "Conv2D", "convolution"],
+        "a convolution is `conv(channels, kernel)`",
+    ),
+    (
+        &["depthwise", "depthwise_conv"],
+        "a depthwise convolution is `dwconv(kernel)`",
+    ),
+    (
+        &["gap", "global_average_pool", "adaptive_avgpool"],
+        "a global average is `global_avgpool`",
+    ),
+    (
+        &["eltwise", "sum", "residual", "shortcut"],
+        "values are added by `add { …; … }`",
+    ),
+    (
+        &["cat", "stack", "route"],
+        "channels are stacked by `concat { …; … }`",
+    ),
+    (&["swish"], "swish is `silu`"),
+];
+
+fn foreign(name: &str) -> Option<&'static str> {
+    FOREIGN
+        .iter()
+        .find(|(names, _)| names.contains(&name))
+        .map(|(_, help)| *help)
+}

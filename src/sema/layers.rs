@@ -1,0 +1,360 @@
+//! The table of built-in layers: names, attributes and defaults.
+//!
+//! It says what may be written; what a layer does with it is in [`super::apply`], and whether the sizes fit is for the
+//! shape rule of its operator.
+
+use super::args::Formal;
+use crate::ops::Pointwise;
+
+/// A built-in layer.
+#[derive(Debug)]
+pub(super) struct Layer {
+    /// Its name in a net.
+    pub name: &'static str,
+    /// What it becomes.
+    pub kind: LayerKind,
+    /// Its attributes; those that can be given by position come first.
+    pub attrs: &'static [Attr],
+}
+
+/// What a layer becomes.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum LayerKind {
+    /// Convolution.
+    Conv,
+    /// Convolution of each channel by itself.
+    DwConv,
+    /// Matrix product.
+    Dense,
+    /// Largest of a window.
+    MaxPool,
+    /// Mean of a window.
+    AvgPool,
+    /// Mean of a map.
+    GlobalAvgPool,
+    /// Largest of a map.
+    GlobalMaxPool,
+    /// An element-wise function of one operand.
+    Pointwise(Pointwise),
+    /// x · sigmoid(x).
+    Silu,
+    /// The lesser of relu and 6.
+    Relu6,
+    /// x where positive, a part of x elsewhere.
+    LeakyRelu,
+    /// Softmax over channels.
+    Softmax,
+    /// Batch normalisation.
+    BatchNorm,
+    /// Dropout.
+    Dropout,
+    /// All axes as one.
+    Flatten,
+    /// The same elements with other sizes.
+    Reshape,
+    /// Described in the language reference, not built yet.
+    Later,
+}
+
+impl LayerKind {
+    /// Whether the layer owns weights.
+    pub(super) fn has_weights(self) -> bool {
+        matches!(
+            self,
+            Self::Conv | Self::DwConv | Self::Dense | Self::BatchNorm
+        )
+    }
+}
+
+/// An attribute of a layer.
+#[derive(Debug)]
+pub(super) struct Attr {
+    /// Its name.
+    pub name: &'static str,
+    /// What it may be.
+    pub kind: AttrKind,
+    /// What it is where it is not written.
+    pub default: Default,
+    /// Whether it can be given without its name.
+    pub positional: bool,
+}
+
+/// What an attribute may be.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum AttrKind {
+    /// A whole number from the first to the second.
+    Int(i64, i64),
+    /// A number.
+    Float,
+    /// A truth value.
+    Bool,
+    /// A size, or (height, width).
+    Size,
+    /// A size, (height, width), (top, left, bottom, right), or a word.
+    Pad,
+    /// A list of sizes.
+    Sizes,
+    /// One of these words.
+    Word(&'static [&'static str]),
+    /// Not looked at yet.
+    Any,
+}
+
+/// What an attribute is where it is not written.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Default {
+    /// It must be written.
+    Required,
+    /// A whole number.
+    Int(i64),
+    /// A number.
+    Float(f64),
+    /// A truth value.
+    Bool(bool),
+    /// A word.
+    Word(&'static str),
+    /// What another attribute is.
+    Attr(&'static str),
+}
+
+impl AttrKind {
+    /// The words that stand for themselves here.
+    pub(super) fn words(self) -> &'static [&'static str] {
+        match self {
+            AttrKind::Pad => &["same", "valid"],
+            AttrKind::Word(words) => words,
+            AttrKind::Any => ANY_WORDS,
+            _ => &[],
+        }
+    }
+}
+
+impl Layer {
+    /// The attributes as the binder of arguments sees them.
+    pub(super) fn formals(&self) -> Vec<Formal<'static>> {
+        let formal = |attr: &'static Attr| Formal {
+            name: attr.name,
+            required: attr.default == Default::Required,
+            positional: attr.positional,
+            words: attr.kind.words(),
+        };
+        self.attrs.iter().map(formal).collect()
+    }
+}
+
+/// Finds a layer by name.
+pub(super) fn find(name: &str) -> Option<&'static Layer> {
+    LAYERS.iter().find(|layer| layer.name == name)
+}
+
+/// Whether some attribute takes this word.
+pub(super) fn is_word(word: &str) -> bool {
+    words().any(|known| known == word)
+}
+
+/// All words that some attribute takes.
+pub(super) fn words() -> impl Iterator<Item = &'static str> {
+    let attrs = LAYERS.iter().flat_map(|layer| layer.attrs);
+    attrs
+        .flat_map(|attr| attr.kind.words().iter().copied())
+        .chain(ANY_WORDS.iter().copied())
+}
+
+const fn first(name: &'static str, kind: AttrKind) -> Attr {
+    Attr {
+        name,
+        kind,
+        default: Default::Required,
+        positional: true,
+    }
+}
+
+const fn named(name: &'static str, kind: AttrKind, default: Default) -> Attr {
+    Attr {
+        name,
+        kind,
+        default,
+        positional: false,
+    }
+}
+
+const fn layer(name: &'static str, kind: LayerKind, attrs: &'static [Attr]) -> Layer {
+    Layer { name, kind, attrs }
+}
+
+const SIZE: AttrKind = AttrKind::Int(1, super::limits::MAX_SIZE);
+const GROUPS: AttrKind = AttrKind::Int(0, super::limits::MAX_SIZE);
+const ANY_WORDS: &[&str] = &["channels", "height", "width", "space", "within"];
+/// How weights start; `auto` is what the training half says.
+pub(super) const INITS: &[&str] = &["auto", "fan_in", "he", "xavier", "zeros"];
+
+const ONE: Default = Default::Int(1);
+const INIT: Attr = named("init", AttrKind::Word(INITS), Default::Word("auto"));
+const STRIDE: Attr = named("stride", AttrKind::Size, ONE);
+const PAD: Attr = named("pad", AttrKind::Pad, Default::Int(0));
+const DILATION: Attr = named("dilation", AttrKind::Size, ONE);
+const BIAS: Attr = named("bias", AttrKind::Bool, Default::Bool(true));
+const POOL_STRIDE: Attr = named("stride", AttrKind::Size, Default::Attr("kernel"));
+const CEIL: Attr = named("ceil", AttrKind::Bool, Default::Bool(false));
+const AXIS: Attr = first(
+    "axis",
+    AttrKind::Word(&["channels", "height", "width", "space"]),
+);
+
+/// All layers of the language reference.
+pub(super) static LAYERS: &[Layer] = {
+    use AttrKind::{Any, Bool, Float, Int, Pad, Size, Sizes, Word};
+    use LayerKind::*;
+    &[
+        layer(
+            "conv",
+            Conv,
+            &[
+                first("channels", SIZE),
+                first("kernel", Size),
+                STRIDE,
+                PAD,
+                DILATION,
+                named("groups", GROUPS, ONE),
+                BIAS,
+                INIT,
+            ],
+        ),
+        layer(
+            "dwconv",
+            DwConv,
+            &[
+                first("kernel", Size),
+                named("multiplier", SIZE, ONE),
+                STRIDE,
+                PAD,
+                DILATION,
+                BIAS,
+                INIT,
+            ],
+        ),
+        layer(
+            "lgconv",
+            Later,
+            &[
+                first("channels", SIZE),
+                first("kernel", Size),
+                named("groups", GROUPS, ONE),
+                named("condense", SIZE, ONE),
+                STRIDE,
+                PAD,
+                named("bias", Bool, Default::Bool(false)),
+            ],
+        ),
+        layer("dense", Dense, &[first("features", SIZE), BIAS, INIT]),
+        layer(
+            "maxpool",
+            MaxPool,
+            &[first("kernel", Size), POOL_STRIDE, PAD, CEIL, DILATION],
+        ),
+        layer(
+            "avgpool",
+            AvgPool,
+            &[
+                first("kernel", Size),
+                POOL_STRIDE,
+                PAD,
+                CEIL,
+                named("include_pad", Bool, Default::Bool(false)),
+            ],
+        ),
+        layer("global_avgpool", GlobalAvgPool, &[]),
+        layer("global_maxpool", GlobalMaxPool, &[]),
+        layer("reduce_mean", Later, &[AXIS]),
+        layer("reduce_max", Later, &[AXIS]),
+        layer("reduce_sum", Later, &[AXIS]),
+        layer(
+            "bn",
+            BatchNorm,
+            &[
+                named("eps", Float, Default::Float(1e-5)),
+                named("momentum", Float, Default::Float(0.1)),
+                named("affine", Bool, Default::Bool(true)),
+            ],
+        ),
+        layer(
+            "lrn",
+            Later,
+            &[
+                first("size", Int(1, 1024)),
+                named("alpha", Float, Default::Float(1e-4)),
+                named("beta", Float, Default::Float(0.75)),
+                named("k", Float, Default::Float(2.0)),
+                named(
+                    "across",
+                    Word(&["channels", "space"]),
+                    Default::Word("channels"),
+                ),
+                named("by_window", Bool, Default::Bool(false)),
+            ],
+        ),
+        layer("dropout", Dropout, &[first("rate", Float)]),
+        layer("stochastic_depth", Later, &[first("rate", Float)]),
+        layer("relu", LayerKind::Pointwise(self::Pointwise::Relu), &[]),
+        layer("relu6", Relu6, &[]),
+        layer(
+            "leaky_relu",
+            LeakyRelu,
+            &[Attr {
+                name: "slope",
+                kind: Float,
+                default: Default::Float(0.01),
+                positional: true,
+            }],
+        ),
+        layer("prelu", Later, &[]),
+        layer(
+            "elu",
+            Later,
+            &[Attr {
+                name: "alpha",
+                kind: Float,
+                default: Default::Float(1.0),
+                positional: true,
+            }],
+        ),
+        layer("silu", Silu, &[]),
+        layer("gelu", Later, &[]),
+        layer("hard_swish", Later, &[]),
+        layer("hard_sigmoid", Later, &[]),
+        layer(
+            "sigmoid",
+            LayerKind::Pointwise(self::Pointwise::Sigmoid),
+            &[],
+        ),
+        layer("tanh", LayerKind::Pointwise(self::Pointwise::Tanh), &[]),
+        layer("softplus", Later, &[]),
+        layer("clip", Later, &[first("lo", Float), first("hi", Float)]),
+        layer("scale", Later, &[]),
+        layer("softmax", Softmax, &[]),
+        layer("log_softmax", Later, &[]),
+        layer("maxout", Later, &[first("pieces", SIZE)]),
+        layer("flatten", Flatten, &[]),
+        layer("reshape", Reshape, &[first("shape", Sizes)]),
+        layer("transpose", Later, &[first("axes", Sizes)]),
+        layer(
+            "slice",
+            Later,
+            &[
+                AXIS,
+                first("from", Int(0, super::limits::MAX_SIZE)),
+                first("to", SIZE),
+            ],
+        ),
+        layer(
+            "pad",
+            Later,
+            &[
+                first("pad", Pad),
+                named("value", Float, Default::Float(0.0)),
+            ],
+        ),
+        layer("shuffle", Later, &[first("groups", SIZE)]),
+        layer("index", Later, &[first("items", Any)]),
+    ]
+};

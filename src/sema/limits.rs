@@ -1,0 +1,23 @@
+//! How far a net may expand.
+//!
+//! A file of one line can describe billions of layers. These limits are far above what machines of this kind run, and
+//! low enough that a mistake is reported at once.
+
+/// Nodes of the graph; DenseNet-201 has about a thousand.
+pub(super) const MAX_NODES: usize = 100_000;
+/// Elements of chains, statements and expressions evaluated for one net.
+pub(super) const MAX_STEPS: usize = 2_000_000;
+/// Blocks and functions inside of one another.
+pub(super) const MAX_CALLS: usize = 64;
+/// Items of a range, rounds of a `repeat`.
+pub(super) const MAX_ITEMS: usize = 100_000;
+/// A size that an attribute may name: channels, features, height, width.
+pub(super) const MAX_SIZE: i64 = 1 << 24;
+/// Kernel, stride, dilation and padding.
+pub(super) const MAX_WINDOW: i64 = 1 << 14;
+/// Elements of one tensor for one image: positions are counted in 32 bits.
+pub(super) const MAX_ELEMENTS: usize = (1 << 31) - 1;
+/// Elements of all parameters together: 32 GB.
+pub(super) const MAX_PARAMS: usize = 1 << 33;
+/// Different errors of one run.
+pub(super) const MAX_ERRORS: usize = 50;

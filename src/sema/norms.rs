@@ -1,0 +1,95 @@
+//! Layers that behave differently in training: dropout and batch normalisation.
+
+use super::apply::Site;
+use super::attrs::Attrs;
+use super::report::Fact;
+use super::{Elab, Mode};
+use crate::ir::{Init, ParamRole, StepScalar, ValueId};
+use crate::ops::dropout::Dropout;
+use crate::ops::{Op, Pointwise, norm};
+
+impl<'a> Elab<'a> {
+    pub(super) fn dropout(&mut self, attrs: &Attrs<'a>, site: Site<'_>) -> Option<ValueId> {
+        let rate = self.float(attrs, "rate", 0.0, 1.0)?;
+        let input = site.input?;
+        // Streams are counted whatever the mode, so that a net's masks do not depend on what is built beside them.
+        self.dropouts += 1;
+        match self.mode {
+            Mode::Infer => Some(input),
+            Mode::Train => {
+                let seed = self.builder.step_scalar(StepScalar::Seed);
+                self.keep(
+                    Dropout {
+                        rate,
+                        stream: self.dropouts,
+                    }
+                    .into(),
+                    &[input, seed],
+                    site,
+                )
+            }
+        }
+    }
+
+    pub(super) fn batch_norm(&mut self, attrs: &Attrs<'a>, site: Site<'_>) -> Option<ValueId> {
+        let (eps, momentum) = (
+            self.float(attrs, "eps", 0.0, f64::INFINITY),
+            self.float(attrs, "momentum", 0.0, 1.0),
+        );
+        let affine = self.bool(attrs, "affine");
+        let (eps, momentum, affine) = (eps?, momentum?, affine?);
+        let input = site.input?;
+        self.check_map(&Op::BatchStats, &[], site, input)?;
+        let channels = self.builder.graph().dims(input)[0];
+        let mut vector = |suffix, role, start| {
+            self.param(
+                site.segment,
+                suffix,
+                &[channels],
+                (role, Init::Constant(start)),
+                site.span,
+            )
+        };
+        let scale_shift = if affine {
+            [
+                vector("weight", ParamRole::Scale, 1.0)?,
+                vector("bias", ParamRole::Shift, 0.0)?,
+            ]
+            .into()
+        } else {
+            None
+        };
+        let running = [
+            vector("running_mean", ParamRole::Statistic, 0.0)?,
+            vector("running_var", ParamRole::Statistic, 1.0)?,
+        ];
+        let [scale, shift] =
+            scale_shift.unwrap_or_else(|| [1.0, 0.0].map(|value| self.builder.constant(value)));
+        let [mean, var] = match self.mode {
+            Mode::Infer => running,
+            Mode::Train => self.batch_stats(input, running, momentum, site)?,
+        };
+        let op = Pointwise::BatchNorm {
+            eps,
+            batch_stats: self.mode == Mode::Train,
+        };
+        self.keep(Op::Pointwise(op), &[input, mean, var, scale, shift], site)
+    }
+
+    /// The statistics of the batch, which also move the running ones.
+    fn batch_stats(
+        &mut self,
+        input: ValueId,
+        running: [ValueId; 2],
+        momentum: f32,
+        site: Site<'_>,
+    ) -> Option<[ValueId; 2]> {
+        let outputs = self.node(Op::BatchStats, &[input], site, Fact::at(site.span))?;
+        let batch = [outputs[0], outputs[1]];
+        // In a shared body the statistics move once for each use, one after the other.
+        let current = running.map(|target| self.updates.get(&target).copied().unwrap_or(target));
+        let moved = norm::running_stats(&mut self.builder, input, batch, current, momentum);
+        self.updates.extend(running.into_iter().zip(moved));
+        Some(batch)
+    }
+}

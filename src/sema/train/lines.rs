@@ -1,0 +1,178 @@
+//! The lines of a `train` section: which section, which keys, what the command line replaces.
+
+use super::config::TrainConfig;
+use crate::diag::{Diagnostic, Span, codes};
+use crate::sema::overrides::Override;
+use crate::sema::report::{quoted, suggest};
+use crate::sema::scope::Env;
+use crate::sema::{Elab, net_names};
+use crate::syntax::Ast;
+use crate::syntax::ast::{Args, Entry, EntryValue, Expr, Item, Name, Train};
+
+/// The keys that are read.
+const KEYS: [&str; 8] = [
+    "data",
+    "loss",
+    "optimizer",
+    "schedule",
+    "batch",
+    "epochs",
+    "seed",
+    "init",
+];
+/// Keys of the language reference that are not read yet.
+const LATER: [&str; 6] = [
+    "augment",
+    "regularize",
+    "freeze",
+    "clip",
+    "accumulate",
+    "early_stop",
+];
+
+/// A line of the section, or an override of one.
+#[derive(Clone, Debug)]
+pub(super) struct Line<'a> {
+    pub key: &'a Name,
+    pub target: Option<&'a Name>,
+    pub values: Vec<&'a Expr>,
+    pub args: Option<&'a Args>,
+    /// Arguments that overrides set.
+    pub set: Vec<(&'a Name, &'a Expr)>,
+    pub span: Span,
+}
+
+impl<'a> Line<'a> {
+    fn of(entry: &'a Entry) -> Self {
+        let (values, args) = match &entry.value {
+            EntryValue::List(values) => (values.iter().collect(), None),
+            EntryValue::Args(args) => (Vec::new(), Some(args)),
+        };
+        Self {
+            key: &entry.key,
+            target: entry.target.as_ref(),
+            values,
+            args,
+            set: Vec::new(),
+            span: entry.span,
+        }
+    }
+}
+
+impl<'a> Elab<'a> {
+    /// The `train` section of the net: that of the preset, or else that of the net itself.
+    pub(in crate::sema) fn train(
+        &mut self,
+        ast: &'a Ast,
+        env: &Env<'a>,
+        names: &[&str],
+        overrides: &'a [Override],
+    ) -> Option<TrainConfig> {
+        let trains = ast.items.iter().filter_map(|item| match item {
+            Item::Train(train) => Some(train),
+            _ => None,
+        });
+        let sections: Vec<&'a Train> = trains.collect();
+        let known = net_names(ast);
+        for section in &sections {
+            if !known.contains(&section.net.text.as_str()) {
+                self.no_such_net(&section.net, " to train", known.iter().copied());
+            }
+        }
+        let of = |name: &&str| {
+            sections
+                .iter()
+                .copied()
+                .filter(|section| section.net.text == **name)
+                .collect::<Vec<_>>()
+        };
+        let section = names.iter().map(of).find(|found| !found.is_empty());
+        let Some(section) = section else {
+            for given in overrides.iter().filter(|given| given.is_train()) {
+                self.unknown_override(given, std::iter::empty());
+            }
+            return None;
+        };
+        if let [first, second, ..] = section.as_slice() {
+            self.duplicate(
+                &format!("train {}", first.net.text),
+                second.span,
+                first.span,
+            );
+        }
+        let lines = self.lines(section[0], overrides);
+        self.config(env, section[0], &lines)
+    }
+
+    /// The lines of a section with the overrides applied; unknown and repeated keys are reported.
+    fn lines(&mut self, section: &'a Train, overrides: &'a [Override]) -> Vec<Line<'a>> {
+        let mut lines: Vec<Line<'a>> = Vec::new();
+        for entry in &section.entries {
+            let line = Line::of(entry);
+            if !self.check_key(line.key) {
+                continue;
+            }
+            let target = |line: &Line<'a>| line.target.map(|name| &name.text);
+            let same = |other: &&Line<'a>| {
+                other.key.text == line.key.text && target(other) == target(&line)
+            };
+            if let Some(earlier) = lines.iter().find(same) {
+                let message = format!("`{}` is given twice", line.key.text);
+                let diagnostic = Diagnostic::error(codes::DUPLICATE_KEY, message)
+                    .primary(line.span, "second time");
+                self.report(diagnostic.secondary(earlier.span, "first time"));
+                continue;
+            }
+            lines.push(line);
+        }
+        for given in overrides.iter().filter(|given| given.is_train()) {
+            let key = &given.path[1];
+            if !self.check_key(key) {
+                continue;
+            }
+            let at = lines.iter().position(|line| line.key.text == key.text);
+            match (given.path.get(2), at) {
+                (None, _) => {
+                    let line = Line {
+                        key,
+                        target: None,
+                        values: vec![&given.value],
+                        args: None,
+                        set: Vec::new(),
+                        span: given.span,
+                    };
+                    match at {
+                        Some(at) => lines[at] = line,
+                        None => lines.push(line),
+                    }
+                }
+                (Some(arg), Some(at)) if given.path.len() == 3 => {
+                    lines[at].set.push((arg, &given.value))
+                }
+                _ => self.unknown_override(given, KEYS.into_iter()),
+            }
+        }
+        lines
+    }
+
+    fn check_key(&mut self, key: &Name) -> bool {
+        if KEYS.contains(&key.text.as_str()) {
+            return true;
+        }
+        if LATER.contains(&key.text.as_str()) {
+            let message = format!("`{}` is not supported yet", key.text);
+            self.report(
+                Diagnostic::error(codes::TRAIN_NOT_SUPPORTED, message).primary(key.span, ""),
+            );
+            return false;
+        }
+        let diagnostic =
+            Diagnostic::error(codes::UNKNOWN_KEY, format!("`train` has no `{}`", key.text))
+                .primary(key.span, "");
+        self.report(match suggest(&key.text, KEYS.into_iter().chain(LATER)) {
+            Some(near) => diagnostic.edit(format!("did you mean `{near}`?"), key.span, near),
+            None => diagnostic.help(format!("known are {}", KEYS.map(quoted).join(", "))),
+        });
+        false
+    }
+}

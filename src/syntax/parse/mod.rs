@@ -1,0 +1,218 @@
+//! From pest's pairs to the tree.
+//!
+//! This is the only module that names grammar rules. The grammar is wider than the language in places where pest's own
+//! errors would be unreadable; what it lets through wrongly is rejected here. The builder goes on after an error with a
+//! placeholder, so that one run finds as many as possible; the tree is thrown away if there was any.
+
+mod body;
+mod explain;
+mod expr;
+mod item;
+
+use std::ops::Range;
+
+use pest::Parser;
+use pest::iterators::Pair;
+
+use super::RESERVED;
+use super::ast::{Ast, Expr, Name};
+use super::scan::Scan;
+use crate::diag::{Diagnostic, FileId, Span, codes};
+
+/// The generated parser; pest makes its rules public, so it stays inside this module.
+mod grammar {
+    #![allow(
+        missing_docs,
+        reason = "the rules are documented in the grammar file, and pest generates the enum"
+    )]
+
+    #[derive(pest_derive::Parser)]
+    #[grammar = "grammar/net.pest"]
+    pub(super) struct NetParser;
+}
+
+use grammar::{NetParser, Rule};
+
+/// Builds the tree of a text that the scanner let through.
+pub(super) fn parse(file: FileId, text: &str, scan: &Scan) -> (Option<Ast>, Vec<Diagnostic>) {
+    match NetParser::parse(Rule::file, text) {
+        Ok(pairs) => {
+            let mut builder = Builder::new(file, 0, &scan.comments);
+            let ast = pairs.into_iter().next().map(|file| builder.file(file));
+            if builder.errors.iter().any(Diagnostic::is_error) {
+                (None, builder.errors)
+            } else {
+                (ast, builder.errors)
+            }
+        }
+        Err(_) => (None, parse_by_item(file, text, scan)),
+    }
+}
+
+/// Parses every item on its own, so that an error in one does not hide those in the others.
+fn parse_by_item(file: FileId, text: &str, scan: &Scan) -> Vec<Diagnostic> {
+    let mut errors = Vec::new();
+    let starts = std::iter::once(0).chain(scan.items.iter().copied().filter(|&at| at > 0));
+    let ends = scan
+        .items
+        .iter()
+        .copied()
+        .filter(|&at| at > 0)
+        .chain([text.len()]);
+    for (start, end) in starts.zip(ends) {
+        match NetParser::parse(Rule::file, &text[start..end]) {
+            Ok(pairs) => {
+                let mut builder = Builder::new(file, start, &scan.comments);
+                pairs.into_iter().for_each(|file| drop(builder.file(file)));
+                // An edition that is not first is an error of the whole file, which was not looked at here.
+                errors.extend(
+                    builder
+                        .errors
+                        .into_iter()
+                        .filter(|error| error.code != codes::BAD_EDITION),
+                );
+            }
+            Err(error) => errors.push(explain::explain(&error, file, text, start, scan)),
+        }
+    }
+    errors
+}
+
+/// Builds an expression that stands alone in the part of the text from `start`.
+pub(super) fn parse_value(
+    file: FileId,
+    text: &str,
+    start: usize,
+    scan: &Scan,
+) -> Result<Expr, Vec<Diagnostic>> {
+    let pairs = NetParser::parse(Rule::lone_value, &text[start..]);
+    let value = pairs.map_err(|error| vec![explain::explain(&error, file, text, start, scan)])?;
+    let mut builder = Builder::new(file, start, &scan.comments);
+    let mut value = value.into_iter();
+    let source = expect(&mut expect(&mut value, "value").into_inner(), "value");
+    let expr = builder.expr(expect(&mut parts(source), "value"));
+    if builder.errors.is_empty() {
+        Ok(expr)
+    } else {
+        Err(builder.errors)
+    }
+}
+
+/// Builds the tree and collects what is wrong with it.
+struct Builder<'a> {
+    file: FileId,
+    /// Where the parsed text starts in the file.
+    base: usize,
+    /// The comments of the file, in order.
+    comments: &'a [Range<usize>],
+    errors: Vec<Diagnostic>,
+}
+
+impl<'a> Builder<'a> {
+    fn new(file: FileId, base: usize, comments: &'a [Range<usize>]) -> Self {
+        Self {
+            file,
+            base,
+            comments,
+            errors: Vec::new(),
+        }
+    }
+
+    /// The place of a pair, without the blanks and comments that pest may have skipped at its end.
+    fn span(&self, pair: &Pair<'_, Rule>) -> Span {
+        let span = pair.as_span();
+        let start = self.base + span.start();
+        let mut end = start + span.as_str().trim_end().len();
+        // A rule that ends with an optional part keeps what was skipped in front of that part.
+        while let Some(comment) = self
+            .comments
+            .get(..self.comments.partition_point(|c| c.start < end))
+            .and_then(<[_]>::last)
+        {
+            if comment.end < end || comment.start < start {
+                break;
+            }
+            end = start + span.as_str()[..comment.start - start].trim_end().len();
+        }
+        Span::new(self.file, start..end)
+    }
+
+    fn report(&mut self, diagnostic: Diagnostic) {
+        self.errors.push(diagnostic);
+    }
+
+    /// A word as it stands, reserved or not.
+    fn word(&self, pair: &Pair<'_, Rule>) -> Name {
+        Name {
+            text: pair.as_str().to_owned(),
+            span: self.span(pair),
+        }
+    }
+
+    /// A word that names something new.
+    fn name(&mut self, pair: &Pair<'_, Rule>) -> Name {
+        let name = self.word(pair);
+        self.check_reserved(&name);
+        name
+    }
+
+    fn check_reserved(&mut self, name: &Name) {
+        if RESERVED.contains(&name.text.as_str()) {
+            let message = format!("`{}` is a reserved word", name.text);
+            self.report(
+                Diagnostic::error(codes::RESERVED_WORD, message)
+                    .primary(name.span, "a name is expected here")
+                    .edit(
+                        format!("choose another name, as `{}_`", name.text),
+                        name.span,
+                        format!("{}_", name.text),
+                    ),
+            );
+        }
+    }
+}
+
+/// The parts of a pair that carry meaning: no comments, no keywords.
+fn parts(pair: Pair<'_, Rule>) -> impl Iterator<Item = Pair<'_, Rule>> {
+    pair.into_inner()
+        .filter(|part| part.as_rule() != Rule::COMMENT && !is_keyword(part.as_rule()))
+}
+
+/// Takes the next part, which the grammar guarantees.
+fn expect<'i>(parts: &mut impl Iterator<Item = Pair<'i, Rule>>, rule: &str) -> Pair<'i, Rule> {
+    parts
+        .next()
+        .unwrap_or_else(|| unreachable!("the grammar requires one more part in `{rule}`"))
+}
+
+fn is_keyword(rule: Rule) -> bool {
+    use Rule::*;
+    matches!(
+        rule,
+        kw_edition
+            | kw_use
+            | kw_net
+            | kw_block
+            | kw_fn
+            | kw_preset
+            | kw_train
+            | kw_search
+            | kw_let
+            | kw_input
+            | kw_output
+            | kw_shared
+            | kw_from
+            | kw_as
+            | kw_if
+            | kw_else
+            | kw_repeat
+            | kw_for
+            | kw_in
+            | kw_aux
+            | kw_step
+            | kw_vary
+            | kw_set
+            | kw_subject
+            | kw_to
+    )
+}

@@ -1,0 +1,459 @@
+//! A linear pass over the text before the grammar sees it.
+//!
+//! It finds what a grammar reports badly or slowly: unclosed and mismatched brackets, strings and comments, characters
+//! that mean nothing, nesting and operator runs beyond the limits. What it lets through cannot make the parser recurse
+//! deeply. It also notes where comments, brackets and top-level items stand.
+
+use std::ops::Range;
+
+use super::limits::{MAX_BYTES, MAX_DEPTH, MAX_NAME, MAX_OPERATORS, MAX_SCAN_ERRORS};
+use crate::diag::{Diagnostic, FileId, Span, codes};
+
+/// What the pass learned.
+#[derive(Debug, Default)]
+pub(super) struct Scan {
+    /// The comments in order.
+    pub comments: Vec<Range<usize>>,
+    /// Every bracket with its partner, in the order of the closing ones.
+    pub brackets: Vec<Range<usize>>,
+    /// Where words stand that start an item, outside of all brackets.
+    pub items: Vec<usize>,
+    /// What is wrong.
+    pub errors: Vec<Diagnostic>,
+}
+
+/// Words that start an item.
+pub(super) const ITEM_WORDS: [&str; 8] = [
+    "edition", "use", "net", "block", "fn", "preset", "train", "search",
+];
+
+/// Looks at the whole text once.
+pub(super) fn scan(file: FileId, text: &str) -> Scan {
+    let mut scanner = Scanner {
+        file,
+        text,
+        bytes: text.as_bytes(),
+        at: 0,
+        open: Vec::new(),
+        operators: 0,
+        suspect: None,
+        out: Scan::default(),
+    };
+    if text.len() > MAX_BYTES {
+        scanner.too_large();
+        return scanner.out;
+    }
+    if scanner.run().is_some() {
+        scanner.finish();
+    }
+    scanner.out
+}
+
+/// An opening bracket, and the operators counted around it so far.
+#[derive(Clone, Copy)]
+struct Open {
+    at: usize,
+    bracket: u8,
+    operators: u32,
+}
+
+struct Scanner<'a> {
+    file: FileId,
+    text: &'a str,
+    bytes: &'a [u8],
+    at: usize,
+    open: Vec<Open>,
+    /// Operators since the last separator at this level.
+    operators: u32,
+    /// The first item word at the start of a line inside of brackets, with the bracket around it.
+    suspect: Option<(Open, Range<usize>)>,
+    out: Scan,
+}
+
+impl Scanner<'_> {
+    /// Goes through the text; `None` means that going on would only report consequences of the last error.
+    fn run(&mut self) -> Option<()> {
+        if self.text.starts_with('\u{FEFF}') {
+            self.at = 3;
+        }
+        while let Some(&byte) = self.bytes.get(self.at) {
+            if self.out.errors.len() >= MAX_SCAN_ERRORS {
+                return None;
+            }
+            match byte {
+                b'/' if self.looking_at("//") => self.line_comment(),
+                b'/' if self.looking_at("/*") => self.block_comment()?,
+                b'"' => self.string()?,
+                b'(' | b'[' | b'{' => self.open_bracket(byte)?,
+                b')' | b']' | b'}' => self.close_bracket(byte)?,
+                b'a'..=b'z' | b'A'..=b'Z' | b'_' => self.word()?,
+                b'0'..=b'9' => self.skip_word(),
+                b'-' if self.looking_at("->") => {
+                    self.operators = 0;
+                    self.at += 2;
+                }
+                b'+' | b'-' | b'*' | b'/' | b'^' => self.operator(1)?,
+                _ => self.other(byte),
+            }
+        }
+        Some(())
+    }
+
+    fn other(&mut self, byte: u8) {
+        match byte {
+            b',' | b';' => self.operators = 0,
+            b'\n' if self.open.last().is_none_or(|open| open.bracket == b'{') => self.operators = 0,
+            b'\r' => self.carriage_return(self.at),
+            b'\n' | b' ' | b'\t' | b'.' | b':' | b'=' | b'<' | b'>' => {}
+            b'!' if self.looking_at("!=") => {}
+            _ => return self.bad_character(),
+        }
+        self.at += 1;
+    }
+
+    fn looking_at(&self, token: &str) -> bool {
+        self.bytes[self.at..].starts_with(token.as_bytes())
+    }
+
+    fn span(&self, range: Range<usize>) -> Span {
+        Span::new(self.file, range)
+    }
+
+    fn report(&mut self, diagnostic: Diagnostic) {
+        self.out.errors.push(diagnostic);
+    }
+
+    fn operator(&mut self, len: usize) -> Option<()> {
+        let start = self.at;
+        self.at += len;
+        self.operators += 1;
+        if self.operators <= MAX_OPERATORS {
+            return Some(());
+        }
+        let message = format!("an expression has more than {MAX_OPERATORS} operators");
+        let place = self.span(start..self.at);
+        self.report(
+            Diagnostic::error(codes::TOO_MANY_OPERATORS, message)
+                .primary(place, "one too many")
+                .help("bind parts of it to names with `let`"),
+        );
+        None
+    }
+
+    fn skip_word(&mut self) {
+        let len = self.bytes[self.at..]
+            .iter()
+            .take_while(|b| b.is_ascii_alphanumeric() || **b == b'_')
+            .count();
+        self.at += len;
+    }
+
+    fn word(&mut self) -> Option<()> {
+        let start = self.at;
+        self.skip_word();
+        let word = &self.text[start..self.at];
+        if word.len() > MAX_NAME {
+            let message = format!("a name of {} characters is too long", word.len());
+            let place = self.span(start..start + MAX_NAME);
+            self.report(
+                Diagnostic::error(codes::NAME_TOO_LONG, message)
+                    .primary(place, format!("at most {MAX_NAME} characters are allowed")),
+            );
+        } else if matches!(word, "and" | "or" | "not") {
+            let len = word.len();
+            self.at = start;
+            return self.operator(len);
+        } else if ITEM_WORDS.contains(&word) {
+            self.item_word(start);
+        }
+        Some(())
+    }
+
+    /// Item words at the start of a line tell where a forgotten bracket should have been closed.
+    fn item_word(&mut self, start: usize) {
+        let line_start = start == 0 || self.bytes[start - 1] == b'\n';
+        match self.open.last() {
+            None => self.out.items.push(start),
+            Some(&open) if line_start && self.suspect.is_none() => {
+                let rest = self.text[self.at..].trim_start_matches([' ', '\t']);
+                let name_follows = rest.len() < self.text.len() - self.at
+                    && rest.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_' || c == '"');
+                if name_follows {
+                    self.suspect = Some((open, start..self.at));
+                }
+            }
+            Some(_) => {}
+        }
+    }
+
+    fn open_bracket(&mut self, bracket: u8) -> Option<()> {
+        if self.open.len() == MAX_DEPTH {
+            let place = self.span(self.at..self.at + 1);
+            self.report(
+                Diagnostic::error(
+                    codes::TOO_DEEP,
+                    format!("brackets are nested too deeply: more than {MAX_DEPTH} levels"),
+                )
+                .primary(place, format!("level {}", MAX_DEPTH + 1))
+                .help("give inner parts a name with `block`, `fn` or `let`"),
+            );
+            return None;
+        }
+        self.open.push(Open {
+            at: self.at,
+            bracket,
+            operators: self.operators,
+        });
+        self.operators = 0;
+        self.at += 1;
+        Some(())
+    }
+
+    fn close_bracket(&mut self, bracket: u8) -> Option<()> {
+        let at = self.at;
+        self.at += 1;
+        let Some(&top) = self.open.last() else {
+            let place = self.span(at..at + 1);
+            let message = format!("`{}` closes nothing", bracket as char);
+            self.report(
+                Diagnostic::error(codes::STRAY_BRACKET, message)
+                    .primary(place, "no bracket is open here"),
+            );
+            return None;
+        };
+        if partner(top.bracket) == bracket {
+            self.open.pop();
+            self.operators = top.operators;
+            self.out.brackets.push(top.at..at);
+            return Some(());
+        }
+        let wanted = partner(top.bracket) as char;
+        if self
+            .open
+            .iter()
+            .any(|open| partner(open.bracket) == bracket)
+        {
+            self.unclosed(
+                top,
+                Some((
+                    at..at + 1,
+                    format!("`{wanted}` should stand before this `{}`", bracket as char),
+                )),
+            );
+        } else {
+            let (opener, place) = (self.span(top.at..top.at + 1), self.span(at..at + 1));
+            let message = format!("`{}` closes a `{}`", bracket as char, top.bracket as char);
+            self.report(
+                Diagnostic::error(codes::STRAY_BRACKET, message)
+                    .primary(place, format!("expected `{wanted}`"))
+                    .secondary(opener, "opened here")
+                    .edit(format!("write `{wanted}`"), place, wanted),
+            );
+        }
+        None
+    }
+
+    fn unclosed(&mut self, open: Open, before: Option<(Range<usize>, String)>) {
+        let place = self.span(open.at..open.at + 1);
+        let message = format!("`{}` is never closed", open.bracket as char);
+        let mut diagnostic =
+            Diagnostic::error(codes::UNCLOSED_BRACKET, message).primary(place, "opened here");
+        if let Some((range, text)) = before {
+            diagnostic = diagnostic.secondary(self.span(range), text);
+        }
+        self.report(diagnostic);
+    }
+
+    /// Reports what is still open at the end of the text.
+    fn finish(&mut self) {
+        let Some(&top) = self.open.last() else { return };
+        let wanted = partner(top.bracket) as char;
+        match self.suspect.take() {
+            Some((open, word)) => {
+                let text = format!(
+                    "`{}` should stand before this",
+                    partner(open.bracket) as char
+                );
+                self.unclosed(open, Some((word, text)));
+            }
+            None => {
+                let end = self.text.trim_end().len();
+                let text = format!("the file ends here without `{wanted}`");
+                self.unclosed(
+                    top,
+                    (end > top.at + 1).then(|| (last_char(self.text, end), text)),
+                );
+            }
+        }
+    }
+
+    fn string(&mut self) -> Option<()> {
+        let start = self.at;
+        self.at += 1;
+        while let Some(&byte) = self.bytes.get(self.at) {
+            match byte {
+                b'"' => {
+                    self.at += 1;
+                    return Some(());
+                }
+                b'\\'
+                    if self
+                        .bytes
+                        .get(self.at + 1)
+                        .is_some_and(|&next| next != b'\n') =>
+                {
+                    self.at += 2
+                }
+                b'\n' => break,
+                _ => self.at += 1,
+            }
+        }
+        let end = start
+            + self.text[start..self.at.min(self.text.len())]
+                .trim_end()
+                .len();
+        let place = self.span(start..end);
+        self.report(
+            Diagnostic::error(codes::UNCLOSED_STRING, "a string is never closed")
+                .primary(place, "`\"` is missing on this line")
+                .edit("put a `\"` at its end", place.after(), "\""),
+        );
+        None
+    }
+
+    fn line_comment(&mut self) {
+        let start = self.at;
+        let len = self.bytes[start..]
+            .iter()
+            .take_while(|&&byte| byte != b'\n')
+            .count();
+        self.at += len;
+        let content = self.text[start..self.at].trim_end_matches('\r');
+        if let Some(at) = content.find('\r') {
+            self.carriage_return(start + at);
+        }
+        self.out.comments.push(start..start + content.len());
+    }
+
+    fn block_comment(&mut self) -> Option<()> {
+        let start = self.at;
+        if let Some(len) = self.text[start + 2..].find("*/") {
+            self.at = start + 2 + len + 2;
+            self.out.comments.push(start..self.at);
+            return Some(());
+        }
+        let place = self.span(start..start + 2);
+        self.report(
+            Diagnostic::error(codes::UNCLOSED_COMMENT, "a comment is never closed")
+                .primary(place, "`*/` is missing"),
+        );
+        None
+    }
+
+    /// A carriage return that is not part of a line break would hide the rest of a line from the compiler or the reader.
+    fn carriage_return(&mut self, at: usize) {
+        if self.bytes.get(at + 1) == Some(&b'\n') {
+            return;
+        }
+        let place = self.span(at..at + 1);
+        self.report(
+            Diagnostic::error(
+                codes::BAD_CHARACTER,
+                "a carriage return without a line feed",
+            )
+            .primary(place, "editors disagree about whether a line ends here")
+            .help("save the file with LF or CRLF line ends"),
+        );
+    }
+
+    fn bad_character(&mut self) {
+        let start = self.at;
+        let Some(first) = self.text[start..].chars().next() else {
+            return;
+        };
+        let run =
+            |c: char| c == first || (!c.is_ascii() && !first.is_ascii() && suggestion(c).is_none());
+        let len: usize = self.text[start..]
+            .chars()
+            .take_while(|&c| run(c))
+            .map(char::len_utf8)
+            .sum();
+        self.at += len;
+        let place = self.span(start..self.at);
+        let shown: String = self.text[start..self.at]
+            .chars()
+            .take(20)
+            .flat_map(char::escape_debug)
+            .collect();
+        let diagnostic = Diagnostic::error(
+            codes::BAD_CHARACTER,
+            format!("`{shown}` has no meaning here"),
+        )
+        .primary(place, "");
+        let diagnostic = match suggestion(first) {
+            Some((words, Some(replacement))) => diagnostic.edit(words, place, replacement),
+            Some((words, None)) => diagnostic.help(words),
+            None if first.is_alphabetic() => {
+                diagnostic.help("names are made of ASCII letters, digits and `_`")
+            }
+            None => diagnostic,
+        };
+        self.report(diagnostic);
+    }
+
+    fn too_large(&mut self) {
+        let message = format!(
+            "the file has {} bytes; at most {MAX_BYTES} are read",
+            self.text.len()
+        );
+        let place = self.span(0..self.text.find('\n').unwrap_or(self.text.len()).min(40));
+        self.report(
+            Diagnostic::error(codes::TOO_LARGE, message)
+                .primary(place, "")
+                .help("`repeat`, `for` and `block` say the same in fewer lines"),
+        );
+    }
+}
+
+fn partner(open: u8) -> u8 {
+    match open {
+        b'(' => b')',
+        b'[' => b']',
+        _ => b'}',
+    }
+}
+
+/// The last character before `end`.
+fn last_char(text: &str, end: usize) -> Range<usize> {
+    let width = text[..end].chars().next_back().map_or(0, char::len_utf8);
+    end - width..end
+}
+
+/// What the author of a meaningless character probably wanted, and the text that says it where there is one.
+fn suggestion(c: char) -> Option<(&'static str, Option<&'static str>)> {
+    Some(match c {
+        '&' => ("`and` joins conditions", Some("and")),
+        '|' => ("`or` joins conditions", Some("or")),
+        '!' => ("`not` negates a condition", Some("not ")),
+        '%' => ("`n - floor(n / m) * m` is the remainder of `n / m`", None),
+        '\'' => ("strings stand in double quotes", None),
+        '#' => ("comments start with `//`", Some("//")),
+        '\u{2018}' | '\u{2019}' => ("strings stand in double quotes", None),
+        '\u{201C}' | '\u{201D}' => ("strings stand in straight double quotes", Some("\"")),
+        '\u{2192}' => ("an arrow is written `->`", Some("->")),
+        '\u{00D7}' | '\u{22C5}' | '\u{00B7}' => ("a product is written `*`", Some("*")),
+        '\u{2013}' | '\u{2014}' | '\u{2212}' => ("a minus is written `-`", Some("-")),
+        '\u{2264}' => ("`<=` compares", Some("<=")),
+        '\u{2265}' => ("`>=` compares", Some(">=")),
+        '\u{2260}' => ("`!=` compares", Some("!=")),
+        '\u{2026}' => ("a range is written `..`", Some("..")),
+        '\u{00A0}' | '\u{2003}' | '\u{3000}' | '\u{200B}' => {
+            ("an invisible character that looks like a blank", Some(" "))
+        }
+        '\0' => (
+            "the file holds zero bytes; is it UTF-16, or no text at all?",
+            None,
+        ),
+        _ => return None,
+    })
+}

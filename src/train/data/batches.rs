@@ -1,0 +1,197 @@
+//! Dealing samples out in batches.
+
+use std::num::NonZeroUsize;
+
+use super::shuffle::{Purpose, shuffle};
+use super::{DataError, Part, Values};
+
+/// How samples are dealt out.
+#[derive(Debug, Clone, Copy)]
+pub struct BatchConfig {
+    /// The samples of a full batch.
+    pub size: NonZeroUsize,
+    /// The seed of the order, which differs from epoch to epoch; without one, the stored order is
+    /// kept.
+    pub seed: Option<u64>,
+    /// Whether a last batch that is not full is left out. Normally it is used, so that every sample
+    /// counts; batch normalisation cannot train on a batch of one sample.
+    pub drop_last: bool,
+}
+
+/// What is done to every number of a sample, after bytes have been divided by 255: the mean is
+/// taken off, and the rest is divided by the standard deviation.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Scaling {
+    /// One mean for each channel, or one for all.
+    pub mean: Vec<f32>,
+    /// One standard deviation for each channel, or one for all.
+    pub std: Vec<f32>,
+}
+
+/// Deals the samples of a part out in batches, epoch by epoch, into the caller's buffers.
+///
+/// The order of an epoch depends on the seed and the epoch's number only, so a training that is
+/// resumed at epoch 5 sees the batches that it would have seen. Nothing is allocated after
+/// [`Batches::new`].
+#[derive(Debug)]
+pub struct Batches<'a> {
+    part: &'a Part,
+    config: BatchConfig,
+    channels: Vec<Channel>,
+    order: Vec<u32>,
+    next: usize,
+}
+
+/// One channel's scaling, with the result for every byte.
+#[derive(Debug)]
+struct Channel {
+    mean: f32,
+    std: f32,
+    of_byte: [f32; 256],
+}
+
+impl<'a> Batches<'a> {
+    /// Prepares to deal out `part`, beginning with epoch 0.
+    pub fn new(
+        part: &'a Part,
+        scaling: Option<&Scaling>,
+        config: BatchConfig,
+    ) -> Result<Self, DataError> {
+        let channels = channels(part.shape().first().copied().unwrap_or(1), scaling)?;
+        let order = Vec::with_capacity(part.len());
+        let mut batches = Self {
+            part,
+            config,
+            channels,
+            order,
+            next: 0,
+        };
+        batches.start_epoch(0);
+        Ok(batches)
+    }
+
+    /// Goes to the beginning of an epoch, counted from 0.
+    pub fn start_epoch(&mut self, epoch: u64) {
+        self.next = 0;
+        self.order.clear();
+        self.order.extend(0..self.part.len() as u32);
+        if let Some(seed) = self.config.seed {
+            shuffle(&mut self.order, seed, Purpose::Epoch(epoch));
+        }
+    }
+
+    /// The number of batches in an epoch.
+    #[must_use]
+    pub fn per_epoch(&self) -> usize {
+        let (samples, size) = (self.part.len(), self.config.size.get());
+        if self.config.drop_last {
+            samples / size
+        } else {
+            samples.div_ceil(size)
+        }
+    }
+
+    /// Writes the next batch and returns its number of samples, or `None` at the end of the epoch.
+    ///
+    /// The samples go to the front of `samples`, in N, C, H, W order, and their labels to the front
+    /// of `labels`; what lies behind a short batch stays as it is.
+    ///
+    /// # Panics
+    ///
+    /// If a buffer is too small for a full batch.
+    pub fn fill(&mut self, samples: &mut [f32], labels: &mut [u32]) -> Option<usize> {
+        self.fill_with(samples, labels, |label| label)
+    }
+
+    /// Does as [`Batches::fill`] for a regression, in which the label itself is the wanted number.
+    ///
+    /// # Panics
+    ///
+    /// If a buffer is too small for a full batch.
+    pub fn fill_regression(&mut self, samples: &mut [f32], targets: &mut [f32]) -> Option<usize> {
+        self.fill_with(samples, targets, |label| label as f32)
+    }
+
+    fn fill_with<T>(
+        &mut self,
+        samples: &mut [f32],
+        targets: &mut [T],
+        target: impl Fn(u32) -> T,
+    ) -> Option<usize> {
+        let (size, len) = (self.config.size.get(), self.part.sample_len());
+        assert!(
+            samples.len() >= size * len,
+            "the buffer of samples holds a full batch"
+        );
+        assert!(
+            targets.len() >= size,
+            "the buffer of targets holds a full batch"
+        );
+        let count = size.min(self.order.len() - self.next);
+        if count == 0 || (count < size && self.config.drop_last) {
+            return None;
+        }
+        let chosen = &self.order[self.next..self.next + count];
+        for ((&sample, out), out_target) in chosen
+            .iter()
+            .zip(samples.chunks_exact_mut(len))
+            .zip(targets)
+        {
+            let sample = sample as usize;
+            let range = sample * len..(sample + 1) * len;
+            let planes = out
+                .chunks_exact_mut(len / self.channels.len())
+                .zip(&self.channels);
+            match &self.part.values {
+                Values::Bytes(bytes) => scale(&bytes[range], planes, |byte, channel| {
+                    channel.of_byte[usize::from(byte)]
+                }),
+                Values::Floats(floats) => scale(&floats[range], planes, |float, channel| {
+                    (float - channel.mean) / channel.std
+                }),
+            }
+            *out_target = target(self.part.labels[sample]);
+        }
+        self.next += count;
+        Some(count)
+    }
+}
+
+fn scale<'a, T: Copy>(
+    values: &[T],
+    planes: impl Iterator<Item = (&'a mut [f32], &'a Channel)>,
+    scaled: impl Fn(T, &Channel) -> f32,
+) {
+    let mut values = values.iter();
+    for (plane, channel) in planes {
+        for (out, &value) in plane.iter_mut().zip(&mut values) {
+            *out = scaled(value, channel);
+        }
+    }
+}
+
+fn channels(count: usize, scaling: Option<&Scaling>) -> Result<Vec<Channel>, DataError> {
+    let neutral = Scaling {
+        mean: vec![0.0],
+        std: vec![1.0],
+    };
+    let Scaling { mean, std } = scaling.unwrap_or(&neutral);
+    let fits = |values: &[f32]| values.len() == 1 || values.len() == count;
+    let usable =
+        mean.iter().all(|m| m.is_finite()) && std.iter().all(|&s| s.is_finite() && s > 0.0);
+    if !fits(mean) || !fits(std) || !usable {
+        let (mean, std) = (mean.clone(), std.clone());
+        return Err(DataError::Scaling {
+            channels: count,
+            mean,
+            std,
+        });
+    }
+    let channel = |index: usize| {
+        let of = |values: &[f32]| values[if values.len() == 1 { 0 } else { index }];
+        let (mean, std) = (of(mean), of(std));
+        let of_byte = std::array::from_fn(|byte| (byte as f32 / 255.0 - mean) / std);
+        Channel { mean, std, of_byte }
+    };
+    Ok((0..count).map(channel).collect())
+}

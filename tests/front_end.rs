@@ -1,0 +1,436 @@
+//! What no input may do to the front end, and what must not matter to it.
+
+use std::fmt::Write;
+use std::time::{Duration, Instant};
+
+use netc::diag::{Code, Diagnostic, Files, Renderer, Terminal, codes};
+use netc::sema::{self, Mode};
+use netc::syntax::{self, Parsed};
+use proptest::prelude::*;
+
+fn parse(text: &str) -> (Parsed, Files) {
+    let mut files = Files::new();
+    let file = files.add("test.net", text);
+    (syntax::parse(file, text), files)
+}
+
+fn tree(text: &str) -> String {
+    let (parsed, files) = parse(text);
+    match parsed.ast {
+        // Comments that document something are content; the tests below change comments.
+        Some(ast) => syntax::print::print(&ast)
+            .lines()
+            .filter(|line| !line.contains("///"))
+            .collect(),
+        None => panic!("{text}\n{}", render(&parsed.diagnostics, &files)),
+    }
+}
+
+fn render(diagnostics: &[Diagnostic], files: &Files) -> String {
+    let terminal = Terminal { color: false };
+    diagnostics
+        .iter()
+        .map(|d| terminal.render(d, files) + "\n")
+        .collect()
+}
+
+/// The text is rejected quickly, and its first finding has the wanted code.
+fn check_hostile(text: &str, code: Code) {
+    let start = Instant::now();
+    let (parsed, files) = parse(text);
+    let shown = render(&parsed.diagnostics, &files);
+    let time = start.elapsed();
+    assert!(parsed.ast.is_none());
+    assert_eq!(
+        parsed.diagnostics.first().map(|d| d.code),
+        Some(code),
+        "{shown}"
+    );
+    assert!(
+        shown.len() < 20_000,
+        "a message of {} bytes helps nobody",
+        shown.len()
+    );
+    // Generous for a debug build on a busy machine; the times measured are below 50 ms.
+    assert!(time < Duration::from_secs(1), "took {time:?}");
+}
+
+#[test]
+fn deep_nesting_is_an_error() {
+    for bracket in ["(", "[", "{", "f(", "add{", "if x {", "({[", "[(1, "] {
+        check_hostile(&bracket.repeat(100_000), codes::TOO_DEEP);
+        check_hostile(
+            &format!("net A {{ {}", bracket.repeat(100_000)),
+            codes::TOO_DEEP,
+        );
+    }
+}
+
+#[test]
+fn long_operator_runs_are_an_error() {
+    let minus = format!("fn f() {{ {}1 }}", "-".repeat(30_000));
+    check_hostile(&minus, codes::TOO_MANY_OPERATORS);
+    check_hostile(
+        &format!("fn f() {{ 1{} }}", " + 1".repeat(150_000)),
+        codes::TOO_MANY_OPERATORS,
+    );
+    check_hostile(
+        &format!("fn f() {{ ({}1) }}", "not\n".repeat(100_000)),
+        codes::TOO_MANY_OPERATORS,
+    );
+    check_hostile(
+        &format!("fn f() {{ 1{} }}", "+1".repeat(300_000)),
+        codes::TOO_MANY_OPERATORS,
+    );
+}
+
+#[test]
+fn depth_of_operators_and_brackets_together_is_bounded() {
+    let mut text = "1".to_owned();
+    for _ in 0..90 {
+        text = format!("({text}{})", " + 1".repeat(150));
+    }
+    check_hostile(&format!("fn f() {{ {text} }}"), codes::TOO_DEEP);
+}
+
+#[test]
+fn huge_inputs_are_an_error() {
+    check_hostile(&"a".repeat(10_000_000), codes::TOO_LARGE);
+    check_hostile(&"a -> ".repeat(2_000_000), codes::TOO_LARGE);
+    check_hostile(&"a".repeat(1_000_000), codes::NAME_TOO_LONG);
+    check_hostile(
+        &format!("net A {{ conv(\"{}\") ? }}", "x".repeat(1_000_000)),
+        codes::BAD_CHARACTER,
+    );
+}
+
+#[test]
+fn large_but_sane_inputs_are_fast() {
+    let mut text = "net A {\n".to_owned();
+    for line in 0..10_000 {
+        let _ = writeln!(text, "    conv({line}, 3, pad = 1) -> bn -> relu // {line}");
+    }
+    text.push('}');
+    let start = Instant::now();
+    assert!(parse(&text).0.ast.is_some());
+    assert!(
+        start.elapsed() < Duration::from_secs(3),
+        "took {:?}",
+        start.elapsed()
+    );
+}
+
+/// Inputs for which a grammar with unfactored alternatives takes exponential time.
+#[test]
+fn nesting_within_the_limit_is_linear() {
+    let depth = 45;
+    let nest = |open: &str, close: &str| format!("{}1{}", open.repeat(depth), close.repeat(depth));
+    let start = Instant::now();
+    for (open, close) in [
+        ("(", ")"),
+        ("[", "]"),
+        ("(1, ", ")"),
+        ("f(a = ", ")"),
+        ("if a { ", " } else { 2 }"),
+    ] {
+        tree(&format!("fn f(a) {{ {} }}", nest(open, close)));
+    }
+    for (open, close) in [
+        ("add { id; ", " }"),
+        ("add{", "}"),
+        ("{ ", " }"),
+        ("a -> { ", " } -> b"),
+        ("x{1}.y: add { ", "}"),
+    ] {
+        let body = format!("{}relu{}", open.repeat(depth), close.repeat(depth));
+        tree(&format!("net A {{ {body} }}"));
+        // The same, left unfinished.
+        assert!(
+            parse(&format!(
+                "net A {{ {} }}",
+                body.replace("relu", "relu relu")
+            ))
+            .0
+            .ast
+            .is_none()
+        );
+    }
+    assert!(
+        start.elapsed() < Duration::from_secs(1),
+        "took {:?}",
+        start.elapsed()
+    );
+}
+
+fn examples() -> Vec<String> {
+    let dir = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/ui/syntax");
+    let files = std::fs::read_dir(dir).expect("the folder is part of the repository");
+    let paths = files.map(|entry| entry.expect("the folder can be read").path());
+    let paths = paths.filter(|path| path.extension().is_some_and(|ext| ext == "net"));
+    let read = |path| {
+        std::fs::read_to_string(path)
+            .expect("examples are UTF-8")
+            .replace("\r\n", "\n")
+    };
+    let texts: Vec<String> = paths.map(read).collect();
+    assert!(!texts.is_empty());
+    texts
+}
+
+/// The text with every blank outside of comments and strings put through `change`.
+fn change_blanks(text: &str, change: impl Fn(char) -> String) -> String {
+    let (parsed, _) = parse(text);
+    let comment = |at: usize| parsed.comments.iter().any(|c| c.range().contains(&at));
+    let mut quoted = false;
+    let mut out = String::new();
+    for (at, c) in text.char_indices() {
+        quoted ^= c == '"' && !comment(at) && !text[..at].ends_with('\\');
+        if (c == ' ' || c == '\n') && !comment(at) && !quoted {
+            out.push_str(&change(c));
+        } else {
+            out.push(c);
+        }
+    }
+    out
+}
+
+#[test]
+fn comments_and_blanks_do_not_matter() {
+    for text in examples() {
+        let before = tree(&text);
+        assert_eq!(before, tree(&text.replace('\n', "\r\n")));
+        assert_eq!(
+            before,
+            tree(&change_blanks(&text, |c| format!("{c}/* c */{c}")))
+        );
+        assert_eq!(
+            before,
+            tree(&change_blanks(&text, |c| if c == '\n' {
+                "\t// é, \"\n\n".into()
+            } else {
+                "\t".into()
+            }))
+        );
+        assert_eq!(before, tree(&format!("{text} // no line break at the end")));
+    }
+}
+
+#[test]
+fn every_comment_is_reported_once_and_in_order() {
+    for text in examples() {
+        let (parsed, files) = parse(&change_blanks(&text, |c| format!("{c}/* c */{c}")));
+        let ours = parsed
+            .comments
+            .iter()
+            .filter(|span| files.slice(**span) == "/* c */");
+        let blanks = std::cell::Cell::new(0);
+        change_blanks(&text, |c| {
+            blanks.set(blanks.get() + 1);
+            c.to_string()
+        });
+        assert_eq!(ours.count(), blanks.get());
+        assert!(parsed.comments.is_sorted());
+    }
+}
+
+fn token() -> impl Strategy<Value = &'static str> {
+    prop::sample::select(vec![
+        "net ",
+        "block ",
+        "fn ",
+        "train ",
+        "search ",
+        "preset ",
+        "use ",
+        "edition ",
+        "let ",
+        "input ",
+        "output ",
+        "shared ",
+        "add ",
+        "concat ",
+        "max",
+        "id ",
+        "in ",
+        "if ",
+        "else ",
+        "repeat ",
+        "for ",
+        "aux ",
+        "as ",
+        "and ",
+        "or ",
+        "not ",
+        "A",
+        "b",
+        "conv",
+        "1",
+        "2.5",
+        "1e",
+        "8M",
+        "\"s\"",
+        "(",
+        ")",
+        "[",
+        "]",
+        "{",
+        "}",
+        "{",
+        "}",
+        "->",
+        ":",
+        ": ",
+        ";",
+        "\n",
+        " ",
+        ",",
+        ".",
+        "..",
+        "=",
+        "==",
+        "<",
+        "+",
+        "-",
+        "*",
+        "^",
+        "//",
+        "/*",
+        "*/",
+        "é",
+        "\r",
+        "/// d\n",
+        "step ",
+        "vary ",
+        "set ",
+        "subject to ",
+        "maximize ",
+        "from ",
+        "l1:",
+        "x{",
+        "日",
+        "\"",
+        "\\",
+    ])
+}
+
+/// Elaborates every net of a text in both modes, and shows what is found.
+fn elaborate(text: &str) {
+    let (parsed, files) = parse(text);
+    let Some(ast) = parsed.ast else { return };
+    for net in sema::net_names(&ast) {
+        for mode in [Mode::Infer, Mode::Train] {
+            match sema::elaborate(&ast, &files, Some(net), &[], mode) {
+                Ok(model) => {
+                    netc::ir::verify::verify(&model.graph).expect("a graph that comes out is valid")
+                }
+                Err(diagnostics) => {
+                    assert!(diagnostics.iter().any(Diagnostic::is_error));
+                    render(&diagnostics, &files);
+                }
+            }
+        }
+    }
+}
+
+/// Statements that are likely to fit together, and values that are not.
+fn statement() -> impl Strategy<Value = String> {
+    let value = prop::sample::select(vec![
+        "1",
+        "2",
+        "3",
+        "n",
+        "in.channels",
+        "in.height / 2",
+        "0",
+        "-1",
+        "1e300",
+        "9007199254740992",
+        "same",
+        "(1, 2)",
+        "(1, 0, 2, 1)",
+        "[2, 2]",
+        "true",
+        "relu",
+        "b",
+        "max(n, 2)",
+        "f(2)",
+        "16777216",
+        "1.5",
+        "\"s\"",
+        "skip",
+    ]);
+    let frame = prop::sample::select(vec![
+        "conv(#, #, pad = #)",
+        "conv(#, #, stride = #, dilation = #, groups = #)",
+        "dwconv(#, multiplier = #)",
+        "dense(#)",
+        "maxpool(#, stride = #, pad = #, ceil = #)",
+        "avgpool(#)",
+        "global_avgpool",
+        "relu -> bn -> tanh",
+        "flatten",
+        "dropout(0.#)",
+        "softmax",
+        "reshape([#, #])",
+        "b(#)",
+        "add { id; conv(#, 1) }",
+        "concat { id; relu; # }",
+        "mul { id; global_avgpool -> sigmoid }",
+        "max { id; in }",
+        "repeat # { relu -> b(#) }",
+        "for i in #..# { dense(i) }",
+        "if n > # { relu } else { dense(#) }",
+        "let n = #",
+        "let (n, m) = #",
+        "relu as skip",
+        "skip -> relu",
+        "l{#}: b(#)",
+        "shared s { dense(#) }",
+        "s",
+        "output o",
+        "input x: [#, #, #]",
+        ": [#]",
+        "aux(#) { dense(#) }",
+        "# -> #",
+        "concat for k in [#, #] { conv(#, k, pad = same) }",
+    ]);
+    (frame, prop::collection::vec(value, 4)).prop_map(|(frame, values)| {
+        let mut values = values.into_iter().cycle();
+        frame
+            .split('#')
+            .map(str::to_owned)
+            .reduce(|text, part| text + values.next().unwrap_or("1") + &part)
+            .unwrap_or_default()
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 2_000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// Whatever the text, there is a tree or an error, every place lies inside the text, and everything can be shown.
+    #[test]
+    fn any_text_is_answered(tokens in prop::collection::vec(token(), 0..40), in_net in any::<bool>()) {
+        let soup: String = tokens.concat();
+        let text = if in_net { format!("net A {{ {soup} }}") } else { soup };
+        let (parsed, files) = parse(&text);
+        prop_assert_eq!(parsed.ast.is_none(), parsed.diagnostics.iter().any(Diagnostic::is_error));
+        for diagnostic in &parsed.diagnostics {
+            prop_assert!(diagnostic.span().is_some());
+            for label in &diagnostic.labels {
+                prop_assert!(text.get(label.span.range()).is_some(), "{:?} in {:?}", label, text);
+            }
+        }
+        render(&parsed.diagnostics, &files);
+        if let Some(ast) = &parsed.ast {
+            prop_assert!(!ast.items.is_empty() || syntax::print::print(ast).len() < 20);
+            elaborate(&text);
+        }
+    }
+
+    /// Whatever the net, there is a valid graph or an error, never a panic and never a long wait.
+    #[test]
+    fn any_net_is_answered(block in prop::collection::vec(statement(), 0..4), net in prop::collection::vec(statement(), 0..10)) {
+        let (block, net) = (block.join("\n"), net.join("\n"));
+        elaborate(&format!("fn f(x) {{ x + 1 }}\nblock b(n = 2) {{ {block} }}\nnet A(n = 4) {{ input [4, 8, 8]\n {net} }}"));
+    }
+}

@@ -1,0 +1,706 @@
+//! Every operator's compiled code against its reference, on every tier of this machine, over odd
+//! sizes, strides, pads, dilations and groups.
+
+mod common;
+
+use common::{Bindings, check_linear, check_norm, param, random};
+use netc::ir::{Builder, Graph, Shape, Type};
+use netc::ops::{
+    AvgPool, AvgPoolGrad, Conv2d, Conv2dFilterGrad, Conv2dInputGrad, MaxPool, MaxPoolGrad, Op,
+    Pads, Pointwise, Window, dropout,
+};
+
+#[derive(Clone, Copy, Debug)]
+struct Conv {
+    c: usize,
+    k: usize,
+    size: [usize; 2],
+    kernel: [usize; 2],
+    stride: [usize; 2],
+    dilation: [usize; 2],
+    pads: [usize; 4],
+    groups: usize,
+}
+
+impl Conv {
+    fn op(&self) -> Conv2d {
+        let [top, left, bottom, right] = self.pads;
+        Conv2d {
+            window: Window {
+                kernel: self.kernel,
+                stride: self.stride,
+                dilation: self.dilation,
+                pads: Pads {
+                    top,
+                    left,
+                    bottom,
+                    right,
+                },
+                ceil: false,
+            },
+            groups: self.groups,
+        }
+    }
+
+    fn graphs(&self) -> [Graph; 3] {
+        let Conv {
+            c,
+            k,
+            size: [h, w],
+            groups,
+            kernel: [r, s],
+            ..
+        } = *self;
+        let filter = [k, c / groups, r, s];
+        let image = Type::f32(Shape::batched([c, h, w]));
+        let op = self.op();
+        let [oh, ow] = op.window.output([h, w]).unwrap();
+        let grad = Type::f32(Shape::batched([k, oh, ow]));
+        let mut forward = Builder::new(format!("forward of {self:?}"));
+        let x = forward.input("x", image.clone());
+        let filters = forward.param(filter, param("w"));
+        let y = forward.op(Op::Conv2d(op), &[x, filters]);
+        forward.output("y", y);
+        let mut input = Builder::new(format!("input gradient of {self:?}"));
+        let dy = input.input("dy", grad.clone());
+        let filters = input.param(filter, param("w"));
+        let dx = input.op(
+            Op::Conv2dInputGrad(Conv2dInputGrad {
+                conv: op,
+                input: [h, w],
+            }),
+            &[dy, filters],
+        );
+        input.output("dx", dx);
+        let mut weights = Builder::new(format!("filter gradient of {self:?}"));
+        let x = weights.input("x", image);
+        let dy = weights.input("dy", grad);
+        let dw = weights.op(
+            Op::Conv2dFilterGrad(Conv2dFilterGrad { conv: op }),
+            &[x, dy],
+        );
+        weights.output("dw", dw);
+        [forward.finish(), input.finish(), weights.finish()]
+    }
+}
+
+const PLAIN: Conv = Conv {
+    c: 3,
+    k: 5,
+    size: [9, 7],
+    kernel: [3, 3],
+    stride: [1, 1],
+    dilation: [1, 1],
+    pads: [0, 0, 0, 0],
+    groups: 1,
+};
+
+#[test]
+fn convolutions() {
+    let cases = [
+        PLAIN,
+        Conv {
+            pads: [1, 1, 1, 1],
+            ..PLAIN
+        },
+        Conv {
+            pads: [0, 1, 2, 3],
+            ..PLAIN
+        },
+        Conv {
+            stride: [2, 2],
+            pads: [1, 1, 1, 1],
+            ..PLAIN
+        },
+        Conv {
+            stride: [3, 2],
+            pads: [2, 0, 1, 1],
+            size: [11, 8],
+            ..PLAIN
+        },
+        Conv {
+            dilation: [2, 2],
+            pads: [2, 2, 2, 2],
+            ..PLAIN
+        },
+        Conv {
+            dilation: [2, 3],
+            stride: [2, 2],
+            pads: [1, 3, 2, 3],
+            size: [10, 13],
+            ..PLAIN
+        },
+        Conv {
+            c: 4,
+            k: 8,
+            groups: 2,
+            pads: [1, 1, 1, 1],
+            ..PLAIN
+        },
+        Conv {
+            c: 6,
+            k: 6,
+            groups: 6,
+            pads: [1, 1, 1, 1],
+            ..PLAIN
+        },
+        Conv {
+            kernel: [1, 1],
+            c: 20,
+            k: 33,
+            ..PLAIN
+        },
+        Conv {
+            kernel: [1, 1],
+            stride: [2, 2],
+            c: 17,
+            k: 50,
+            ..PLAIN
+        },
+        Conv {
+            kernel: [5, 5],
+            c: 1,
+            k: 6,
+            size: [14, 14],
+            pads: [2, 2, 2, 2],
+            ..PLAIN
+        },
+        Conv {
+            kernel: [5, 5],
+            c: 6,
+            k: 16,
+            size: [14, 14],
+            ..PLAIN
+        },
+        Conv {
+            kernel: [1, 1],
+            stride: [3, 3],
+            size: [7, 8],
+            ..PLAIN
+        },
+        Conv {
+            kernel: [2, 4],
+            pads: [0, 1, 1, 2],
+            ..PLAIN
+        },
+        Conv {
+            c: 256,
+            k: 64,
+            size: [3, 4],
+            pads: [1, 1, 1, 1],
+            ..PLAIN
+        },
+        Conv {
+            size: [3, 3],
+            c: 16,
+            k: 70,
+            ..PLAIN
+        },
+    ];
+    for case in cases {
+        let Conv {
+            c,
+            k,
+            groups,
+            kernel: [r, s],
+            size: [h, w],
+            ..
+        } = case;
+        let [forward, input, weights] = case.graphs();
+        check_linear(&forward, 3, 3, c / groups * r * s + 4);
+        check_linear(&input, 2, 5, k / groups * r * s + 4);
+        check_linear(&weights, 3, 4, 3 * h * w + 20);
+    }
+}
+
+#[test]
+fn dense_layers() {
+    for (features, outputs, batch, most) in [
+        (1, 1, 1, 1),
+        (7, 3, 5, 5),
+        (400, 120, 13, 64),
+        (84, 10, 64, 64),
+        (33, 130, 1, 7),
+    ] {
+        let shape = |size| Type::f32(Shape::batched([size]));
+        let mut forward = Builder::new(format!("dense {features} to {outputs}"));
+        let x = forward.input("x", shape(features));
+        let w = forward.param([outputs, features], param("w"));
+        let y = forward.op(Op::Dense, &[x, w]);
+        forward.output("y", y);
+        check_linear(&forward.finish(), batch, most, features + 4);
+        let mut input = Builder::new(format!("input gradient of dense {features} to {outputs}"));
+        let dy = input.input("dy", shape(outputs));
+        let w = input.param([outputs, features], param("w"));
+        let dx = input.op(Op::DenseInputGrad, &[dy, w]);
+        input.output("dx", dx);
+        check_linear(&input.finish(), batch, most, outputs + 4);
+        let mut weights = Builder::new(format!("filter gradient of dense {features} to {outputs}"));
+        let x = weights.input("x", shape(features));
+        let dy = weights.input("dy", shape(outputs));
+        let dw = weights.op(Op::DenseFilterGrad, &[x, dy]);
+        weights.output("dw", dw);
+        check_linear(&weights.finish(), batch, most, batch + 4);
+    }
+}
+
+#[test]
+fn a_dense_layer_reads_a_map_as_it_lies() {
+    for pads in [[0; 4], [1; 4]] {
+        let mut b = Builder::new(format!("flatten, dense and back with {pads:?}"));
+        let x = b.input("x", Type::f32(Shape::batched([5, 4, 3])));
+        let flat = b.op(Op::Reshape(vec![60]), &[x]);
+        let w = b.param([7, 60], param("w"));
+        let y = b.op(Op::Dense, &[flat, w]);
+        b.output("y", y);
+        let dx = b.op(Op::DenseInputGrad, &[y, w]);
+        b.output("dx", dx);
+        let map = b.op(Op::Reshape(vec![5, 4, 3]), &[dx]);
+        b.output("map", map);
+        let dw = b.op(Op::DenseFilterGrad, &[flat, y]);
+        b.output("dw", dw);
+        if pads != [0; 4] {
+            // A padded reader gives the maps a halo.
+            let conv = Conv {
+                c: 5,
+                k: 4,
+                size: [4, 3],
+                pads,
+                ..PLAIN
+            };
+            let filter = b.param([4, 5, 3, 3], param("f"));
+            let z = b.op(Op::Conv2d(conv.op()), &[x, filter]);
+            b.output("z", z);
+            let z2 = b.op(Op::Conv2d(conv.op()), &[map, filter]);
+            b.output("z2", z2);
+        }
+        check_linear(&b.finish(), 4, 6, 60 * 7 * 45 + 20);
+    }
+}
+
+#[test]
+fn average_pools() {
+    for (kernel, stride, pad, ceil, include_pad) in [
+        (2, 2, 0, false, false),
+        (3, 2, 1, false, false),
+        (3, 2, 1, true, true),
+        (3, 1, 1, false, true),
+        (2, 3, 0, true, false),
+        (5, 5, 2, false, false),
+    ] {
+        let mut window = Window::new([kernel; 2]);
+        window.stride = [stride; 2];
+        window.pads = Pads::all(pad);
+        window.ceil = ceil;
+        let input = [9, 11];
+        let [oh, ow] = window.output(input).unwrap();
+        for channels in [1, 6, 37] {
+            let mut b = Builder::new(format!("average {window:?} of {channels} channels"));
+            let x = b.input(
+                "x",
+                Type::f32(Shape::batched([channels, input[0], input[1]])),
+            );
+            let y = b.op(
+                Op::AvgPool(AvgPool {
+                    window,
+                    include_pad,
+                }),
+                &[x],
+            );
+            b.output("y", y);
+            let dy = b.input("dy", Type::f32(Shape::batched([channels, oh, ow])));
+            let dx = b.op(
+                Op::AvgPoolGrad(AvgPoolGrad {
+                    window,
+                    include_pad,
+                    input,
+                }),
+                &[dy],
+            );
+            b.output("dx", dx);
+            check_linear(&b.finish(), 2, 3, kernel * kernel + 4);
+        }
+    }
+}
+
+/// Sums in f32 of up to a few thousand terms near one, and functions good to a few units in the last
+/// place: a tensor's norm is off by less than this.
+const SMOOTH: f64 = 2e-6;
+
+fn images(channels: usize, h: usize, w: usize) -> Type {
+    Type::f32(Shape::batched([channels, h, w]))
+}
+
+#[test]
+fn max_pools() {
+    for (kernel, stride, pad, dilation, ceil) in [
+        (2, 2, 0, 1, false),
+        (3, 2, 1, 1, false),
+        (3, 2, 0, 1, true),
+        (3, 1, 1, 1, false),
+        (3, 1, 2, 2, false),
+        (2, 3, 0, 1, false),
+        (1, 2, 0, 1, true),
+    ] {
+        let mut window = Window::new([kernel; 2]);
+        window.stride = [stride; 2];
+        window.pads = Pads::all(pad);
+        window.dilation = [dilation; 2];
+        window.ceil = ceil;
+        let input = [9, 8];
+        for channels in [1, 6, 21] {
+            let mut b = Builder::new(format!("maximum {window:?} of {channels} channels"));
+            let x = b.input("x", images(channels, input[0], input[1]));
+            let pooled = b.node(Op::MaxPool(MaxPool { window }), &[x]);
+            b.output("y", pooled[0]);
+            let doubled = b.pointwise(Pointwise::Add, &[pooled[0], pooled[0]]);
+            let op = Op::MaxPoolGrad(MaxPoolGrad { window, input });
+            let dx = b.op(op, &[doubled, pooled[1]]);
+            b.output("dx", dx);
+            let graph = b.finish();
+            let mut bindings = random(&graph, 2, 3, 2);
+            // Few distinct numbers make many ties, which go to the first.
+            for value in bindings.data.values_mut().flatten() {
+                *value = (*value * 3.0).round();
+            }
+            check_norm(&graph, &bindings, 3, SMOOTH);
+        }
+    }
+}
+
+#[test]
+fn nothing_hides_a_nan() {
+    for place in 0..4 {
+        for channels in [1, 4, 5, 16, 19] {
+            let mut b = Builder::new(format!("NaN at {place} of {channels} channels"));
+            let x = b.input("x", images(channels, 2, 2));
+            let relu = b.pointwise(Pointwise::Relu, &[x]);
+            b.output("relu", relu);
+            let op = Op::MaxPool(MaxPool {
+                window: Window::new([2; 2]),
+            });
+            let pooled = b.node(op, &[x])[0];
+            b.output("pooled", pooled);
+            let graph = b.finish();
+            let mut bindings = random(&graph, 2, 5, 2);
+            for pixels in bindings.data.get_mut(&x).unwrap().chunks_exact_mut(4) {
+                pixels[place] = f32::NAN;
+            }
+            check_norm(&graph, &bindings, 2, SMOOTH);
+        }
+    }
+}
+
+#[test]
+fn element_wise_nodes() {
+    let unary = [
+        Pointwise::Neg,
+        Pointwise::Square,
+        Pointwise::Exp,
+        Pointwise::Relu,
+        Pointwise::Tanh,
+        Pointwise::Sigmoid,
+    ];
+    let of_positive = [Pointwise::Sqrt, Pointwise::Rsqrt, Pointwise::Log];
+    let binary = [
+        Pointwise::Add,
+        Pointwise::Sub,
+        Pointwise::Mul,
+        Pointwise::Div,
+        Pointwise::Max,
+        Pointwise::Min,
+        Pointwise::ReluGrad,
+        Pointwise::TanhGrad,
+        Pointwise::SigmoidGrad,
+    ];
+    for (channels, h, w) in [(1, 1, 1), (3, 5, 7), (16, 4, 4), (37, 3, 2), (300, 2, 1)] {
+        let mut b = Builder::new(format!("element-wise over {channels}, {h}, {w}"));
+        let x = b.input("x", images(channels, h, w));
+        let per_channel = b.param([channels], param("c"));
+        let per_image = b.input("g", Type::f32(Shape::batched([channels])));
+        let number = b.param(Vec::new(), param("n"));
+        for op in unary {
+            let y = b.pointwise(op, &[x]);
+            b.output(format!("{op:?}"), y);
+        }
+        let one = b.constant(1.5);
+        let positive = b.pointwise(Pointwise::Add, &[x, one]);
+        for op in of_positive {
+            let y = b.pointwise(op, &[positive]);
+            b.output(format!("{op:?}"), y);
+        }
+        for (name, other) in [("c", per_channel), ("g", per_image), ("n", number)] {
+            let shifted = b.pointwise(Pointwise::Add, &[other, one]);
+            for op in binary {
+                let y = b.pointwise(op, &[x, shifted]);
+                b.output(format!("{op:?} with {name}"), y);
+            }
+        }
+        let graph = b.finish();
+        check_norm(&graph, &random(&graph, 3, 11, 2), 4, SMOOTH);
+    }
+}
+
+#[test]
+fn saturated_gates_stay_finite() {
+    let mut b = Builder::new("saturated gates");
+    let x = b.input("x", Type::f32(Shape::batched([13])));
+    for op in [Pointwise::Tanh, Pointwise::Sigmoid] {
+        let y = b.pointwise(op, &[x]);
+        b.output(format!("{op:?}"), y);
+    }
+    let graph = b.finish();
+    let data = vec![
+        -1e30, -1000.0, -100.0, -88.8, -20.0, -1e-3, 0.0, 1e-3, 20.0, 88.8, 100.0, 1000.0, 1e30,
+    ];
+    let bindings = Bindings {
+        batch: 1,
+        data: [(x, data)].into(),
+    };
+    check_norm(&graph, &bindings, 1, SMOOTH);
+}
+
+#[test]
+fn softmax_and_its_loss() {
+    for (classes, pixels) in [(1, 1), (2, 1), (10, 1), (16, 1), (70, 1), (1000, 1), (5, 3)] {
+        let mut b = Builder::new(format!("softmax of {classes} by {pixels}"));
+        let dims = if pixels == 1 {
+            vec![classes]
+        } else {
+            vec![classes, pixels, 2]
+        };
+        let x = b.input("x", Type::f32(Shape::batched(dims.clone())));
+        let y = b.op(Op::Softmax, &[x]);
+        b.output("softmax", y);
+        let dy = b.input("dy", Type::f32(Shape::batched(dims)));
+        let dx = b.op(Op::SoftmaxGrad, &[y, dy]);
+        b.output("dx", dx);
+        if pixels == 1 {
+            let labels = b.input("labels", Type::i32(Shape::batched([])));
+            let loss = b.op(Op::CrossEntropy, &[x, labels]);
+            b.output("loss", loss);
+            let dloss = b.input("dloss", Type::f32(Shape::batched([])));
+            let dlogits = b.op(Op::CrossEntropyGrad, &[x, labels, dloss]);
+            b.output("dlogits", dlogits);
+        }
+        let graph = b.finish();
+        let mut bindings = random(&graph, 5, 13, classes as u32);
+        for value in bindings.data.get_mut(&x).unwrap() {
+            *value *= 5.0;
+        }
+        check_norm(&graph, &bindings, 6, SMOOTH);
+    }
+}
+
+#[test]
+fn a_hopeless_logit_costs_what_it_should() {
+    let mut b = Builder::new("large logits");
+    let x = b.input("x", Type::f32(Shape::batched([2])));
+    let labels = b.input("labels", Type::i32(Shape::batched([])));
+    let loss = b.op(Op::CrossEntropy, &[x, labels]);
+    b.output("loss", loss);
+    let ones = b.input("dloss", Type::f32(Shape::batched([])));
+    let grad = b.op(Op::CrossEntropyGrad, &[x, labels, ones]);
+    b.output("grad", grad);
+    let graph = b.finish();
+    let data = [
+        (x, vec![1000.0, 0.0, 1000.0, 0.0]),
+        (labels, vec![1.0, 0.0]),
+        (ones, vec![1.0, 1.0]),
+    ];
+    let bindings = Bindings {
+        batch: 2,
+        data: data.into(),
+    };
+    for target in common::targets() {
+        let how = common::How {
+            target,
+            most: 2,
+            threads: 1,
+            fuse: true,
+        };
+        let results = common::compiled(&graph, &bindings, &how);
+        assert_eq!(results["loss"], [1000.0, 0.0]);
+        assert_eq!(results["grad"], [1.0, -1.0, 0.0, 0.0]);
+    }
+}
+
+#[test]
+fn sums() {
+    for (channels, h, w, batch, most) in [
+        (1, 1, 1, 1, 1),
+        (6, 5, 7, 3, 3),
+        (16, 9, 4, 40, 64),
+        (37, 3, 11, 2, 5),
+        (65, 1, 2, 17, 17),
+    ] {
+        let mut b = Builder::new(format!("sums of {channels}, {h}, {w}"));
+        let x = b.input("x", images(channels, h, w));
+        for (name, shape) in [
+            ("channels", Shape::single([channels])),
+            ("images", Shape::batched([channels])),
+            ("image", Shape::batched([])),
+            ("all", Shape::single([])),
+        ] {
+            let y = b.op(Op::SumTo(shape), &[x]);
+            b.output(name, y);
+        }
+        let wide = b.op(
+            Op::Expand(Shape::single([channels, h, w])),
+            &[b.graph().outputs[0].value],
+        );
+        b.output("expanded", wide);
+        let graph = b.finish();
+        let mut bindings = random(&graph, batch, 17, 2);
+        // Positive terms, so that no sum cancels and the norm says something of each.
+        for value in bindings.data.values_mut().flatten() {
+            *value = value.abs();
+        }
+        check_norm(&graph, &bindings, most, SMOOTH);
+    }
+}
+
+#[test]
+fn batch_statistics() {
+    for (channels, h, w, batch, most) in [
+        (1, 2, 1, 2, 2),
+        (6, 5, 7, 3, 3),
+        (16, 4, 4, 40, 64),
+        (37, 3, 11, 2, 50),
+        (20, 1, 1, 17, 17),
+    ] {
+        let mut b = Builder::new(format!("statistics of {channels}, {h}, {w}"));
+        let x = b.input("x", images(channels, h, w));
+        let stats = b.node(Op::BatchStats, &[x]);
+        b.output("mean", stats[0]);
+        b.output("variance", stats[1]);
+        let dy = b.input("dy", images(channels, h, w));
+        let sums = b.node(Op::ChannelSums, &[dy, x, stats[0]]);
+        b.output("sum", sums[0]);
+        b.output("centred", sums[1]);
+        let gamma = b.param([channels], param("gamma"));
+        let beta = b.param([channels], param("beta"));
+        let norm = Pointwise::BatchNorm {
+            eps: 1e-5,
+            batch_stats: true,
+        };
+        let y = b.pointwise(norm, &[x, stats[0], stats[1], gamma, beta]);
+        b.output("y", y);
+        let count = b.constant(1.0 / (batch * h * w) as f32);
+        let grad = Pointwise::BatchNormGrad { eps: 1e-5 };
+        let dx = b.pointwise(
+            grad,
+            &[dy, x, stats[0], stats[1], gamma, sums[0], sums[1], count],
+        );
+        b.output("dx", dx);
+        let graph = b.finish();
+        let mut bindings = random(&graph, batch, 19, 2);
+        // A mean far from zero, as a one-pass variance in f32 would not survive.
+        for value in bindings.data.get_mut(&x).unwrap() {
+            *value += 50.0;
+        }
+        // The mean is good to a unit in the last place of 50, the spread is about one half.
+        check_norm(&graph, &bindings, most, 5e-5);
+    }
+}
+
+#[test]
+fn a_constant_channel_normalises_to_nothing() {
+    let mut b = Builder::new("constant channel");
+    let x = b.input("x", images(3, 7, 7));
+    let stats = b.node(Op::BatchStats, &[x]);
+    let gamma = b.param([3], param("gamma"));
+    let beta = b.param([3], param("beta"));
+    let norm = Pointwise::BatchNorm {
+        eps: 1e-5,
+        batch_stats: true,
+    };
+    let y = b.pointwise(norm, &[x, stats[0], stats[1], gamma, beta]);
+    b.output("y", y);
+    let graph = b.finish();
+    let data = [
+        (x, vec![100.0; 5 * 147]),
+        (gamma, vec![1.0; 3]),
+        (beta, vec![0.0; 3]),
+    ];
+    let bindings = Bindings {
+        batch: 5,
+        data: data.into(),
+    };
+    for target in common::targets() {
+        let how = common::How {
+            target,
+            most: 8,
+            threads: 1,
+            fuse: true,
+        };
+        let results = common::compiled(&graph, &bindings, &how);
+        assert!(
+            results["y"].iter().all(|&y| y == 0.0),
+            "{:?}",
+            &results["y"][..5]
+        );
+    }
+}
+
+#[test]
+fn joins_and_cuts() {
+    let mut b = Builder::new("joins");
+    let x = b.input("x", images(3, 4, 5));
+    let y = b.input("y", images(18, 4, 5));
+    let joined = b.op(Op::Concat, &[x, y, x]);
+    b.output("joined", joined);
+    let cut = b.op(Op::Slice { from: 2, to: 20 }, &[joined]);
+    b.output("cut", cut);
+    let flat = b.op(Op::Reshape(vec![24 * 20]), &[joined]);
+    b.output("flat", flat);
+    let half = b.op(Op::Slice { from: 7, to: 100 }, &[flat]);
+    b.output("half", half);
+    let relu = b.pointwise(Pointwise::Relu, &[flat]);
+    let soft = b.op(Op::Softmax, &[relu]);
+    b.output("soft", soft);
+    let graph = b.finish();
+    check_norm(&graph, &random(&graph, 3, 23, 2), 3, SMOOTH);
+}
+
+#[test]
+fn dropout_draws_the_mask_of_its_reference() {
+    for (dims, rate) in [
+        (vec![50], 0.5),
+        (vec![3, 5, 7], 0.25),
+        (vec![20, 3, 3], 0.9),
+        (vec![6, 2, 2], 1.0),
+    ] {
+        let mut b = Builder::new(format!("dropout of {rate} over {dims:?}"));
+        let x = b.input("x", Type::f32(Shape::batched(dims.clone())));
+        let seed = b.step_scalar(netc::ir::StepScalar::Seed);
+        let y = b.op(
+            Op::Dropout(dropout::Dropout { rate, stream: 3 }),
+            &[x, seed],
+        );
+        b.output("y", y);
+        if dims.len() == 3 {
+            let size = dims.iter().product();
+            let flat = b.op(Op::Reshape(vec![size]), &[x]);
+            let z = b.op(
+                Op::Dropout(dropout::Dropout { rate, stream: 4 }),
+                &[flat, seed],
+            );
+            b.output("z", z);
+            // In a convolution's epilogue the elements are counted tile by tile.
+            let filter = b.param([5, dims[0], 1, 1], param("f"));
+            let conv = Conv2d {
+                window: Window::new([1; 2]),
+                groups: 1,
+            };
+            let map = b.op(Op::Conv2d(conv), &[x, filter]);
+            let dropped = b.op(
+                Op::Dropout(dropout::Dropout { rate, stream: 5 }),
+                &[map, seed],
+            );
+            b.output("dropped", dropped);
+        }
+        let graph = b.finish();
+        check_norm(&graph, &random(&graph, 9, 29, 2), 11, SMOOTH);
+    }
+}
