@@ -31,7 +31,8 @@ pub(super) struct Cranelift {
 }
 
 impl Cranelift {
-    /// For this machine, with the features it has.
+    /// For this machine, with the features it has. Where one is missing that a single instruction
+    /// would need, Cranelift calls the host instead, which `jit` refuses.
     pub(super) fn host(options: &Options) -> Result<Cranelift, CodegenError> {
         let builder = cranelift_native::builder().map_err(CodegenError::Host)?;
         Cranelift::new(builder, options)

@@ -75,16 +75,15 @@ impl Lowering<'_, '_> {
     fn items(&mut self, items: &[Item]) {
         let outlived = factors::outlived(items, self.body.regs.len());
         for (item, outlived) in items.iter().zip(outlived) {
-            match *item {
-                // x86-64 overwrites the first factor, which costs a move if it is needed again.
-                Item::Set {
-                    dst,
-                    op: Op::Fma(a, b, c),
-                } if outlived => {
-                    let value = self.op(dst, &Op::Fma(b, a, c));
-                    self.set(dst, value);
-                }
-                _ => self.item(item),
+            // x86-64 overwrites the first factor, which costs a move if it is needed again.
+            if outlived
+                && let Item::Set { dst, op } = item
+                && let Op::Fma(a, b, c) = *op
+            {
+                let value = self.op(*dst, &Op::Fma(b, a, c));
+                self.set(*dst, value);
+            } else {
+                self.item(item);
             }
         }
     }

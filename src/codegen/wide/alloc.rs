@@ -117,18 +117,16 @@ impl Allocator<'_> {
 
     fn memory_sources(&self, index: usize, inst: &Inst, homeless: u8) -> u8 {
         let able = homeless & inst.mems;
-        match inst.kind {
-            Kind::Select { .. } => able,
+        if let Kind::Fma(_) = inst.kind {
             // A factor in memory leaves the sum in a register, as accumulation wants it. The addend
             // may stay in memory only if a factor's register can be overwritten.
-            Kind::Fma(_) => [0b010, 0b001]
-                .into_iter()
-                .find(|bit| able & bit != 0)
-                .or_else(|| (able & 0b100 != 0 && self.ends_factor(index)).then_some(0b100))
-                .unwrap_or(0),
-            _ if able != 0 => able,
-            _ if inst.commutes => homeless & 1,
-            _ => 0,
+            let factor = [0b010, 0b001].into_iter().find(|bit| able & bit != 0);
+            let addend = able & 0b100 != 0 && self.ends_factor(index);
+            factor.unwrap_or(if addend { 0b100 } else { 0 })
+        } else if able == 0 && inst.commutes {
+            homeless & 1
+        } else {
+            able
         }
     }
 

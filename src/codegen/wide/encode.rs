@@ -78,11 +78,8 @@ pub(super) fn encode(
 fn static_masks(program: &Program, allocation: &Allocation) -> Vec<u8> {
     let mut masks = Vec::new();
     for (inst, operands) in program.insts.iter().zip(&allocation.operands) {
-        let mask = match inst.kind {
-            Kind::Op { mask, .. } | Kind::Store { mask, .. } => mask,
-            _ => Mask::None,
-        };
-        if let Mask::First(count) = mask
+        if let Kind::Op { mask, .. } | Kind::Store { mask, .. } = inst.kind
+            && let Mask::First(count) = mask
             && operands.live
             && !masks.contains(&count)
             && masks.len() < MASKS.len()

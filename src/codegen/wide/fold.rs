@@ -81,17 +81,14 @@ fn used_once(program: &Program) -> Vec<bool> {
 
 /// The source of an instruction that a movable load can take the place of.
 fn foldable_source(inst: &Inst, isa: Isa, movable: &[(Virt, Addr)]) -> Option<usize> {
-    let able = match inst.kind {
-        // A move needs its operand aligned.
-        Kind::Op { code, .. } if code == table::MOVE.of(isa) => 0,
-        Kind::Op { .. } if inst.commutes => inst.mems | 1,
-        // An addend in memory would ask for a factor that may be overwritten.
-        Kind::Fma(_) => 0b011,
-        _ => inst.mems,
-    };
-    if inst.srcs.iter().any(|src| matches!(src, Src::Mem(_))) {
+    let is_move = matches!(inst.kind, Kind::Op { code, .. } if code == table::MOVE.of(isa));
+    let is_fused = matches!(inst.kind, Kind::Fma(_));
+    // A move needs its operand aligned.
+    if is_move || inst.srcs.iter().any(|src| matches!(src, Src::Mem(_))) {
         return None;
     }
+    // An addend in memory would ask for a factor that may be overwritten.
+    let able = if is_fused { 0b011 } else { inst.mems } | u8::from(inst.commutes);
     (0..inst.srcs.len()).rev().find(|k| {
         let Src::Virt(virt) = inst.srcs[*k] else {
             return false;

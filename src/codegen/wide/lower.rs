@@ -161,13 +161,14 @@ impl Lowering<'_> {
                 self.op(code, None, dst, &[Src::Mem(addr(ptr, off))], 0);
                 self.last().last_width = Width::X;
             }
-            Op::Copy(a) | Op::AsInt(a) | Op::AsFloat(a) => match self.src(a) {
-                Src::Const(id) => self.push(Kind::Const(id), Some(dst), &[], 0),
-                src => {
-                    let code = table::MOVE.of(self.isa);
-                    self.op(code, None, dst, &[src], 1);
+            Op::Copy(a) | Op::AsInt(a) | Op::AsFloat(a) => {
+                let src = self.src(a);
+                if let Src::Const(id) = src {
+                    self.push(Kind::Const(id), Some(dst), &[], 0);
+                } else {
+                    self.op(table::MOVE.of(self.isa), None, dst, &[src], 1);
                 }
-            },
+            }
             Op::Add(a, b) => self.binary(table::ADD, dst, a, b),
             Op::Sub(a, b) => self.binary(table::SUB, dst, a, b),
             Op::Mul(a, b) => self.binary(table::MUL, dst, a, b),

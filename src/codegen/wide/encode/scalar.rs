@@ -41,13 +41,13 @@ impl Encoding<'_> {
             Home::Slot(slot) => (SCRATCH, Some(slot)),
         };
         let (register, slot) = to_slot(self.scalars.ptr(dst));
-        match address {
-            Operand::Mem(memory) if memory.disp == 0 => {
-                self.mov(register, Operand::Reg(memory.base));
-            }
-            memory => self
-                .buffer
-                .emit(Code::Lea_r64_m, &[Operand::Reg(register), memory]),
+        if let Operand::Mem(memory) = address
+            && memory.disp == 0
+        {
+            self.mov(register, Operand::Reg(memory.base));
+        } else {
+            self.buffer
+                .emit(Code::Lea_r64_m, &[Operand::Reg(register), address]);
         }
         if let Some(slot) = slot {
             let place = self.frame.scalar_slot(slot);

@@ -19,7 +19,7 @@ pub(super) fn find(body: &Body) -> Vec<Option<Op>> {
                     *state = match *state {
                         State::Unset if constant => State::Constant(*op),
                         State::Constant(old) if same_constant(&old, op) => State::Constant(old),
-                        _ => State::Variable,
+                        State::Unset | State::Constant(_) | State::Variable => State::Variable,
                     };
                 }
                 Item::Loop { items, .. } | Item::Tail { items, .. } => visit(items, states),
