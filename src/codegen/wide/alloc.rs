@@ -192,38 +192,57 @@ impl Allocator<'_> {
     }
 
     fn spill(&mut self) {
+        let mut order: Vec<WebId> = (0..self.webs.len() as u32).map(WebId).collect();
+        order.sort_by_key(|web| self.web(*web).start);
         // Spilling frees a register all the way, but an instruction that reads the value twice may
         // then need two where it needed one; so what has been passed is looked at again.
-        while let Some(first) = self.crowded(0) {
-            let mut next = Some(first);
-            while let Some(point) = next {
-                self.spill_across(point);
-                next = self.crowded(point);
+        while self.pressure.iter().any(|taken| *taken > self.registers) {
+            self.sweep(&order);
+        }
+        self.number_slots(&order);
+    }
+
+    /// Gives spilled webs that are never alive at once the same slot.
+    fn number_slots(&mut self, order: &[WebId]) {
+        // The first point at which each slot is free.
+        let mut free_from: Vec<u32> = Vec::new();
+        for web in order {
+            let Web { start, end, .. } = self.web(*web);
+            if self.slot(*web).is_none() {
+                continue;
+            }
+            let free = free_from.iter().position(|point| *point <= start);
+            let slot = free.unwrap_or(free_from.len());
+            free_from.resize(free_from.len().max(slot + 1), 0);
+            free_from[slot] = end + 1;
+            self.slots[web.0 as usize] = Some(slot as u32);
+        }
+        self.slot_count = free_from.len() as u32;
+    }
+
+    /// Spills, from the first point to the last, what is too much; `order` has all webs by their
+    /// starts.
+    fn sweep(&mut self, order: &[WebId]) {
+        let mut coming = order.iter().copied().peekable();
+        let mut across: Vec<WebId> = Vec::new();
+        for point in 0..self.pressure.len() {
+            let started = |web: &WebId| self.web(*web).start as usize <= point;
+            while let Some(web) = coming.next_if(started) {
+                if self.slot(web).is_none() {
+                    across.push(web);
+                }
+            }
+            while self.pressure[point] > self.registers {
+                across.retain(|web| self.web(*web).end as usize >= point);
+                let victim = across.swap_remove(self.victim(point, &across));
+                self.spill_web(victim);
             }
         }
     }
 
-    /// The first point from some point on where more registers are taken than there are.
-    fn crowded(&self, from: usize) -> Option<usize> {
-        let taken = &self.pressure[from..];
-        let found = taken.iter().position(|taken| *taken > self.registers);
-        found.map(|distance| from + distance)
-    }
-
-    fn spill_across(&mut self, point: usize) {
-        let victim = self.victim(point);
-        let Web { start, end, .. } = self.web(victim);
-        self.update(start, end, |this| {
-            this.slots[victim.0 as usize] = Some(this.slot_count);
-            this.slot_count += 1;
-            for point in start..=end {
-                this.pressure[point as usize] -= 1;
-            }
-        });
-    }
-
-    /// The web across a point that is touched least for its length, but not there.
-    fn victim(&self, point: usize) -> WebId {
+    /// The place, among the webs across a point, of the one that is touched least for its length,
+    /// but not there.
+    fn victim(&self, point: usize, across: &[WebId]) -> usize {
         let here = &self.touched[point / 2];
         let touched_here = |id: WebId| {
             if point.is_multiple_of(2) {
@@ -232,19 +251,25 @@ impl Allocator<'_> {
                 here.dst == Some(id)
             }
         };
-        let cost = |web: &Web| web.weight / (web.end - web.start + 1) as f32;
-        let mut best: Option<(f32, WebId)> = None;
-        for (web, id) in self.webs.iter().zip((0..).map(WebId)) {
-            let across = web.start as usize <= point && point <= web.end as usize;
-            if !across || self.slot(id).is_some() || touched_here(id) {
-                continue;
+        let cost = |id: WebId| {
+            let web = self.web(id);
+            web.weight / (web.end - web.start + 1) as f32
+        };
+        (0..across.len())
+            .filter(|place| !touched_here(across[*place]))
+            .min_by(|a, b| cost(across[*a]).total_cmp(&cost(across[*b])))
+            .expect("no instruction needs as many registers as there are")
+    }
+
+    fn spill_web(&mut self, web: WebId) {
+        let Web { start, end, .. } = self.web(web);
+        self.update(start, end, |this| {
+            // Which one is settled when all spills are known.
+            this.slots[web.0 as usize] = Some(0);
+            for point in start..=end {
+                this.pressure[point as usize] -= 1;
             }
-            if best.is_none_or(|(least, _)| cost(web) < least) {
-                best = Some((cost(web), id));
-            }
-        }
-        let (_, id) = best.expect("no instruction needs as many registers as there are");
-        id
+        });
     }
 
     fn slot(&self, web: WebId) -> Option<u32> {
