@@ -77,9 +77,17 @@ pub enum CodegenError {
     #[error("cannot link the program")]
     Link {
         /// Why.
-        #[from]
-        source: ModuleError,
+        #[source]
+        source: Box<ModuleError>,
     },
+}
+
+impl From<ModuleError> for CodegenError {
+    fn from(source: ModuleError) -> CodegenError {
+        CodegenError::Link {
+            source: Box::new(source),
+        }
+    }
 }
 
 impl CodegenError {

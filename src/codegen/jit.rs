@@ -207,7 +207,7 @@ pub(super) fn link(
 
 /// Every call must go to one of the units: a symbol of the host would be looked up by name, and its
 /// absence would end the process.
-fn check_calls(unit: &Unit, units: usize) -> Result<(), CodegenError> {
+pub(super) fn check_calls(unit: &Unit, units: usize) -> Result<(), CodegenError> {
     for reloc in &unit.relocs {
         let own = match reloc.name {
             ModuleRelocTarget::User { namespace, index } => {

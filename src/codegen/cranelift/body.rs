@@ -4,13 +4,16 @@
 //! and a `bitselect`, which x86-64 turns into one `minps` or `maxps`; its own `fmin` and `fmax`
 //! treat NaN differently and take many instructions. A tail runs lane by lane on scalars.
 
+mod memory;
+
 use cranelift_codegen::ir::condcodes::{FloatCC, IntCC};
 use cranelift_codegen::ir::immediates::Ieee32;
 use cranelift_codegen::ir::{
     Block, BlockArg, Endianness, InstBuilder, MemFlagsData, Type, Value, types,
 };
-use cranelift_frontend::{FunctionBuilder, Variable};
+use cranelift_frontend::{FuncInstBuilder, FunctionBuilder, Variable};
 
+use super::factors;
 use crate::kernel::{Body, Cmp, Count, Int, Item, LaneType, Lanes, Op, Ptr, Reduce, Reg};
 
 /// Lanes of a vector in this lowering.
@@ -70,8 +73,18 @@ struct Tail {
 
 impl Lowering<'_, '_> {
     fn items(&mut self, items: &[Item]) {
-        for item in items {
-            self.item(item);
+        let outlived = factors::outlived(items, self.body.regs.len());
+        for (item, outlived) in items.iter().zip(outlived) {
+            // x86-64 overwrites the first factor, which costs a move if it is needed again.
+            if outlived
+                && let Item::Set { dst, op } = item
+                && let Op::Fma(a, b, c) = *op
+            {
+                let value = self.op(*dst, &Op::Fma(b, a, c));
+                self.set(*dst, value);
+            } else {
+                self.item(item);
+            }
         }
     }
 
@@ -174,24 +187,6 @@ impl Lowering<'_, '_> {
         self.builder.switch_to_block(exit);
     }
 
-    fn store(&mut self, ptr: Ptr, off: i32, src: Reg, lanes: Lanes) {
-        let value = self.get(src);
-        match lanes {
-            Lanes::All => {
-                let address = self.element(ptr);
-                self.builder.ins().store(MEMORY, value, address, off);
-            }
-            Lanes::First(count) => {
-                let address = self.ptr(ptr);
-                for lane in 0..count {
-                    let element = self.builder.ins().extractlane(value, lane);
-                    let off = off + 4 * i32::from(lane);
-                    self.builder.ins().store(MEMORY, element, address, off);
-                }
-            }
-        }
-    }
-
     fn op(&mut self, dst: Reg, op: &Op) -> Value {
         let ty = self.ty(dst);
         match *op {
@@ -230,21 +225,42 @@ impl Lowering<'_, '_> {
                     .load(ty.lane_type(), MEMORY, address, off);
                 self.spread(ty, value)
             }
-            Op::Select { cmp, a, b, t, f } => self.select(ty, cmp, a, b, t, f),
+            Op::Select { cmp, a, b, t, f } => self.select(cmp, a, b, t, f),
             Op::Reduce(reduce, a) => self.reduce(reduce, a),
-            Op::Copy(a)
-            | Op::Sqrt(a)
-            | Op::Neg(a)
-            | Op::Abs(a)
-            | Op::Round(a)
-            | Op::ToInt(a)
-            | Op::ToFloat(a)
-            | Op::AsInt(a)
-            | Op::AsFloat(a)
-            | Op::Shl(a, _)
-            | Op::Shr(a, _) => {
+            Op::Copy(a) => self.get(a),
+            Op::Sqrt(a) => self.unary(a, |ins, a| ins.sqrt(a)),
+            Op::Neg(a) => self.unary(a, |ins, a| ins.fneg(a)),
+            Op::Abs(a) => self.unary(a, |ins, a| ins.fabs(a)),
+            Op::Round(a) => self.unary(a, |ins, a| ins.nearest(a)),
+            // Rounding first makes the conversion's truncation exact.
+            Op::ToInt(a) => {
+                let rounded = self.unary(a, |ins, a| ins.nearest(a));
+                self.builder.ins().fcvt_to_sint_sat(ty, rounded)
+            }
+            Op::ToFloat(a) => self.unary(a, |ins, a| ins.fcvt_from_sint(ty, a)),
+            Op::AsInt(a) | Op::AsFloat(a) => {
                 let a = self.get(a);
-                self.unary(ty, op, a)
+                self.bits(ty, a)
+            }
+            Op::Shl(a, by) => self.unary(a, |ins, a| ins.ishl_imm_u(a, i64::from(by))),
+            Op::Shr(a, by) => self.unary(a, |ins, a| ins.ushr_imm_u(a, i64::from(by))),
+            Op::Add(a, b) => self.binary(a, b, |ins, a, b| ins.fadd(a, b)),
+            Op::Sub(a, b) => self.binary(a, b, |ins, a, b| ins.fsub(a, b)),
+            Op::Mul(a, b) => self.binary(a, b, |ins, a, b| ins.fmul(a, b)),
+            Op::Div(a, b) => self.binary(a, b, |ins, a, b| ins.fdiv(a, b)),
+            Op::IAdd(a, b) => self.binary(a, b, |ins, a, b| ins.iadd(a, b)),
+            Op::ISub(a, b) => self.binary(a, b, |ins, a, b| ins.isub(a, b)),
+            Op::IMul(a, b) => self.binary(a, b, |ins, a, b| ins.imul(a, b)),
+            Op::And(a, b) => self.binary(a, b, |ins, a, b| ins.band(a, b)),
+            Op::Or(a, b) => self.binary(a, b, |ins, a, b| ins.bor(a, b)),
+            Op::Xor(a, b) => self.binary(a, b, |ins, a, b| ins.bxor(a, b)),
+            Op::Min(a, b) => {
+                let [a, b] = [a, b].map(|reg| self.get(reg));
+                self.lesser(a, b, a, b)
+            }
+            Op::Max(a, b) => {
+                let [a, b] = [a, b].map(|reg| self.get(reg));
+                self.lesser(b, a, a, b)
             }
             Op::Fma(a, b, c) => {
                 let [a, b, c] = [a, b, c].map(|reg| self.get(reg));
@@ -255,61 +271,26 @@ impl Lowering<'_, '_> {
                 let a = self.builder.ins().fneg(a);
                 self.builder.ins().fma(a, b, c)
             }
-            Op::Add(a, b)
-            | Op::Sub(a, b)
-            | Op::Mul(a, b)
-            | Op::Div(a, b)
-            | Op::Min(a, b)
-            | Op::Max(a, b)
-            | Op::IAdd(a, b)
-            | Op::ISub(a, b)
-            | Op::IMul(a, b)
-            | Op::And(a, b)
-            | Op::Or(a, b)
-            | Op::Xor(a, b) => {
-                let [a, b] = [a, b].map(|reg| self.get(reg));
-                self.binary(op, a, b)
-            }
         }
     }
 
-    fn unary(&mut self, ty: Type, op: &Op, a: Value) -> Value {
-        let ins = self.builder.ins();
-        match *op {
-            Op::Sqrt(_) => ins.sqrt(a),
-            Op::Neg(_) => ins.fneg(a),
-            Op::Abs(_) => ins.fabs(a),
-            Op::Round(_) => ins.nearest(a),
-            // Rounding first makes the conversion's truncation exact.
-            Op::ToInt(_) => {
-                let rounded = ins.nearest(a);
-                self.builder.ins().fcvt_to_sint_sat(ty, rounded)
-            }
-            Op::ToFloat(_) => ins.fcvt_from_sint(ty, a),
-            Op::AsInt(_) | Op::AsFloat(_) => self.bits(ty, a),
-            Op::Shl(_, by) => ins.ishl_imm_u(a, i64::from(by)),
-            Op::Shr(_, by) => ins.ushr_imm_u(a, i64::from(by)),
-            _ => a,
-        }
+    fn unary(
+        &mut self,
+        a: Reg,
+        make: impl FnOnce(FuncInstBuilder<'_, '_>, Value) -> Value,
+    ) -> Value {
+        let a = self.get(a);
+        make(self.builder.ins(), a)
     }
 
-    fn binary(&mut self, op: &Op, a: Value, b: Value) -> Value {
-        let ins = self.builder.ins();
-        match op {
-            Op::Add(..) => ins.fadd(a, b),
-            Op::Sub(..) => ins.fsub(a, b),
-            Op::Mul(..) => ins.fmul(a, b),
-            Op::Div(..) => ins.fdiv(a, b),
-            Op::Min(..) => self.lesser(a, b, a, b),
-            Op::Max(..) => self.lesser(b, a, a, b),
-            Op::IAdd(..) => ins.iadd(a, b),
-            Op::ISub(..) => ins.isub(a, b),
-            Op::IMul(..) => ins.imul(a, b),
-            Op::And(..) => ins.band(a, b),
-            Op::Or(..) => ins.bor(a, b),
-            Op::Xor(..) => ins.bxor(a, b),
-            _ => unreachable!("not a binary operation"),
-        }
+    fn binary(
+        &mut self,
+        a: Reg,
+        b: Reg,
+        make: impl FnOnce(FuncInstBuilder<'_, '_>, Value, Value) -> Value,
+    ) -> Value {
+        let [a, b] = [a, b].map(|reg| self.get(reg));
+        make(self.builder.ins(), a, b)
     }
 
     /// x < y ? t : f, floats.
@@ -329,8 +310,7 @@ impl Lowering<'_, '_> {
         }
     }
 
-    fn select(&mut self, ty: Type, cmp: Cmp, a: Reg, b: Reg, t: Reg, f: Reg) -> Value {
-        debug_assert_eq!(ty, self.ty(t));
+    fn select(&mut self, cmp: Cmp, a: Reg, b: Reg, t: Reg, f: Reg) -> Value {
         let lane = self.body.regs[a.0 as usize];
         let [a, b, t, f] = [a, b, t, f].map(|reg| self.get(reg));
         let mask = match lane {
@@ -355,39 +335,6 @@ impl Lowering<'_, '_> {
         let high = join(lanes[1], lanes[3]);
         let all = join(low, high);
         self.builder.ins().splat(types::F32X4, all)
-    }
-
-    fn gather(&mut self, ty: Type, ptr: Ptr, off: i32, stride: i32, lanes: Lanes) -> Value {
-        match (&self.tail, lanes) {
-            (Some(tail), _) => {
-                let lane = tail.lane;
-                let distance = self.builder.ins().imul_imm_s(lane, i64::from(stride));
-                let address = self.ptr(ptr);
-                let address = self.builder.ins().iadd(address, distance);
-                self.builder.ins().load(ty, MEMORY, address, off)
-            }
-            (None, Lanes::All) => self.collect(ty, ptr, off, stride, LANES),
-            (None, Lanes::First(count)) => self.collect(ty, ptr, off, stride, count),
-        }
-    }
-
-    /// The first lanes of a vector, each loaded by itself, the others zero.
-    fn collect(&mut self, ty: Type, ptr: Ptr, off: i32, stride: i32, count: u8) -> Value {
-        let address = self.ptr(ptr);
-        let mut vector = self.vector([0; 4], ty);
-        for lane in 0..count {
-            let distance = i64::from(off) + i64::from(lane) * i64::from(stride);
-            let (address, off) = match i32::try_from(distance) {
-                Ok(off) => (address, off),
-                Err(_) => (self.builder.ins().iadd_imm_s(address, distance), 0),
-            };
-            let value = self
-                .builder
-                .ins()
-                .load(ty.lane_type(), MEMORY, address, off);
-            vector = self.builder.ins().insertlane(vector, value, lane);
-        }
-        vector
     }
 
     fn constant_f(&mut self, value: f32) -> Value {
@@ -431,18 +378,6 @@ impl Lowering<'_, '_> {
 
     fn ptr(&mut self, ptr: Ptr) -> Value {
         self.builder.use_var(self.ptrs[usize::from(ptr.0)])
-    }
-
-    /// Where a whole vector begins, or in a tail the lane's element.
-    fn element(&mut self, ptr: Ptr) -> Value {
-        let address = self.ptr(ptr);
-        match &self.tail {
-            Some(tail) => {
-                let offset = tail.offset;
-                self.builder.ins().iadd(address, offset)
-            }
-            None => address,
-        }
     }
 
     fn int(&self, int: Int) -> Value {

@@ -157,13 +157,11 @@ impl Nest<'_, '_> {
 
     fn address(&mut self, address: &Address) -> Value {
         let base = self.args[usize::from(address.arg.0)];
-        match address.offset {
-            Index::Const(0) => base,
-            ref offset => {
-                let offset = self.index(offset);
-                self.builder.ins().iadd(base, offset)
-            }
+        if address.offset == Index::Const(0) {
+            return base;
         }
+        let offset = self.index(&address.offset);
+        self.builder.ins().iadd(base, offset)
     }
 
     fn index(&mut self, index: &Index) -> Value {

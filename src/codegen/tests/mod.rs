@@ -1,6 +1,12 @@
 //! Machine code against the evaluator, on every tier that this machine has.
 
+mod control;
+mod foreign;
+mod memory;
 mod ops;
+mod pressure;
+mod program;
+mod random;
 
 use super::jit::guarded;
 use super::*;
@@ -93,55 +99,4 @@ fn blank(count: usize) -> Vec<u8> {
 /// A body of the target's lanes.
 fn builder(target: &Target) -> BodyBuilder {
     BodyBuilder::new("body", target.lanes)
-}
-
-#[test]
-fn peek() {
-    use crate::kernel::{Count, LaneType, Lanes, Op};
-    for target in targets() {
-        let mut b = builder(&target);
-        let [p, q, r] = [(); 3].map(|()| b.ptr_arg());
-        let n = b.int_arg();
-        let m = b.int_arg();
-        let accs: Vec<_> = (0..3)
-            .map(|_| {
-                let a = b.reg(LaneType::F32);
-                b.set(a, Op::ConstF(0.0));
-                a
-            })
-            .collect();
-        b.repeat(Count::Arg(n), |b| {
-            let x = b.load(q, 0, Lanes::All);
-            for (i, acc) in accs.iter().enumerate() {
-                let y = b.broadcast(p, 4 * i as i32);
-                b.fma_into(*acc, y, x, *acc);
-            }
-            b.advance(p, 12);
-            b.advance(q, b.vector_bytes().into());
-        });
-        let zero = b.const_f(0.0);
-        let half = b.const_f(0.5);
-        for (i, acc) in accs.iter().enumerate() {
-            let v = b.max(*acc, zero);
-            let w = b.fma(v, half, zero);
-            b.store(r, 4 * i as i32, w, Lanes::First(3));
-        }
-        b.tail(m, |b| {
-            let x = b.load(q, 0, Lanes::All);
-            let g = b.gather(p, 0, 8, Lanes::All);
-            let y = b.fma(x, half, g);
-            let y = b.select(crate::kernel::Cmp::Lt, y, zero, zero, y);
-            b.store(r, 0, y, Lanes::All);
-        });
-        let k = single(b.finish(), &[7, 2]);
-        println!("{}", clif(&k, &target).unwrap());
-        println!("{}", asm(&k, &target).unwrap());
-        check(
-            &k,
-            &target,
-            &[ramp(100), ramp(200), blank(30)],
-            [0, 1, 1],
-            Nan::Exact,
-        );
-    }
 }

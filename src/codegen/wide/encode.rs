@@ -1,14 +1,18 @@
 //! Instructions with their registers, as bytes.
 
-use iced_x86::{Code, OpKind, Register};
+mod frame;
+mod scalar;
+
+use frame::Frame;
+use iced_x86::{Code, Register};
 
 use super::alloc::{Allocation, Operands, Place};
 use super::buffer::{Buffer, Evex, Label, Memory, Operand};
-use super::inst::{Addr, Const, ConstId, Inst, Kind, Mask, Program, RegionId, Width};
-use super::scalars::{ARGUMENTS, Home, SAVED, SCRATCH, Scalars};
+use super::inst::{Addr, Const, ConstId, Inst, Kind, Mask, Program, Width};
+use super::scalars::{Home, SCRATCH, Scalars};
 use super::table;
 use crate::codegen::{CodegenError, Isa, Target};
-use crate::kernel::{Count, Int, Ptr};
+use crate::kernel::Int;
 
 /// Selects lanes by comparison or gathers them, within one step.
 const MASK_SCRATCH: Register = Register::K1;
@@ -74,11 +78,8 @@ pub(super) fn encode(
 fn static_masks(program: &Program, allocation: &Allocation) -> Vec<u8> {
     let mut masks = Vec::new();
     for (inst, operands) in program.insts.iter().zip(&allocation.operands) {
-        let mask = match inst.kind {
-            Kind::Op { mask, .. } | Kind::Store { mask, .. } => mask,
-            _ => Mask::None,
-        };
-        if let Mask::First(count) = mask
+        if let Kind::Op { mask, .. } | Kind::Store { mask, .. } = inst.kind
+            && let Mask::First(count) = mask
             && operands.live
             && !masks.contains(&count)
             && masks.len() < MASKS.len()
@@ -87,48 +88,6 @@ fn static_masks(program: &Program, allocation: &Allocation) -> Vec<u8> {
         }
     }
     masks
-}
-
-/// The stack below the return address and the saved registers.
-struct Frame {
-    /// In bytes; vectors come first, then scalars, then the old stack pointer if there are vectors.
-    size: i32,
-    vector: i32,
-    vectors: i32,
-    scalars: i32,
-    saved: Vec<Register>,
-}
-
-impl Frame {
-    fn new(target: &Target, allocation: &Allocation, scalars: &Scalars) -> Frame {
-        let vector = target.vector_bytes() as i32;
-        let vectors = allocation.slots as i32;
-        let scalar_slots = scalars.slots as i32;
-        let saved = SAVED.into_iter().filter(|reg| scalars.uses(*reg)).collect();
-        let mut size = vectors * vector + 8 * scalar_slots;
-        if vectors > 0 {
-            size += 8;
-        }
-        Frame {
-            size,
-            vector,
-            vectors,
-            scalars: scalar_slots,
-            saved,
-        }
-    }
-
-    fn vector_slot(&self, slot: u32) -> Memory {
-        Memory::new(Register::RSP, slot as i32 * self.vector)
-    }
-
-    fn scalar_slot(&self, slot: u32) -> Memory {
-        Memory::new(Register::RSP, self.vectors * self.vector + 8 * slot as i32)
-    }
-
-    fn old_pointer(&self) -> Memory {
-        self.scalar_slot(self.scalars as u32)
-    }
 }
 
 struct Encoding<'a> {
@@ -144,79 +103,6 @@ struct Encoding<'a> {
 }
 
 impl Encoding<'_> {
-    /// Saves registers, makes the frame, and brings arguments to their homes.
-    fn enter(&mut self) {
-        for register in self.frame.saved.clone() {
-            self.buffer.emit(Code::Push_r64, &[Operand::Reg(register)]);
-        }
-        // Past what was pushed and the return address.
-        let mut incoming = Memory::new(Register::RSP, 8 * (self.frame.saved.len() as i32 + 1));
-        if self.frame.vectors > 0 {
-            self.mov(SCRATCH, Operand::Reg(Register::RSP));
-            self.grow_stack();
-            let mask = Operand::Imm(OpKind::Immediate8to64, -i64::from(self.frame.vector));
-            self.buffer
-                .emit(Code::And_rm64_imm8, &[Operand::Reg(Register::RSP), mask]);
-            let old = self.frame.old_pointer();
-            self.mov_to(old, SCRATCH);
-            incoming.base = SCRATCH;
-        } else if self.frame.size > 0 {
-            self.grow_stack();
-            incoming.disp += self.frame.size;
-        }
-        let arguments: Vec<Option<Home>> = self.scalars.arguments().collect();
-        for (home, register) in arguments.iter().zip(ARGUMENTS) {
-            if let Some(Home::Slot(slot)) = home {
-                let place = self.frame.scalar_slot(*slot);
-                self.mov_to(place, register);
-            }
-        }
-        for home in arguments.iter().skip(ARGUMENTS.len()) {
-            let from = Operand::Mem(incoming);
-            match home {
-                Some(Home::Reg(register)) => self.mov(*register, from),
-                // The scratch register may hold the address of the arguments.
-                Some(Home::Slot(slot)) => {
-                    let place = self.frame.scalar_slot(*slot);
-                    if incoming.base == SCRATCH {
-                        self.buffer.emit(Code::Push_rm64, &[from]);
-                        self.buffer.emit(Code::Pop_rm64, &[Operand::Mem(place)]);
-                    } else {
-                        self.mov(SCRATCH, from);
-                        self.mov_to(place, SCRATCH);
-                    }
-                }
-                None => {}
-            }
-            incoming.disp += 8;
-        }
-        for (count, register) in self.masks.clone().into_iter().zip(MASKS) {
-            self.static_mask(count, register);
-        }
-    }
-
-    fn grow_stack(&mut self) {
-        let size = Operand::Imm(OpKind::Immediate32to64, i64::from(self.frame.size));
-        self.buffer
-            .emit(Code::Sub_rm64_imm32, &[Operand::Reg(Register::RSP), size]);
-    }
-
-    fn leave(&mut self) {
-        self.buffer.emit(Code::VEX_Vzeroupper, &[]);
-        if self.frame.vectors > 0 {
-            let old = self.frame.old_pointer();
-            self.mov(Register::RSP, Operand::Mem(old));
-        } else if self.frame.size > 0 {
-            let size = Operand::Imm(OpKind::Immediate32to64, i64::from(self.frame.size));
-            self.buffer
-                .emit(Code::Add_rm64_imm32, &[Operand::Reg(Register::RSP), size]);
-        }
-        for register in self.frame.saved.clone().into_iter().rev() {
-            self.buffer.emit(Code::Pop_r64, &[Operand::Reg(register)]);
-        }
-        self.buffer.emit(Code::Retnq, &[]);
-    }
-
     fn inst(&mut self, inst: &Inst, operands: &Operands) {
         match inst.kind {
             Kind::Op { code, imm, mask } => self.op(inst, operands, code, imm, mask),
@@ -382,128 +268,6 @@ impl Encoding<'_> {
         }
     }
 
-    fn advance(&mut self, ptr: Ptr, bytes: i64) {
-        let place = match self.scalars.ptr(ptr) {
-            Home::Reg(register) => Operand::Reg(register),
-            Home::Slot(slot) => Operand::Mem(self.frame.scalar_slot(slot)),
-        };
-        match i32::try_from(bytes) {
-            Ok(small) => self.add_small(place, small),
-            Err(_) => {
-                self.mov_imm(SCRATCH, bytes);
-                let scratch = Operand::Reg(SCRATCH);
-                self.buffer.emit(Code::Add_rm64_r64, &[place, scratch]);
-            }
-        }
-    }
-
-    fn add_small(&mut self, place: Operand, value: i32) {
-        let (code, kind) = match i8::try_from(value) {
-            Ok(_) => (Code::Add_rm64_imm8, OpKind::Immediate8to64),
-            Err(_) => (Code::Add_rm64_imm32, OpKind::Immediate32to64),
-        };
-        let value = Operand::Imm(kind, i64::from(value));
-        self.buffer.emit(code, &[place, value]);
-    }
-
-    fn set_ptr(&mut self, dst: Ptr, src: Ptr, off: i64) {
-        let address = self.address(Addr { ptr: src, off });
-        let to_slot = |home| match home {
-            Home::Reg(register) => (register, None),
-            Home::Slot(slot) => (SCRATCH, Some(slot)),
-        };
-        let (register, slot) = to_slot(self.scalars.ptr(dst));
-        match address {
-            Operand::Mem(memory) if memory.disp == 0 => {
-                self.mov(register, Operand::Reg(memory.base));
-            }
-            memory => self
-                .buffer
-                .emit(Code::Lea_r64_m, &[Operand::Reg(register), memory]),
-        }
-        if let Some(slot) = slot {
-            let place = self.frame.scalar_slot(slot);
-            self.mov_to(place, SCRATCH);
-        }
-    }
-
-    fn loop_begin(&mut self, id: RegionId) {
-        let region = &self.program.regions[usize::from(id.0)];
-        let (head, exit) = self.labels[usize::from(id.0)];
-        let home = self.scalars.counter(id);
-        let counter = match home {
-            Home::Reg(register) => register,
-            Home::Slot(_) => SCRATCH,
-        };
-        match region.count {
-            Some(Count::Imm(1)) => {}
-            Some(Count::Imm(count)) => self.mov_imm(counter, i64::from(count)),
-            Some(Count::Arg(int)) => {
-                let total = self.scalar_operand(self.scalars.int(int));
-                self.mov(counter, total);
-                self.skip_unless_positive(counter, exit);
-            }
-            None => unreachable!("a loop has a count"),
-        }
-        if let Home::Slot(slot) = home {
-            let place = self.frame.scalar_slot(slot);
-            self.mov_to(place, SCRATCH);
-        }
-        if self.is_innermost(id) {
-            self.buffer.align(LOOP_ALIGNMENT);
-        }
-        self.buffer.place(head);
-    }
-
-    fn is_innermost(&self, id: RegionId) -> bool {
-        let loops = self.program.regions.iter();
-        !loops
-            .filter(|region| region.count.is_some())
-            .any(|region| region.parent == Some(id))
-    }
-
-    fn loop_end(&mut self, id: RegionId) {
-        let (head, exit) = self.labels[usize::from(id.0)];
-        if self.program.regions[usize::from(id.0)].count != Some(Count::Imm(1)) {
-            let counter = self.scalar_operand(self.scalars.counter(id));
-            self.buffer.emit(Code::Dec_rm64, &[counter]);
-            self.buffer
-                .jump(Code::Jne_rel8_64, Code::Jne_rel32_64, head);
-        }
-        self.buffer.place(exit);
-    }
-
-    fn tail_begin(&mut self, id: RegionId, lanes: Int) {
-        let (_, exit) = self.labels[usize::from(id.0)];
-        let count = match self.scalars.int(lanes) {
-            Home::Reg(register) => register,
-            Home::Slot(slot) => {
-                let place = self.frame.scalar_slot(slot);
-                self.mov(SCRATCH, Operand::Mem(place));
-                SCRATCH
-            }
-        };
-        self.skip_unless_positive(count, exit);
-        if self.target.isa == Isa::Avx512 {
-            // All bits below the lane count: ones shortened to that length. The ones come from the
-            // pool, since the count may be in the scratch register already.
-            let ones = self.buffer.constant(&Const::Splat(u32::MAX), 1, false);
-            let scratch = Operand::Reg(low_half(SCRATCH));
-            let count = Operand::Reg(low_half(count));
-            let operands = [scratch, Operand::Pool(ones), count];
-            self.buffer.emit(Code::VEX_Bzhi_r32_rm32_r32, &operands);
-            let operands = [Operand::Reg(MASK_TAIL), scratch];
-            self.buffer.emit(Code::VEX_Kmovw_kr_r32, &operands);
-        }
-    }
-
-    fn skip_unless_positive(&mut self, value: Register, exit: Label) {
-        let value = Operand::Reg(value);
-        self.buffer.emit(Code::Test_rm64_r64, &[value, value]);
-        self.buffer
-            .jump(Code::Jle_rel8_64, Code::Jle_rel32_64, exit);
-    }
-
     /// Loads a spilled value or a constant into a register.
     fn load(&mut self, reg: u8, from: Place) {
         let dst = Operand::Reg(self.width.register(reg));
@@ -589,55 +353,6 @@ impl Encoding<'_> {
         self.mov_imm(SCRATCH, bits);
         let operands = [Operand::Reg(register), Operand::Reg(low_half(SCRATCH))];
         self.buffer.emit(Code::VEX_Kmovw_kr_r32, &operands);
-    }
-
-    /// A memory operand for an address; it may need the scratch register.
-    fn address(&mut self, addr: Addr) -> Operand {
-        let base = match self.scalars.ptr(addr.ptr) {
-            Home::Reg(register) => Operand::Reg(register),
-            Home::Slot(slot) => Operand::Mem(self.frame.scalar_slot(slot)),
-        };
-        let memory = match (i32::try_from(addr.off), base) {
-            (Ok(off), Operand::Reg(register)) => Memory::new(register, off),
-            (Ok(off), slot) => {
-                self.mov(SCRATCH, slot);
-                Memory::new(SCRATCH, off)
-            }
-            (Err(_), base) => {
-                self.mov_imm(SCRATCH, addr.off);
-                let scratch = Operand::Reg(SCRATCH);
-                self.buffer.emit(Code::Add_r64_rm64, &[scratch, base]);
-                Memory::new(SCRATCH, 0)
-            }
-        };
-        Operand::Mem(memory)
-    }
-
-    fn scalar_operand(&self, home: Home) -> Operand {
-        match home {
-            Home::Reg(register) => Operand::Reg(register),
-            Home::Slot(slot) => Operand::Mem(self.frame.scalar_slot(slot)),
-        }
-    }
-
-    fn mov(&mut self, dst: Register, src: Operand) {
-        self.buffer
-            .emit(Code::Mov_r64_rm64, &[Operand::Reg(dst), src]);
-    }
-
-    fn mov_to(&mut self, place: Memory, src: Register) {
-        let operands = [Operand::Mem(place), Operand::Reg(src)];
-        self.buffer.emit(Code::Mov_rm64_r64, &operands);
-    }
-
-    fn mov_imm(&mut self, dst: Register, value: i64) {
-        let (code, register, kind) = if u32::try_from(value).is_ok() {
-            (Code::Mov_r32_imm32, low_half(dst), OpKind::Immediate32)
-        } else {
-            (Code::Mov_r64_imm64, dst, OpKind::Immediate64)
-        };
-        self.buffer
-            .emit(code, &[Operand::Reg(register), Operand::Imm(kind, value)]);
     }
 }
 

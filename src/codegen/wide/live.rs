@@ -154,22 +154,18 @@ fn exposed(program: &Program) -> Vec<Vec<Virt>> {
     let mut undo: Vec<(Virt, u32)> = Vec::new();
     let mut marks: Vec<usize> = Vec::new();
     for (index, inst) in program.insts.iter().enumerate() {
-        match inst.kind {
-            Kind::LoopBegin(_) | Kind::TailBegin(..) => marks.push(undo.len()),
-            Kind::LoopEnd(id) | Kind::TailEnd(id) => {
-                let mark = marks.pop().expect("regions are closed in order");
-                let always = matches!(
-                    program.regions[usize::from(id.0)].count,
-                    Some(Count::Imm(_))
-                );
-                // What an inner region surely wrote, an outer one that may be skipped must undo.
-                if !always {
-                    for (virt, before) in undo.drain(mark..).rev() {
-                        written[virt.0 as usize] = before;
-                    }
+        if let Kind::LoopBegin(_) | Kind::TailBegin(..) = inst.kind {
+            marks.push(undo.len());
+        }
+        if let Kind::LoopEnd(id) | Kind::TailEnd(id) = inst.kind {
+            let mark = marks.pop().expect("regions are closed in order");
+            let region = &program.regions[usize::from(id.0)];
+            // What an inner region surely wrote, an outer one that may be skipped must undo.
+            if !matches!(region.count, Some(Count::Imm(_))) {
+                for (virt, before) in undo.drain(mark..).rev() {
+                    written[virt.0 as usize] = before;
                 }
             }
-            _ => {}
         }
         for src in inst.srcs.iter() {
             let Src::Virt(virt) = src else { continue };
