@@ -157,7 +157,12 @@ impl<'a> Epilogue<'a> {
                 held.insert((*value, 0), reg);
             } else if by_channel * places.len() <= limit {
                 for &(channel, lanes) in places {
-                    let reg = b.load(ptr, access.delta(0, 0, 0, channel), lanes);
+                    let reg = b.load_as(
+                        ptr,
+                        access.delta(0, 0, 0, channel),
+                        lanes,
+                        self.lane_type(*value),
+                    );
                     held.insert((*value, channel), reg);
                 }
             }

@@ -180,7 +180,7 @@ impl Pass<'_> {
         makers.sort_unstable();
         makers.dedup();
         for &(group, operand) in makers.iter().rev() {
-            let reason = self.refusal(id, group, operand, &space, &makers);
+            let reason = self.refusal(id, group, operand, &space);
             let text = match reason {
                 None => {
                     let head = self.groups[group][0];
@@ -205,7 +205,6 @@ impl Pass<'_> {
         group: usize,
         operand: ValueId,
         space: &Space,
-        makers: &[(usize, ValueId)],
     ) -> Option<&'static str> {
         let head = self.groups[group][0];
         if !self.groups[group]
@@ -229,10 +228,14 @@ impl Pass<'_> {
         {
             return Some("it goes over another space");
         }
-        let cycle = makers
-            .iter()
-            .any(|&(other, _)| other != group && self.reaches(other, group));
-        if cycle {
+        let inputs = &self.graph.nodes[id].inputs;
+        let through_view =
+            |&input: &ValueId| self.views[input].is_some() && self.maker(input) == Some(group);
+        if inputs.iter().any(through_view) {
+            return Some("it reads the group's result under another shape too");
+        }
+        let mut others = inputs.iter().filter_map(|&input| self.maker(input));
+        if others.any(|other| other != group && self.reaches(other, group)) {
             return Some("another operand needs the whole of it first");
         }
         let nodes: Vec<NodeId> = self.groups[group]

@@ -2,6 +2,7 @@
 #![allow(unsafe_code, reason = "calls generated code")]
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use rayon::ThreadPool;
 use rayon::prelude::*;
@@ -236,6 +237,22 @@ impl Session {
         let kernel = self.program.code.kernel(call.kernel);
         // SAFETY: as in `steps`; this thread has the whole domain.
         unsafe { kernel.call(args, lo as i64, hi as i64, batch as i64) };
+    }
+
+    /// The time of each step of the program on this thread alone, in milliseconds, the least of
+    /// several runs.
+    pub fn profile(&mut self, batch: usize, runs: usize) -> Vec<(String, f64)> {
+        let _mode = FlushToZero::set();
+        let mut least = vec![f64::INFINITY; self.calls.len()];
+        for _ in 0..runs {
+            for (call, least) in self.calls.iter().zip(&mut least) {
+                let start = Instant::now();
+                self.call(call, 0, call.domain.units.count(batch), batch);
+                *least = least.min(start.elapsed().as_secs_f64() * 1e3);
+            }
+        }
+        let names = self.program.plan.steps.iter().map(|step| step.name.clone());
+        names.zip(least).collect()
     }
 
     fn named(&self, what: &'static str, name: &str) -> Result<ValueId, SessionError> {

@@ -108,6 +108,13 @@ pub(crate) fn compiled(graph: &Graph, bindings: &Bindings, how: &How) -> HashMap
     };
     let program = driver::compile(graph, &options).expect("compiles");
     let mut session = Session::new(Arc::new(program), how.threads).expect("starts");
+    bind(graph, bindings, &mut session);
+    session.run(bindings.batch).expect("runs");
+    results(graph, &session, bindings.batch)
+}
+
+/// Gives a session its data.
+pub(crate) fn bind(graph: &Graph, bindings: &Bindings, session: &mut Session) {
     for (id, data) in &bindings.data {
         match &graph.values[*id].kind {
             ValueKind::Input(name) if graph.ty(*id).dtype == DType::I32 => {
@@ -122,12 +129,13 @@ pub(crate) fn compiled(graph: &Graph, bindings: &Bindings, how: &How) -> HashMap
             ValueKind::Result { .. } => {}
         }
     }
-    session.run(bindings.batch).expect("runs");
+}
+
+/// The outputs and updated parameters and states of a session, by name.
+pub(crate) fn results(graph: &Graph, session: &Session, batch: usize) -> HashMap<String, Vec<f32>> {
     let mut results = HashMap::new();
     for output in &graph.outputs {
-        let data = session
-            .output(&output.name, bindings.batch)
-            .expect("is there");
+        let data = session.output(&output.name, batch).expect("is there");
         results.insert(output.name.clone(), data);
     }
     for update in &graph.updates {
