@@ -54,7 +54,7 @@ impl Conv {
         let filter = [k, c / groups, r, s];
         let image = Type::f32(Shape::batched([c, h, w]));
         let op = self.op();
-        let [oh, ow] = op.window.output([h, w]).unwrap();
+        let [oh, ow] = op.window.output([h, w]).expect("fits");
         let grad = Type::f32(Shape::batched([k, oh, ow]));
         let mut forward = Builder::new(format!("forward of {self:?}"));
         let x = forward.input("x", image.clone());

@@ -186,7 +186,7 @@ impl Writer {
 
 fn forward(text: &str) -> Graph {
     let mut files = Files::default();
-    let file = syntax::read(&mut files, "random.net", text.as_bytes()).unwrap();
+    let file = syntax::read(&mut files, "random.net", text.as_bytes()).expect("is text");
     let parsed = syntax::parse(file, text);
     let ast = parsed
         .ast
@@ -214,7 +214,7 @@ fn step(seed: u64, text: &str) -> Graph {
         weight_decay: 1e-2,
         decays: Decays::Weights,
     };
-    training_step(forward(text), LossKind::CrossEntropy, &optimizer).unwrap()
+    training_step(forward(text), LossKind::CrossEntropy, &optimizer).expect("fits")
 }
 
 /// Random data of sizes as in training: filters by fan-in, states small and not negative.

@@ -14,7 +14,7 @@ use netc::train::step::{LossKind, training_step};
 /// The forward net of a file for training.
 fn forward(name: &str, text: &str) -> Graph {
     let mut files = Files::default();
-    let file = syntax::read(&mut files, name, text.as_bytes()).unwrap();
+    let file = syntax::read(&mut files, name, text.as_bytes()).expect("is text");
     let parsed = syntax::parse(file, text);
     let ast = parsed
         .ast
@@ -44,8 +44,8 @@ const ADAM: Optimizer = Optimizer {
 
 fn check(name: &str, loss: LossKind, optimizer: &Optimizer, batch: usize, most: usize) {
     let path = format!("{}/tests/golden/{name}.net", env!("CARGO_MANIFEST_DIR"));
-    let text = std::fs::read_to_string(&path).unwrap();
-    let graph = training_step(forward(&path, &text), loss, optimizer).unwrap();
+    let text = std::fs::read_to_string(&path).expect("is there");
+    let graph = training_step(forward(&path, &text), loss, optimizer).expect("fits");
     let mut bindings = random(&graph, batch, 31, 3);
     // Weights that keep activations near one, so that no gradient drowns in rounding; momenta that
     // are squares' means are not negative.

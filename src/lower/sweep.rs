@@ -10,6 +10,9 @@ use crate::ir::ValueId;
 use crate::kernel::BodyBuilder;
 use crate::kernel::{Address, Body, Count, Index, Int, Lanes, NestBuilder, Ptr, Reduce, Reg};
 
+/// Makes the addends of one pixel from the sources' and the per-channel values.
+pub type Addends<'s> = dyn Fn(&mut BodyBuilder, &[Reg], &[Reg]) -> Vec<Reg> + 's;
+
 /// What is added up at each pixel.
 pub struct Sweep<'s> {
     /// The maps that are read, all of one size.
@@ -19,7 +22,7 @@ pub struct Sweep<'s> {
     /// How many sums are made.
     pub sums: usize,
     /// The addends of one pixel, given the sources' and the per-channel values.
-    pub addends: &'s dyn Fn(&mut BodyBuilder, &[Reg], &[Reg]) -> Vec<Reg>,
+    pub addends: &'s Addends<'s>,
 }
 
 /// Pixels whose addends are added up side by side; hides the latency of additions.

@@ -97,6 +97,13 @@ unsafe impl Sync for Session {}
 #[derive(Clone, Copy)]
 struct Shared(*const *mut u8);
 
+impl Shared {
+    /// The first address. A method, so that a closure captures the whole and not the bare pointer.
+    fn start(&self) -> *const *mut u8 {
+        self.0
+    }
+}
+
 // SAFETY: the list is not changed while tasks run, and the runtime gives tasks of one step disjoint
 // parts of its domain, which by the plan's contract write disjoint memory.
 unsafe impl Send for Shared {}
@@ -222,12 +229,11 @@ impl Session {
             let shared = Shared(self.addresses[call.args..].as_ptr());
             let kernel = self.program.code.kernel(call.kernel);
             (0..tasks).into_par_iter().with_max_len(1).for_each(|task| {
-                let shared = shared;
                 let (lo, hi) = (task * chunk, ((task + 1) * chunk).min(units));
                 // SAFETY: the addresses are those of the step's buffers in the live arena, `lo..hi`
                 // is within its domain and disjoint from other tasks' parts, and the batch is at
                 // most the plan's.
-                unsafe { kernel.call(shared.0, lo as i64, hi as i64, batch as i64) };
+                unsafe { kernel.call(shared.start(), lo as i64, hi as i64, batch as i64) };
             });
         }
     }

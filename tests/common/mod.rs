@@ -1,5 +1,6 @@
 //! What tests of compiled code share: random data, the reference run, the compiled run.
 #![allow(dead_code, reason = "each test file uses its part")]
+#![allow(clippy::print_stderr, reason = "a tier that is skipped is named")]
 
 use std::collections::HashMap;
 use std::sync::Arc;
