@@ -183,6 +183,17 @@ impl Session {
         }
     }
 
+    /// Takes the session's threads out, for those who enter them by themselves; until they are put
+    /// back, the session runs on the current thread's pool.
+    pub(crate) fn take_threads(&mut self) -> Option<ThreadPool> {
+        self.pool.take()
+    }
+
+    /// Puts threads back that were taken out.
+    pub(crate) fn put_threads(&mut self, pool: ThreadPool) {
+        self.pool = Some(pool);
+    }
+
     /// Runs the program once on a batch.
     ///
     /// # Errors
@@ -261,45 +272,46 @@ impl Session {
         names.zip(least).collect()
     }
 
+    /// The value of a name. Finding one allocates nothing: steps look their inputs up.
     fn named(&self, what: &'static str, name: &str) -> Result<ValueId, SessionError> {
+        let mut found = None;
+        self.each_name(what, &mut |known, value| {
+            if known == name {
+                found = found.or(Some(value));
+            }
+        });
+        found.ok_or_else(|| {
+            let mut known = Vec::new();
+            self.each_name(what, &mut |name, _| known.push(name.to_owned()));
+            let known = match known.as_slice() {
+                [] => "none".to_owned(),
+                names => names.join(", "),
+            };
+            let name = name.to_owned();
+            SessionError::Unknown { what, name, known }
+        })
+    }
+
+    fn each_name(&self, what: &'static str, visit: &mut dyn FnMut(&str, ValueId)) {
         let graph = &self.program.graph;
-        let names: Vec<(&str, ValueId)> = match what {
-            "input" => graph.inputs().map(|(id, name)| (name, id)).collect(),
-            "parameter" => graph
-                .params()
-                .map(|(id, param)| (param.name.as_str(), id))
-                .collect(),
-            "state" => graph
-                .values
-                .iter()
-                .filter_map(|(id, value)| match &value.kind {
-                    ValueKind::State(name) => Some((name.as_str(), id)),
-                    _ => None,
-                })
-                .collect(),
-            _ => graph
-                .outputs
-                .iter()
-                .map(|output| (output.name.as_str(), output.value))
-                .collect(),
-        };
-        names
-            .iter()
-            .find(|(known, _)| *known == name)
-            .map(|&(_, id)| id)
-            .ok_or_else(|| {
-                let known: Vec<&str> = names.iter().map(|&(name, _)| name).collect();
-                let known = if known.is_empty() {
-                    "none".to_owned()
-                } else {
-                    known.join(", ")
-                };
-                SessionError::Unknown {
-                    what,
-                    name: name.to_owned(),
-                    known,
-                }
-            })
+        if what == "output" {
+            for output in &graph.outputs {
+                visit(&output.name, output.value);
+            }
+            return;
+        }
+        for (id, value) in graph.values.iter() {
+            match &value.kind {
+                ValueKind::Input(name) if what == "input" => visit(name, id),
+                ValueKind::Param(param) if what == "parameter" => visit(&param.name, id),
+                ValueKind::State(name) if what == "state" => visit(name, id),
+                ValueKind::Input(_)
+                | ValueKind::Param(_)
+                | ValueKind::State(_)
+                | ValueKind::Step(_)
+                | ValueKind::Result { .. } => {}
+            }
+        }
     }
 
     /// Sets an input: one image after another, each in C, H, W order.
@@ -397,16 +409,7 @@ impl Session {
         batch: usize,
         to: &mut [f32],
     ) -> Result<(), SessionError> {
-        let found = self
-            .program
-            .graph
-            .outputs
-            .iter()
-            .find(|output| output.name == name);
-        let value = match found {
-            Some(output) => output.value,
-            None => self.named("output", name)?,
-        };
+        let value = self.named("output", name)?;
         let shape = &self.program.graph.ty(value).shape;
         let expected = shape.elements() * if shape.batched { batch } else { 1 };
         if to.len() != expected {

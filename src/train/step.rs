@@ -103,6 +103,22 @@ pub fn gradient_graph(forward: Graph, loss: impl Into<Loss>) -> Result<Graph, Sh
     Ok(builder.finish())
 }
 
+/// The graph that gives the outputs and, beside them, the loss; nothing is updated.
+///
+/// # Errors
+///
+/// As [`training_step`].
+///
+/// # Panics
+///
+/// As [`training_step`].
+pub fn evaluation_graph(forward: Graph, loss: impl Into<Loss>) -> Result<Graph, ShapeError> {
+    let mut builder = Builder::from(forward);
+    let loss = append_loss(&mut builder, &loss.into())?;
+    builder.output(LOSS, loss);
+    Ok(builder.finish())
+}
+
 fn name(builder: &Builder, value: ValueId) -> String {
     let graph = builder.graph();
     let input = graph

@@ -1,0 +1,160 @@
+//! What differs from step to step: the learning rate, Adam's corrections, the seed of dropout.
+
+use crate::ir::StepScalar;
+use crate::sema::{OptimizerConfig, Schedule};
+
+/// The numbers of the steps of a training.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct Rates {
+    /// The optimizer, with its learning rate before the schedule.
+    pub optimizer: OptimizerConfig,
+    /// How the learning rate changes.
+    pub schedule: Schedule,
+    /// Steps of an epoch.
+    pub per_epoch: usize,
+    /// Epochs of the whole training.
+    pub epochs: usize,
+    /// The seed of the training.
+    pub seed: u64,
+}
+
+impl Rates {
+    /// The learning rate of a step, counted from 0.
+    ///
+    /// A warm-up rises in a straight line and reaches the full rate with its last step; a cosine
+    /// (Loshchilov and Hutter 2017) then falls to its part `last`.
+    #[must_use]
+    pub fn learning_rate(&self, step: usize) -> f64 {
+        let base = self.optimizer.lr();
+        let per_epoch = self.per_epoch.max(1) as f64;
+        match self.schedule {
+            Schedule::Constant => base,
+            Schedule::Step { every, factor } => {
+                let changes = step / (self.per_epoch.max(1) * every.max(1));
+                base * factor.powf(changes as f64)
+            }
+            Schedule::Cosine { warmup, last } => {
+                let epoch = step as f64 / per_epoch;
+                if epoch < warmup {
+                    return base * ((step + 1) as f64 / (warmup * per_epoch)).min(1.0);
+                }
+                let falling = (self.epochs as f64 - warmup).max(f64::EPSILON);
+                let share = ((epoch - warmup) / falling).min(1.0);
+                let half = 0.5 * (1.0 + (std::f64::consts::PI * share).cos());
+                base * (last + (1.0 - last) * half)
+            }
+        }
+    }
+
+    /// The scalars of a step, counted from 0.
+    #[must_use]
+    pub fn scalars(&self, step: usize) -> [(StepScalar, f64); 3] {
+        let (beta1, beta2) = match self.optimizer {
+            OptimizerConfig::Adam { beta1, beta2, .. } => (beta1, beta2),
+            OptimizerConfig::Sgd { .. } => (0.0, 0.0),
+        };
+        let correction = |beta: f64| 1.0 / (1.0 - beta.powf((step + 1) as f64));
+        [
+            (StepScalar::LearningRate, self.learning_rate(step)),
+            (StepScalar::FirstMomentCorrection, correction(beta1)),
+            (StepScalar::SecondMomentCorrection, correction(beta2)),
+        ]
+    }
+
+    /// The seed of a step's dropout masks: of 24 bits, which an f32 holds exactly.
+    #[must_use]
+    pub fn dropout_seed(&self, step: usize) -> u32 {
+        dropout_seed(self.seed, step)
+    }
+}
+
+/// The upper 24 bits of the step's number in SplitMix64 (Steele et al. 2014), started at the seed.
+#[must_use]
+pub fn dropout_seed(seed: u64, step: usize) -> u32 {
+    let mut z = seed.wrapping_add((step as u64 + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15));
+    z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    ((z ^ (z >> 31)) >> 40) as u32
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sema::Decay;
+
+    fn rates(schedule: Schedule) -> Rates {
+        let optimizer = OptimizerConfig::Adam {
+            lr: 0.1,
+            beta1: 0.9,
+            beta2: 0.99,
+            eps: 1e-8,
+            weight_decay: 0.0,
+            decoupled: false,
+            decay: Decay::All,
+        };
+        Rates {
+            optimizer,
+            schedule,
+            per_epoch: 10,
+            epochs: 5,
+            seed: 1,
+        }
+    }
+
+    fn close(found: f64, wanted: f64) {
+        assert!((found - wanted).abs() < 1e-12, "{found}, not {wanted}");
+    }
+
+    #[test]
+    fn a_cosine_warms_up_and_ends_at_its_last_part() {
+        let rates = rates(Schedule::Cosine {
+            warmup: 1.0,
+            last: 0.1,
+        });
+        close(rates.learning_rate(0), 0.01);
+        close(rates.learning_rate(9), 0.1);
+        close(rates.learning_rate(10), 0.1);
+        close(rates.learning_rate(30), 0.1 * 0.55);
+        close(rates.learning_rate(50), 0.01);
+        close(rates.learning_rate(1000), 0.01);
+    }
+
+    #[test]
+    fn a_warm_up_of_part_of_a_step_changes_nothing() {
+        let rates = rates(Schedule::Cosine {
+            warmup: 0.01,
+            last: 0.0,
+        });
+        close(rates.learning_rate(0), 0.1);
+    }
+
+    #[test]
+    fn other_schedules() {
+        close(rates(Schedule::Constant).learning_rate(49), 0.1);
+        let step = rates(Schedule::Step {
+            every: 2,
+            factor: 0.5,
+        });
+        close(step.learning_rate(19), 0.1);
+        close(step.learning_rate(20), 0.05);
+        close(step.learning_rate(40), 0.025);
+    }
+
+    #[test]
+    fn corrections_undo_the_start_at_zero() {
+        let [_, first, second] = rates(Schedule::Constant).scalars(0);
+        close(first.1, 10.0);
+        close(second.1, 100.0);
+        let [_, first, _] = rates(Schedule::Constant).scalars(1);
+        close(first.1, 1.0 / 0.19);
+    }
+
+    #[test]
+    fn dropout_seeds_are_small_and_differ() {
+        let seeds: std::collections::BTreeSet<u32> =
+            (0..1000).map(|step| dropout_seed(1, step)).collect();
+        assert!(seeds.iter().all(|&seed| seed < 1 << 24));
+        assert!(seeds.len() > 990, "{}", seeds.len());
+        assert_ne!(dropout_seed(1, 0), dropout_seed(2, 0));
+    }
+}
