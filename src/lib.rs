@@ -1,6 +1,7 @@
 //! A compiler from a neural-network description language (`.net` files) to optimized CPU kernels.
 
 pub mod autodiff;
+pub mod cli;
 pub mod codegen;
 pub mod diag;
 pub mod driver;
@@ -10,6 +11,7 @@ pub mod io;
 pub mod ir;
 pub mod kernel;
 pub mod lower;
+pub mod measure;
 pub mod model;
 pub mod ops;
 pub mod passes;

@@ -164,13 +164,21 @@ impl Net {
     ///
     /// Everything that is wrong with the net, its `train` section or the overrides.
     pub fn model(&self, mode: Mode) -> Result<Model, NetError> {
-        let elaborated = sema::elaborate(
-            &self.ast,
-            &self.files,
-            self.name.as_deref(),
-            &self.overrides,
-            mode,
-        );
+        self.model_of(self.name(), mode)
+    }
+
+    /// The name after the file's, if one was given.
+    pub fn name(&self) -> Option<&str> {
+        self.name.as_deref()
+    }
+
+    /// As [`Net::model`], for the net or preset of a name.
+    ///
+    /// # Errors
+    ///
+    /// As [`Net::model`].
+    pub fn model_of(&self, name: Option<&str>, mode: Mode) -> Result<Model, NetError> {
+        let elaborated = sema::elaborate(&self.ast, &self.files, name, &self.overrides, mode);
         let mut model = elaborated.map_err(|diagnostics| text(self.files.clone(), diagnostics))?;
         let losses = model.train.iter().flat_map(|train| &train.losses);
         let judged: Vec<String> = losses.filter_map(|loss| loss.output.clone()).collect();

@@ -11,6 +11,11 @@ use crate::ops::OpRules;
 #[derive(Clone, Copy, Debug)]
 pub struct WithLayouts<'a>(pub &'a Graph);
 
+/// The numbers that values have in the text of a graph.
+pub fn numbers(graph: &Graph) -> IdVec<ValueId, Option<ValueId>> {
+    Printer::new(graph, false).numbers
+}
+
 impl fmt::Display for Graph {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         Printer::new(self, false).print(f)

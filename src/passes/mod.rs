@@ -12,6 +12,7 @@ pub mod dce;
 pub mod fold;
 pub mod fuse;
 pub mod layout;
+pub mod print;
 pub mod rewrite;
 pub mod simplify;
 

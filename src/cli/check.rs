@@ -1,0 +1,119 @@
+//! `netc check`: looks for mistakes.
+
+use std::io::Write as _;
+
+use serde_json::json;
+
+use super::common::Common;
+use super::error::{CliError, tell};
+use super::output::Out;
+use crate::diag::{Diagnostic, Files, json::JsonDiagnostic};
+use crate::model::NetError;
+use crate::sema::{self, Mode};
+
+/// What `check` takes.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// The files; FILE:NAME checks one of its nets
+    #[arg(required = true, value_name = "FILE")]
+    files: Vec<String>,
+}
+
+pub(super) fn run(args: &Args, common: &Common, out: &mut Out) -> Result<(), CliError> {
+    let mut wrong = false;
+    for spec in &args.files {
+        wrong |= check(spec, common, out)?;
+    }
+    if wrong {
+        out.finish()?;
+        return Err(CliError::Told);
+    }
+    Ok(())
+}
+
+/// Checks all nets of a file; whether any has errors.
+fn check(spec: &str, common: &Common, out: &mut Out) -> Result<bool, CliError> {
+    let net = match common.net(spec) {
+        Ok(net) => net,
+        Err(CliError::Net(error)) => match *error {
+            NetError::Text(findings) => {
+                return report(spec, &[], &findings.diagnostics, &findings.files, out);
+            }
+            other => {
+                // The other files are still worth a look.
+                let _ = writeln!(std::io::stderr(), "error: {other}");
+                return Ok(true);
+            }
+        },
+        Err(other) => return Err(other),
+    };
+    let mut nets: Vec<Option<String>> = match net.name() {
+        Some(name) => vec![Some(name.to_owned())],
+        None => sema::net_names(&net.ast)
+            .into_iter()
+            .map(|name| Some(name.to_owned()))
+            .collect(),
+    };
+    if nets.is_empty() {
+        nets.push(None);
+    }
+    let mut diagnostics = net.warnings.clone();
+    let mut sound = Vec::new();
+    for name in nets {
+        // In training there are heads and rules that there are not in use, and the other way round.
+        for mode in [Mode::Train, Mode::Infer] {
+            let found = match net.model_of(name.as_deref(), mode) {
+                Ok(model) => {
+                    if mode == Mode::Train {
+                        sound.push(model.name);
+                    }
+                    model.warnings
+                }
+                Err(NetError::Text(findings)) => findings.diagnostics,
+                Err(other) => return Err(other.into()),
+            };
+            // What is wrong with the file is found again with each net.
+            let new = found.into_iter().filter(|d| !diagnostics.contains(d));
+            let new: Vec<Diagnostic> = new.collect();
+            diagnostics.extend(new);
+        }
+    }
+    report(spec, &sound, &diagnostics, &net.files, out)
+}
+
+/// Tells what was found; whether there are errors.
+fn report(
+    spec: &str,
+    nets: &[String],
+    diagnostics: &[Diagnostic],
+    files: &Files,
+    out: &mut Out,
+) -> Result<bool, CliError> {
+    let errors = diagnostics.iter().filter(|d| d.is_error()).count();
+    let warnings = diagnostics.len() - errors;
+    if out.json {
+        for diagnostic in diagnostics {
+            out.line(json!(JsonDiagnostic::new(diagnostic, files)))?;
+        }
+        out.line(json!({
+            "file": spec, "ok": errors == 0, "errors": errors, "warnings": warnings, "nets": nets,
+        }))?;
+        return Ok(errors > 0);
+    }
+    tell(diagnostics, files, false);
+    let plural = |count: usize, what: &str| match count {
+        1 => format!("1 {what}"),
+        count => format!("{count} {what}s"),
+    };
+    let (error_count, warning_count) = (plural(errors, "error"), plural(warnings, "warning"));
+    match (errors, warnings) {
+        (0, 0) => out.line(format_args!("{spec}: ok ({})", nets.join(", ")))?,
+        (0, _) => out.line(format_args!(
+            "{spec}: ok ({}), {warning_count}",
+            nets.join(", ")
+        ))?,
+        (_, 0) => out.line(format_args!("{spec}: {error_count}"))?,
+        (_, _) => out.line(format_args!("{spec}: {error_count}, {warning_count}"))?,
+    }
+    Ok(errors > 0)
+}

@@ -1,0 +1,77 @@
+//! What a net is fed: files of arrays, and data sets.
+
+use std::path::Path;
+
+use super::common::NamedFile;
+use super::error::CliError;
+use super::table::shape;
+use crate::io::npy;
+use crate::ir::{Graph, ValueId};
+use crate::tensor::Tensor;
+
+/// The value that a file is for: that of its name, or the only one.
+pub(super) fn place<'g>(
+    file: &NamedFile,
+    what: &str,
+    values: &[(ValueId, &'g str)],
+) -> Result<(ValueId, &'g str), CliError> {
+    let names = || {
+        let names: Vec<&str> = values.iter().map(|&(_, name)| name).collect();
+        names.join(", ")
+    };
+    match (&file.name, values) {
+        (None, &[only]) => Ok(only),
+        (None, _) => Err(CliError::Usage(format!(
+            "the net has several {what}s: write NAME={}, NAME being one of {}",
+            file.path.display(),
+            names()
+        ))),
+        (Some(name), _) => {
+            let found = values.iter().find(|(_, known)| known == name);
+            found.copied().ok_or_else(|| {
+                CliError::user(format!(
+                    "the net has no {what} `{name}`: it has {}",
+                    names()
+                ))
+            })
+        }
+    }
+}
+
+/// Reads a batch of a value's shape; the batch.
+pub(super) fn read_batch(
+    path: &Path,
+    graph: &Graph,
+    value: ValueId,
+    name: &str,
+) -> Result<(Tensor, usize), CliError> {
+    let tensor = npy::read(path)?;
+    let dims = graph.dims(value);
+    match tensor.shape() {
+        [batch, rest @ ..] if rest == dims && *batch > 0 => {
+            let batch = *batch;
+            Ok((tensor, batch))
+        }
+        found => {
+            let mut wanted = vec!["N".to_owned()];
+            wanted.extend(dims.iter().map(usize::to_string));
+            Err(CliError::user(format!(
+                "`{}`: `{name}` takes an array of [{}], N at least 1; this one is {}",
+                path.display(),
+                wanted.join(", "),
+                shape(found)
+            )))
+        }
+    }
+}
+
+/// That two arrays have different numbers of images.
+pub(super) fn check_batch(path: &Path, found: usize, expected: usize) -> Result<(), CliError> {
+    if found == expected {
+        return Ok(());
+    }
+    Err(CliError::user(format!(
+        "`{}` holds {found} images, and the input before it {expected}",
+        path.display()
+    )))
+}

@@ -1,0 +1,144 @@
+//! What ends a command early, and how it is told.
+
+use std::error::Error;
+use std::io::{self, Write};
+
+use super::exit;
+use super::output::color;
+use crate::codegen::CodegenError;
+use crate::diag::json::JsonDiagnostic;
+use crate::diag::{Diagnostic, Files, Renderer, Terminal};
+use crate::engine::RunError;
+use crate::io::atomic::WriteError;
+use crate::io::npy::NpyError;
+use crate::model::NetError;
+use crate::runtime::SessionError;
+use crate::train::data::DataError;
+use crate::train::fit::FitError;
+use crate::train::plot::PlotError;
+use crate::train::source::SourceError;
+
+/// What ends a command early.
+#[derive(Debug)]
+pub(super) enum CliError {
+    /// Something is wrong with a file, the data or the machine.
+    User(String),
+    /// The arguments do not go together.
+    Usage(String),
+    /// The net has errors.
+    Net(Box<NetError>),
+    /// Everything has been told already.
+    Told,
+    /// The reader of the output has gone away, as `head` does: no mistake.
+    Closed,
+}
+
+impl CliError {
+    pub(super) fn user(message: impl Into<String>) -> CliError {
+        CliError::User(message.into())
+    }
+
+    /// Tells what is wrong; the exit code.
+    pub(super) fn report(&self, json: bool) -> u8 {
+        let mut stderr = io::stderr();
+        // Where standard error is closed too, the exit code says enough.
+        let _ = match self {
+            CliError::Closed => return exit::OK,
+            CliError::Told => return exit::USER,
+            CliError::Usage(message) => {
+                let _ = writeln!(
+                    stderr,
+                    "error: {message}\n\nFor more information, try '--help'."
+                );
+                return exit::USAGE;
+            }
+            CliError::Net(error) => match &**error {
+                NetError::Text(findings) => {
+                    tell(&findings.diagnostics, &findings.files, json);
+                    Ok(())
+                }
+                other => writeln!(stderr, "error: {other}"),
+            },
+            CliError::User(message) => writeln!(stderr, "error: {message}"),
+        };
+        exit::USER
+    }
+}
+
+/// Writes diagnostics to standard error, as text or as an object a line.
+pub(super) fn tell(diagnostics: &[Diagnostic], files: &Files, json: bool) {
+    let terminal = Terminal { color: color() };
+    for diagnostic in diagnostics {
+        // A reader that has gone away does not want the rest.
+        let written = if json {
+            let object = serde_json::json!(JsonDiagnostic::new(diagnostic, files));
+            writeln!(io::stderr(), "{object}")
+        } else {
+            writeln!(io::stderr(), "{}\n", terminal.render(diagnostic, files))
+        };
+        if written.is_err() {
+            return;
+        }
+    }
+}
+
+/// A message with its causes.
+fn chain(error: &dyn Error) -> String {
+    let mut message = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let text = error.to_string();
+        // Some errors show their cause themselves.
+        if !message.contains(&text) {
+            message.push_str(": ");
+            message.push_str(&text);
+        }
+        cause = error.source();
+    }
+    message
+}
+
+impl From<io::Error> for CliError {
+    fn from(error: io::Error) -> CliError {
+        match error.kind() {
+            io::ErrorKind::BrokenPipe => CliError::Closed,
+            _ => CliError::User(format!("cannot write to standard output: {error}")),
+        }
+    }
+}
+
+impl From<NetError> for CliError {
+    fn from(error: NetError) -> CliError {
+        CliError::Net(Box::new(error))
+    }
+}
+
+impl From<FitError> for CliError {
+    fn from(error: FitError) -> CliError {
+        match error {
+            FitError::Net(error) => error.into(),
+            other => CliError::User(chain(&other)),
+        }
+    }
+}
+
+macro_rules! from {
+    ($($error:ty),*) => {
+        $(impl From<$error> for CliError {
+            fn from(error: $error) -> CliError {
+                CliError::User(chain(&error))
+            }
+        })*
+    };
+}
+
+from!(
+    CodegenError,
+    SessionError,
+    RunError,
+    WriteError,
+    NpyError,
+    DataError,
+    PlotError,
+    SourceError
+);

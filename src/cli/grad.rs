@@ -1,0 +1,138 @@
+//! `netc grad`: computes the loss and all gradients.
+
+use std::path::{Path, PathBuf};
+
+use serde_json::json;
+
+use super::common::{Common, Interpret, NamedFile, Switch};
+use super::data::{check_batch, place, read_batch};
+use super::error::CliError;
+use super::output::Out;
+use crate::engine::{Runner, takes_labels};
+use crate::io::npy;
+use crate::ir::Graph;
+use crate::model::{self, NamedParam};
+use crate::train::data::check_labels;
+use crate::train::rate::dropout_seed;
+use crate::train::step::{LOSS, TARGET};
+
+/// What `grad` takes.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// The net
+    file: String,
+    /// The weights (safetensors)
+    #[arg(long, value_name = "FILE")]
+    weights: PathBuf,
+    /// The input, an array of [N, ...] (npy); NAME=FILE for one of several
+    #[arg(long, value_name = "FILE", required = true)]
+    input: Vec<NamedFile>,
+    /// The labels [N], or for the squared error the wanted output [N, ...] (npy)
+    #[arg(long, value_name = "FILE")]
+    target: PathBuf,
+    /// Where to write the gradients: each parameter's under its name, the input's as `input`
+    #[arg(long, value_name = "FILE")]
+    grads_out: Option<PathBuf>,
+    /// Where to write the loss
+    #[arg(long, value_name = "FILE")]
+    loss_out: Option<PathBuf>,
+    /// Whether dropout and batch norms act as in training
+    #[arg(long, value_enum, default_value = "on")]
+    train_mode: Switch,
+    /// Compute with the reference interpreter
+    #[arg(long, value_enum)]
+    interpret: Option<Interpret>,
+}
+
+pub(super) fn run(args: &Args, common: &Common, out: &mut Out) -> Result<(), CliError> {
+    let engine = common.engine(args.interpret)?;
+    let net = common.net(&args.file)?;
+    let mode = args.train_mode.mode();
+    let model = common.model(&net, mode)?;
+    let forward = &model.graph;
+    let graph = model::gradient_graph(&model)?;
+    let params = net.parameters(mode, Some(&args.weights), 0)?;
+    let known: Vec<_> = forward.inputs().collect();
+    let mut inputs: Vec<(&str, Vec<f32>)> = Vec::new();
+    let mut total = None;
+    for file in &args.input {
+        let (value, name) = place(file, "input", &known)?;
+        let (tensor, batch) = read_batch(&file.path, forward, value, name)?;
+        check_batch(&file.path, batch, *total.get_or_insert(batch))?;
+        inputs.push((name, tensor.into_data()));
+    }
+    if let Some((_, name)) = known
+        .iter()
+        .find(|(_, name)| inputs.iter().all(|(given, _)| given != name))
+    {
+        return Err(CliError::Usage(format!("the input `{name}` is missing")));
+    }
+    let batch = total.unwrap_or(0);
+    let mut runner = Runner::new(&graph, batch, &engine, &params)?;
+    for (name, data) in &inputs {
+        runner.set_input(name, data)?;
+    }
+    set_target(&mut runner, &args.target, forward, &graph, batch)?;
+    runner.set_seed(dropout_seed(common.seed(&model), 0));
+    runner.run(batch)?;
+    let loss = runner.output(LOSS, batch)?;
+    let mut grads: Vec<NamedParam> = Vec::new();
+    for output in graph.outputs.iter().filter(|output| output.name != LOSS) {
+        let shape = &graph.ty(output.value).shape;
+        let dims = if shape.batched {
+            shape.with_batch(batch)
+        } else {
+            shape.dims.clone()
+        };
+        grads.push((
+            output.name.clone(),
+            dims,
+            runner.output(&output.name, batch)?,
+        ));
+    }
+    if let Some(path) = &args.grads_out {
+        model::save(path, &model.name, &grads)?;
+    }
+    if let Some(path) = &args.loss_out {
+        npy::write(path, &[], &loss)?;
+    }
+    out.either(
+        || json!({ "net": model.name, "batch": batch, "loss": loss[0], "gradients": grads.len() }),
+        || {
+            format!(
+                "loss {} on {batch} images, {} gradients",
+                loss[0],
+                grads.len()
+            )
+        },
+    )
+}
+
+/// Reads what the net should have said.
+fn set_target(
+    runner: &mut Runner,
+    path: &Path,
+    forward: &Graph,
+    graph: &Graph,
+    batch: usize,
+) -> Result<(), CliError> {
+    let output = forward.outputs[0].value;
+    if !takes_labels(graph, TARGET) {
+        let (tensor, found) = read_batch(path, forward, output, TARGET)?;
+        check_batch(path, found, batch)?;
+        return Ok(runner.set_input(TARGET, tensor.data())?);
+    }
+    let (shape, labels) = npy::read_indices(path)?;
+    let [found] = shape.as_slice() else {
+        return Err(CliError::user(format!(
+            "`{}`: labels are an array of [N]; this one is {shape:?}",
+            path.display()
+        )));
+    };
+    check_batch(path, *found, batch)?;
+    let classes = forward.dims(output)[0];
+    check_labels(&labels, classes)
+        .map_err(|error| CliError::user(format!("`{}`: {error}", path.display())))?;
+    let labels: Vec<u32> = labels.iter().map(|&label| label as u32).collect();
+    Ok(runner.set_labels(TARGET, &labels)?)
+}

@@ -1,0 +1,141 @@
+//! `netc summary`: what a net is made of.
+
+use serde_json::{Value, json};
+
+use super::common::{Common, count};
+use super::error::CliError;
+use super::output::Out;
+use super::table::{Align, bytes, grouped, shape, table};
+use crate::codegen::Target;
+use crate::driver::{self, Options};
+use crate::ir::Graph;
+use crate::model::{self, NetError};
+use crate::plan;
+use crate::sema::Mode;
+use crate::summary::{self, Summary};
+
+/// What `summary` takes.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// The net
+    file: String,
+    /// Images of a training step, in place of the file's `batch`
+    #[arg(long, value_name = "N", value_parser = count)]
+    batch: Option<usize>,
+}
+
+/// What is known of a net beside its layers.
+struct Memory {
+    infer: usize,
+    /// With the batch; none where the file does not say how to train.
+    train: Option<(usize, usize)>,
+    params_train: usize,
+}
+
+pub(super) fn run(args: &Args, common: &Common, out: &mut Out) -> Result<(), CliError> {
+    let net = common.net(&args.file)?;
+    let infer = common.model(&net, Mode::Infer)?;
+    let train = net.model(Mode::Train)?;
+    let target = common.target()?;
+    let batch = args
+        .batch
+        .or_else(|| train.train.as_ref().map(|train| train.batch));
+    let step = match model::training_graph(&train) {
+        Ok(graph) => batch.map(|batch| (arena(&graph, batch, &target), batch)),
+        // A file need not say how its net is trained.
+        Err(NetError::Training { .. }) => None,
+        Err(other) => return Err(other.into()),
+    };
+    let memory = Memory {
+        infer: arena(&infer.graph, 1, &target),
+        train: step,
+        params_train: summary::of(&train.graph).params,
+    };
+    let summary = summary::of(&infer.graph);
+    if out.json {
+        out.line(object(&infer.name, &summary, &memory))
+    } else {
+        out.text(&text(&infer.name, &summary, &memory))
+    }
+}
+
+/// The planned memory of a graph.
+fn arena(graph: &Graph, batch: usize, target: &Target) -> usize {
+    let options = Options {
+        target: target.clone(),
+        ..Options::new(batch)
+    };
+    let prepared = driver::prepare(graph, &options);
+    plan::make(&prepared.graph, &prepared.groups, target, batch).arena_bytes
+}
+
+fn object(name: &str, summary: &Summary, memory: &Memory) -> Value {
+    let layers: Vec<Value> = summary
+        .layers
+        .iter()
+        .map(|layer| {
+            json!({
+                "name": layer.path, "output": layer.shape,
+                "params": layer.params, "macs": layer.macs,
+            })
+        })
+        .collect();
+    json!({
+        "net": name,
+        "params": summary.params,
+        "params_train": memory.params_train,
+        "bn_stats": summary.statistics,
+        "macs": summary.macs,
+        "input": summary.input,
+        "output": summary.output,
+        "layers": layers,
+        "train_batch": memory.train.map(|(_, batch)| batch),
+        "train_peak_bytes": memory.train.map(|(bytes, _)| bytes),
+        "infer_peak_bytes": memory.infer,
+    })
+}
+
+fn text(name: &str, summary: &Summary, memory: &Memory) -> String {
+    let number = |number: u64| match number {
+        0 => String::new(),
+        number => grouped(number),
+    };
+    let head = ["layer", "output", "parameters", "MACs"].map(str::to_owned);
+    let mut rows = vec![head];
+    for layer in &summary.layers {
+        rows.push([
+            layer.path.clone(),
+            shape(&layer.shape),
+            number(layer.params as u64),
+            number(layer.macs),
+        ]);
+    }
+    let columns = [Align::Left, Align::Left, Align::Right, Align::Right];
+    let mut text = format!(
+        "{name}: {} to {}\n\n{}\n",
+        shape(&summary.input),
+        shape(&summary.output),
+        table(columns, &rows)
+    );
+    let mut line = |what: &str, value: String| text.push_str(&format!("{what:<22}{value}\n"));
+    line("parameters", grouped(summary.params as u64));
+    if memory.params_train != summary.params {
+        line("  in training", grouped(memory.params_train as u64));
+    }
+    if summary.statistics > 0 {
+        line("running statistics", grouped(summary.statistics as u64));
+    }
+    line("MACs an image", grouped(summary.macs));
+    line("memory, one image", bytes(memory.infer));
+    match memory.train {
+        Some((arena, batch)) => line(
+            "memory, training step",
+            format!("{} for {batch} images", bytes(arena)),
+        ),
+        None => line(
+            "memory, training step",
+            "the file does not say how to train".to_owned(),
+        ),
+    }
+    text
+}
