@@ -24,3 +24,8 @@ pub mod tensor;
 pub mod train;
 
 pub use model::{Net, NetError};
+
+/// The code of the readme runs as a test.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

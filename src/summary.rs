@@ -54,18 +54,18 @@ pub fn of(graph: &Graph) -> Summary {
         if node.origin.is_empty() {
             continue;
         }
-        let position = layers.iter().position(|layer| layer.path == node.origin);
-        let position = position.unwrap_or_else(|| {
-            let path = node.origin.clone();
-            layers.push(Layer {
-                path,
+        // Layers without weights share their names, so only neighbours are one layer.
+        let layer = match layers.pop_if(|last| last.path == node.origin) {
+            Some(last) => last,
+            None => Layer {
+                path: node.origin.clone(),
                 shape: Vec::new(),
                 params: 0,
                 macs: 0,
-            });
-            layers.len() - 1
-        });
-        let layer = &mut layers[position];
+            },
+        };
+        layers.push(layer);
+        let layer = layers.last_mut().expect("one was just pushed");
         layer.macs += macs(graph, node);
         // What carries the batch is the layer's result; the rest moves running statistics.
         if graph.ty(node.outputs[0]).shape.batched {

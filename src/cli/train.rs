@@ -49,6 +49,9 @@ pub(super) fn run(args: &Args, common: &Common, out: &mut Out) -> Result<(), Cli
     let infer = common.model(&net, Mode::Infer)?;
     let train = net.model(Mode::Train)?;
     let section = model::train_config(&train)?;
+    // What the file lacks is told before data is looked for.
+    model::loss(&train)?;
+    model::optimizer(&train)?;
     let seed = common.seed(&train);
     let config = FitConfig {
         engine,

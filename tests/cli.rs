@@ -1,0 +1,529 @@
+//! The built program, command by command, as a user runs it.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+use netc::codegen::{Isa, host};
+use netc::io::npy;
+use netc::io::weights::WeightsFile;
+use serde_json::Value;
+
+/// A folder for the files of one test.
+struct Folder(tempfile::TempDir);
+
+/// What a command did.
+#[derive(Debug)]
+struct Done {
+    code: Option<i32>,
+    stdout: String,
+    stderr: String,
+}
+
+const TINY: &str = "\
+net Tiny(classes = 3) {
+    input [2, 6, 6]
+    conv(4, 3, pad = 1) -> relu -> maxpool(2)     : [4, 3, 3]
+    flatten -> dense(classes)
+}
+
+train Tiny {
+    loss cross_entropy
+    optimizer sgd(lr = 0.1, momentum = 0.9)
+    batch 8
+}
+";
+
+impl Folder {
+    fn new() -> Folder {
+        Folder(tempfile::tempdir().expect("a temporary folder"))
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    fn write(&self, name: &str, text: &str) {
+        std::fs::write(self.path(name), text).expect("a written file");
+    }
+
+    /// Runs the program in the folder; arguments are parted by blanks.
+    fn netc(&self, args: &str) -> Done {
+        let output = command(args)
+            .current_dir(self.0.path())
+            .output()
+            .expect("the program starts");
+        Done::from(output)
+    }
+
+    /// Runs the program, which must succeed.
+    fn ok(&self, args: &str) -> String {
+        let done = self.netc(args);
+        assert_eq!(done.code, Some(0), "{args}: {done:?}");
+        done.stdout
+    }
+
+    /// As [`Folder::ok`], for output of an object a line.
+    fn json(&self, args: &str) -> Vec<Value> {
+        let text = self.ok(args);
+        let lines = text.lines().map(serde_json::from_str);
+        lines
+            .collect::<Result<_, _>>()
+            .unwrap_or_else(|error| panic!("{args}: {error}: {text}"))
+    }
+
+    /// Runs the program, which must end with a code and a message.
+    fn fails(&self, args: &str, code: i32, message: &str) {
+        let done = self.netc(args);
+        assert_eq!(done.code, Some(code), "{args}: {done:?}");
+        assert!(
+            done.stderr.contains(message),
+            "{args}: no `{message}` in {}",
+            done.stderr
+        );
+        assert!(!done.stderr.contains("internal error"), "{args}: {done:?}");
+    }
+}
+
+impl From<Output> for Done {
+    fn from(output: Output) -> Done {
+        let text = |bytes| String::from_utf8(bytes).expect("the program writes UTF-8");
+        Done {
+            code: output.status.code(),
+            stdout: text(output.stdout),
+            stderr: text(output.stderr),
+        }
+    }
+}
+
+fn command(args: &str) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_netc"));
+    command.args(args.split_whitespace()).env("NO_COLOR", "1");
+    command
+}
+
+fn root(name: &str) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(name);
+    path.display().to_string()
+}
+
+/// An array of numbers that differ.
+fn array(folder: &Folder, name: &str, shape: &[usize]) {
+    let count: usize = shape.iter().product();
+    let data: Vec<f32> = (0..count)
+        .map(|at| (at * 29 % 31) as f32 / 31.0 - 0.4)
+        .collect();
+    npy::write(&folder.path(name), shape, &data).expect("a written file");
+}
+
+/// The largest difference, as a part of the largest number.
+fn difference(found: &[f32], wanted: &[f32]) -> f32 {
+    assert_eq!(found.len(), wanted.len());
+    let most = wanted.iter().fold(1e-6_f32, |most, x| most.max(x.abs()));
+    let apart = found.iter().zip(wanted).map(|(a, b)| (a - b).abs());
+    apart.fold(0.0, f32::max) / most
+}
+
+fn close(found: &Path, wanted: &Path, tolerance: f32) {
+    let found = npy::read(found).expect("a written array");
+    let wanted = npy::read(wanted).expect("a written array");
+    assert_eq!(found.shape(), wanted.shape());
+    let apart = difference(found.data(), wanted.data());
+    assert!(apart <= tolerance, "{apart}");
+}
+
+#[test]
+fn check_finds_mistakes() {
+    let folder = Folder::new();
+    folder.write("good.net", TINY);
+    folder.write(
+        "bad.net",
+        "net Bad {\n    input [2, 6, 6]\n    convv(4, 3)\n}\n",
+    );
+    assert_eq!(folder.ok("check good.net"), "good.net: ok (Tiny)\n");
+    folder.fails("check good.net bad.net", 1, "convv");
+    let done = folder.netc("check good.net bad.net");
+    assert_eq!(done.stdout, "good.net: ok (Tiny)\nbad.net: 1 error\n");
+    let done = folder.netc("check bad.net --json");
+    let first: Value = serde_json::from_str(done.stdout.lines().next().unwrap()).unwrap();
+    assert_eq!(first["severity"], "error");
+    assert_eq!(first["labels"][0]["line"], 3);
+    folder.fails("check good.net:Huge", 1, "Huge");
+    folder.fails("check missing.net", 1, "cannot read `missing.net`");
+}
+
+#[test]
+fn wrong_command_lines_are_refused() {
+    let folder = Folder::new();
+    folder.write("tiny.net", TINY);
+    folder.fails("", 2, "Usage");
+    folder.fails("bake tiny.net", 2, "bake");
+    folder.fails("dump tiny.net", 2, "--stage");
+    folder.fails("dump tiny.net --stage soup", 2, "soup");
+    folder.fails("compile tiny.net --threads 0", 2, "number from 1");
+    folder.fails("compile tiny.net --isa sse9", 2, "no tier");
+    folder.fails("train tiny.net --threads 1,2", 2, "only `bench`");
+    folder.fails("compile tiny.net --set nothing", 1, "--set");
+    folder.fails("compile tiny.net --set klasses=3", 1, "klasses");
+    let done = folder.netc("--help");
+    assert_eq!(done.code, Some(0));
+    assert!(done.stdout.contains("Exit codes"));
+}
+
+#[test]
+fn summary_counts() {
+    let folder = Folder::new();
+    let line = &folder.json(&format!("summary {} --json", root("examples/lenet5.net")))[0];
+    assert_eq!(line["net"], "LeNet5");
+    assert_eq!(line["params"], 61_706);
+    assert_eq!(line["params_train"], 61_706);
+    assert_eq!(line["bn_stats"], 0);
+    assert_eq!(line["macs"], 416_520);
+    assert_eq!(line["input"], serde_json::json!([1, 28, 28]));
+    assert_eq!(line["output"], serde_json::json!([10]));
+    assert_eq!(line["layers"].as_array().unwrap().len(), 12);
+    let (train, infer) = (&line["train_peak_bytes"], &line["infer_peak_bytes"]);
+    assert!(infer.as_u64().unwrap() > 4 * 61_706);
+    assert!(train.as_u64() > infer.as_u64());
+    let line = &folder.json(&format!(
+        "summary {} --json",
+        root("tests/golden/mixed.net")
+    ))[0];
+    assert_eq!(line["bn_stats"], 40);
+    assert_eq!(line["train_peak_bytes"], Value::Null);
+    folder.write("tiny.net", TINY);
+    insta::assert_snapshot!("summary", folder.ok("summary tiny.net --isa baseline"));
+}
+
+#[test]
+fn dump_shows_every_stage() {
+    let folder = Folder::new();
+    folder.write("tiny.net", TINY);
+    let dump = |args: &str| folder.ok(&format!("dump tiny.net --isa baseline {args}"));
+    insta::assert_snapshot!("dump_ast", dump("--stage ast"));
+    insta::assert_snapshot!("dump_graph", dump("--stage graph"));
+    insta::assert_snapshot!("dump_grad", dump("--stage grad"));
+    insta::assert_snapshot!("dump_fused", dump("--stage fused"));
+    insta::assert_snapshot!("dump_fused_train", dump("--stage fused --train"));
+    insta::assert_snapshot!("dump_plan", dump("--stage plan"));
+    insta::assert_snapshot!("dump_plan_train", dump("--stage plan --train --batch 2"));
+    insta::assert_snapshot!("dump_kernel", dump("--stage kernel --kernel maxpool"));
+    insta::assert_snapshot!("dump_clif", dump("--stage clif --kernel maxpool"));
+}
+
+/// The functions of vector code. The nest around them is Cranelift's, and differs with the machine.
+fn bodies(asm: &str) -> String {
+    let mut keep = false;
+    let mut text = String::new();
+    for line in asm.lines() {
+        if let Some(name) = line.strip_suffix(':')
+            && name.starts_with('k')
+        {
+            keep = name.contains('.');
+        }
+        if keep {
+            text.push_str(line);
+            text.push('\n');
+        }
+    }
+    text
+}
+
+#[test]
+#[cfg(target_arch = "x86_64")]
+fn dump_disassembles_wide_tiers() {
+    let folder = Folder::new();
+    folder.write("tiny.net", TINY);
+    for isa in [Isa::Avx2, Isa::Avx512] {
+        if !host::supported(isa) {
+            eprintln!("skipped: this machine has no {isa}");
+            continue;
+        }
+        let asm = folder.ok(&format!(
+            "dump tiny.net --isa {isa} --stage asm --kernel maxpool"
+        ));
+        insta::assert_snapshot!(format!("dump_asm_{isa}"), bodies(&asm));
+    }
+}
+
+#[test]
+fn compile_tells_what_it_made() {
+    let folder = Folder::new();
+    folder.write("tiny.net", TINY);
+    let infer = &folder.json("compile tiny.net --json")[0];
+    let train = &folder.json("compile tiny.net --train --json")[0];
+    assert_eq!(infer["batch"], 1);
+    assert_eq!(train["batch"], 8);
+    for key in ["kernels", "code_bytes", "arena_bytes", "steps"] {
+        assert!(train[key].as_u64() > infer[key].as_u64(), "{key}");
+    }
+    assert!(train["stages_ms"]["code"].as_f64().unwrap() > 0.0);
+    assert!(folder.ok("compile tiny.net").contains("bytes of code"));
+}
+
+#[test]
+fn init_and_run() {
+    let folder = Folder::new();
+    folder.write("tiny.net", TINY);
+    array(&folder, "x.npy", &[5, 2, 6, 6]);
+    folder.ok("init tiny.net --out w.safetensors --seed 3");
+    folder.ok("init tiny.net --out same.safetensors --seed 3");
+    folder.ok("init tiny.net --out other.safetensors --seed 4");
+    let bytes = |name: &str| std::fs::read(folder.path(name)).unwrap();
+    assert_eq!(bytes("w.safetensors"), bytes("same.safetensors"));
+    assert_ne!(bytes("w.safetensors"), bytes("other.safetensors"));
+    let run = "run tiny.net --weights w.safetensors --input x.npy --output";
+    folder.ok(&format!("{run} y.npy"));
+    folder.ok(&format!("{run} y2.npy --batch 2 --threads 1"));
+    folder.ok(&format!("{run} y64.npy --interpret f64"));
+    folder.ok(&format!("{run} y32.npy --interpret f32"));
+    folder.ok(&format!("{run} output=named.npy --isa baseline"));
+    for other in ["y2.npy", "y64.npy", "y32.npy", "named.npy"] {
+        close(&folder.path("y.npy"), &folder.path(other), 1e-5);
+    }
+    array(&folder, "wrong.npy", &[5, 2, 6, 7]);
+    let run = "run tiny.net --weights w.safetensors --output y.npy --input";
+    folder.fails(&format!("{run} wrong.npy"), 1, "[N, 2, 6, 6]");
+    folder.fails(&format!("{run} missing.npy"), 1, "missing.npy");
+    folder.fails(&format!("{run} left=x.npy"), 1, "no input `left`");
+    folder.fails(&format!("{run} tiny.net"), 1, "tiny.net");
+}
+
+#[test]
+fn weights_that_do_not_fit_are_listed() {
+    let folder = Folder::new();
+    folder.write("tiny.net", TINY);
+    folder.write(
+        "other.net",
+        &TINY.replace("flatten", "conv(4, 1) -> flatten"),
+    );
+    array(&folder, "x.npy", &[1, 2, 6, 6]);
+    folder.ok("init tiny.net --out w.safetensors");
+    let run = "--input x.npy --output y.npy --weights w.safetensors";
+    let args = format!("run other.net {run}");
+    folder.fails(&args, 1, "missing from the file (2):\n    conv2.weight");
+    folder.ok("init other.net --out w.safetensors");
+    let args = format!("run tiny.net {run}");
+    folder.fails(&args, 1, "in the file but not in the network (2)");
+    let args = format!("run other.net --set classes=5 {run}");
+    folder.fails(&args, 1, "dense1.weight is [3, 36], expected [5, 36]");
+    assert!(!folder.path("y.npy").exists());
+}
+
+#[test]
+fn heads_of_training_do_not_disturb_use() {
+    let folder = Folder::new();
+    let body = "flatten\n    aux(weight = 0.3) { dense(classes) }\n    dense(classes)";
+    folder.write("aux.net", &TINY.replace("flatten -> dense(classes)", body));
+    array(&folder, "x.npy", &[2, 2, 6, 6]);
+    folder.ok("init aux.net --out w.safetensors");
+    folder.ok("run aux.net --weights w.safetensors --input x.npy --output y.npy");
+    let y = npy::read(&folder.path("y.npy")).unwrap();
+    assert_eq!(y.shape(), [2, 3]);
+    let line = &folder.json("summary aux.net --json")[0];
+    assert!(line["params_train"].as_u64() > line["params"].as_u64());
+    folder.ok("dump aux.net --stage grad");
+}
+
+/// Gradients of the golden nets are PyTorch's.
+#[test]
+fn grad_agrees_with_pytorch() {
+    let folder = Folder::new();
+    for (case, extra) in [
+        ("lenet5_modern", "--threads 2"),
+        ("mixed", "--threads 1"),
+        ("mixed", "--isa baseline"),
+        ("mixed", "--interpret f64"),
+        ("xor", ""),
+    ] {
+        let golden = root(&format!("tests/golden/{case}"));
+        folder.ok(&format!(
+            "grad {golden}.net --weights {golden}/weights.safetensors --input {golden}/x.npy \
+             --target {golden}/t.npy --grads-out g.safetensors --loss-out l.npy {extra}"
+        ));
+        let golden = PathBuf::from(golden);
+        close(&folder.path("l.npy"), &golden.join("loss.npy"), 1e-5);
+        let mut found = WeightsFile::open(&folder.path("g.safetensors")).unwrap();
+        let mut wanted = WeightsFile::open(&golden.join("gradients.safetensors")).unwrap();
+        let names: Vec<String> = wanted.tensors().map(|(name, _)| name.to_owned()).collect();
+        assert_eq!(found.tensors().count(), names.len() + 1);
+        for name in names {
+            let (found, wanted) = (found.read(&name).unwrap(), wanted.read(&name).unwrap());
+            assert_eq!(found.shape(), wanted.shape(), "{case} {name}");
+            let apart = difference(found.data(), wanted.data());
+            assert!(apart < 1e-4, "{case} {name} {extra}: {apart}");
+        }
+        let dx = npy::read(&golden.join("dx.npy")).unwrap();
+        let input = found.read("input").unwrap();
+        assert!(difference(input.data(), dx.data()) < 1e-4, "{case} input");
+    }
+}
+
+#[test]
+fn grad_refuses_wrong_labels() {
+    let folder = Folder::new();
+    folder.write("tiny.net", TINY);
+    folder.ok("init tiny.net --out w.safetensors");
+    array(&folder, "x.npy", &[2, 2, 6, 6]);
+    npy::write(&folder.path("t.npy"), &[2], &[0.0, 3.0]).unwrap();
+    let golden = root("tests/golden/lenet5_modern/t.npy");
+    let grad = "grad tiny.net --weights w.safetensors --input x.npy --target";
+    folder.fails(&format!("{grad} t.npy"), 1, "t.npy");
+    folder.fails(&format!("{grad} {golden}"), 1, "5 images");
+}
+
+#[test]
+fn xor_is_learned() {
+    let folder = Folder::new();
+    let net = root("examples/xor.net");
+    let lines = folder.json(&format!(
+        "train {net} --out xor.safetensors --json --threads 1"
+    ));
+    assert_eq!(lines.len(), 300);
+    let keys = [
+        "epoch",
+        "train_loss",
+        "train_accuracy",
+        "test_loss",
+        "test_accuracy",
+    ];
+    for key in keys {
+        assert!(lines[0][key].is_number(), "{key}");
+    }
+    assert!(lines[0]["images_per_s"].as_f64().unwrap() > 0.0);
+    let last = &lines[299];
+    assert_eq!(last["epoch"], 300);
+    assert_eq!(last["test_accuracy"], 1.0);
+    assert!(last["test_loss"].as_f64().unwrap() < 0.01);
+    let svg = std::fs::read_to_string(folder.path("xor.svg")).unwrap();
+    assert!(svg.starts_with("<svg"));
+    for extra in ["", "--interpret f64"] {
+        let eval = format!("eval {net} --weights xor.safetensors --json {extra}");
+        let line = &folder.json(&eval)[0];
+        assert_eq!(line["images"], 4);
+        assert_eq!(line["accuracy"], 1.0);
+        let apart = line["loss"].as_f64().unwrap() - last["test_loss"].as_f64().unwrap();
+        assert!(apart.abs() < 1e-6);
+    }
+}
+
+#[test]
+fn the_first_epoch_of_lenet_learns() {
+    let folder = Folder::new();
+    let net = root("examples/lenet5.net");
+    let train = "--epochs 1 --json --curves c.svg --set train.schedule=constant";
+    let first = folder.json(&format!("train {net} {train} --threads 1"));
+    let again = folder.json(&format!("train {net} {train} --threads 2"));
+    assert!(
+        first[0]["test_accuracy"].as_f64().unwrap() > 0.7,
+        "{first:?}"
+    );
+    // One seed is one training, however many threads there are.
+    assert_eq!(first[0]["train_loss"], again[0]["train_loss"]);
+    assert!(folder.path("c.svg").exists());
+    let text = folder.ok(&format!("train {net} --epochs 1 --threads 1"));
+    assert!(text.contains("accuracy on 2,000 unseen images: "), "{text}");
+}
+
+#[test]
+fn training_that_cannot_be_is_refused() {
+    let folder = Folder::new();
+    folder.write("tiny.net", TINY);
+    folder.fails("train tiny.net", 1, "names no data");
+    folder.fails("train tiny.net --data nowhere", 1, "nowhere");
+    folder.fails("train tiny.net --data xor", 1, "[2, 6, 6]");
+    let lenet = root("examples/lenet5.net");
+    folder.fails(&format!("train {lenet} --set classes=9"), 1, "label 9");
+    let high = "--set train.optimizer.lr=1e30 --epochs 1";
+    folder.fails(
+        &format!("train {lenet} {high}"),
+        1,
+        "the learning rate may be too high",
+    );
+    let no_optimizer = TINY.replace("    optimizer sgd(lr = 0.1, momentum = 0.9)\n", "");
+    folder.write("no.net", &no_optimizer);
+    folder.fails("train no.net", 1, "names no optimizer");
+    let args = format!("train {lenet} --epochs 1 --out missing/w.safetensors");
+    folder.fails(&args, 1, "missing");
+}
+
+#[test]
+fn bench_measures() {
+    let folder = Folder::new();
+    folder.write("tiny.net", TINY);
+    let lines = folder.json("bench tiny.net --batch 1,4 --threads 1,2 --json");
+    let pairs: Vec<(u64, u64)> = lines
+        .iter()
+        .map(|line| {
+            let number = |key: &str| line[key].as_u64().unwrap();
+            (number("batch"), number("threads"))
+        })
+        .collect();
+    assert_eq!(pairs, [(1, 1), (1, 2), (4, 1), (4, 2)]);
+    for line in &lines {
+        assert_eq!(line["net"], "Tiny");
+        assert_eq!(line["mode"], "infer");
+        let ms = |key: &str| line[key].as_f64().unwrap();
+        assert!(ms("min_ms") > 0.0 && ms("min_ms") <= ms("median_ms"));
+        assert!(ms("first_ms") > ms("min_ms"));
+        assert!(line["isa"].is_string());
+        #[cfg(target_os = "linux")]
+        assert!(line["peak_rss_bytes"].as_u64().unwrap() > 1_000_000);
+    }
+    assert_eq!(
+        folder.json("bench tiny.net --mode train --json")[0]["batch"],
+        8
+    );
+    let line = &folder.json("bench tiny.net --mode compile --json --threads 2")[0];
+    assert_eq!(line["threads"], 1);
+}
+
+#[test]
+fn a_reader_that_leaves_is_no_error() {
+    let folder = Folder::new();
+    let net = root("examples/lenet5.net");
+    let mut child = command(&format!("dump {net} --stage kernel --train"))
+        .current_dir(folder.0.path())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the program starts");
+    drop(child.stdout.take());
+    let done = Done::from(child.wait_with_output().expect("the program ends"));
+    assert_eq!((done.code, done.stderr.as_str()), (Some(0), ""));
+}
+
+#[test]
+fn nets_of_the_readme_are_right() {
+    let folder = Folder::new();
+    let readme = std::fs::read_to_string(root("README.md")).expect("the file exists");
+    let blocks = readme.split("```net\n").skip(1);
+    let nets = blocks.filter_map(|rest| rest.split_once("```"));
+    for (index, (net, _)) in nets.enumerate() {
+        folder.write("readme.net", net);
+        let said = folder.ok("check readme.net");
+        assert!(said.starts_with("readme.net: ok ("), "{index}: {said}");
+        assert!(!said.contains("warning"), "{index}: {said}");
+    }
+    // What the table of commands writes is what the program takes.
+    for line in readme.lines().filter(|line| line.starts_with("| `netc ")) {
+        let name = line.split([' ', '`']).nth(3).expect("a command's name");
+        assert!(folder.ok(&format!("help {name}")).contains("Usage: netc"));
+    }
+}
+
+/// Every example of nets does what the shipped ones promise.
+#[test]
+fn examples_are_right() {
+    let folder = Folder::new();
+    let mut nets = 0;
+    for entry in std::fs::read_dir(root("examples")).expect("the folder exists") {
+        let path = entry.expect("the folder can be read").path();
+        if path.extension().is_some_and(|extension| extension == "net") {
+            let path = path.display();
+            folder.ok(&format!("check {path}"));
+            folder.ok(&format!("summary {path}"));
+            nets += 1;
+        }
+    }
+    assert!(nets >= 3);
+}
