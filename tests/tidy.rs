@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 fn sources() -> Vec<(String, String)> {
     fn walk(folder: &Path, found: &mut Vec<PathBuf>) {
         let mut entries: Vec<PathBuf> = fs::read_dir(folder)
-            .unwrap()
-            .map(|entry| entry.unwrap().path())
+            .expect("the tree is readable")
+            .map(|entry| entry.expect("the tree is readable").path())
             .collect();
         entries.sort();
         for path in entries {
@@ -25,8 +25,12 @@ fn sources() -> Vec<(String, String)> {
     paths
         .into_iter()
         .map(|path| {
-            let name = path.strip_prefix(&root).unwrap().display().to_string();
-            let text = fs::read_to_string(&path).unwrap();
+            let name = path
+                .strip_prefix(&root)
+                .expect("the tree is readable")
+                .display()
+                .to_string();
+            let text = fs::read_to_string(&path).expect("the tree is readable");
             (name, text)
         })
         .collect()
@@ -159,7 +163,10 @@ fn only_the_command_line_prints() {
         if name.starts_with("cli/") || name == "main.rs" || name.contains("tests") {
             continue;
         }
-        let before_tests = text.split("#[cfg(test)]").next().unwrap();
+        let before_tests = text
+            .split("#[cfg(test)]")
+            .next()
+            .expect("the tree is readable");
         for line in code(before_tests) {
             assert!(!line.contains("println!"), "{name}: {line}");
         }
@@ -172,7 +179,10 @@ fn only_the_runtime_starts_threads() {
         if name.starts_with("runtime/") || name.contains("tests") {
             continue;
         }
-        let before_tests = text.split("#[cfg(test)]").next().unwrap();
+        let before_tests = text
+            .split("#[cfg(test)]")
+            .next()
+            .expect("the tree is readable");
         for line in code(before_tests) {
             let starts = line.contains("thread::spawn") || line.contains("into_par_iter");
             assert!(!starts, "{name}: {line}");
@@ -186,7 +196,10 @@ fn files_stay_readable() {
         if name.contains("tests") {
             continue;
         }
-        let before_tests = text.split("#[cfg(test)]").next().unwrap();
+        let before_tests = text
+            .split("#[cfg(test)]")
+            .next()
+            .expect("the tree is readable");
         let lines = before_tests.lines().count();
         assert!(lines <= 700, "{name} has {lines} lines without its tests");
     }

@@ -1,0 +1,371 @@
+//! Bodies and calls of a contraction's tiles.
+
+use super::shape::{ColumnRun, Shape};
+use super::{Contract, Extent, Finish, GroupStep, SumAxis};
+use crate::kernel::tile::{self, Axis, Tile};
+use crate::kernel::{Address, Body, BodyId, Cmp, Cond, Count, Index, Lanes, Reg};
+use crate::kernel::{BodyBuilder, NestBuilder};
+use crate::lower::access::{self, Access};
+use crate::lower::epilogue::{Epilogue, Held, Place};
+use crate::lower::{Args, ELEMENT};
+
+/// Steps of the K loop written out in one turn.
+const UNROLL: usize = 4;
+
+/// Where in groups and columns a tile stands.
+pub(super) struct At<'i> {
+    pub(super) groups: &'i [Index],
+    pub(super) column: Index,
+    pub(super) run: &'i ColumnRun,
+}
+
+/// The images that a unit sums over.
+pub(super) struct Chunk {
+    pub(super) unit: Index,
+    pub(super) image: Index,
+    pub(super) count: Index,
+}
+
+/// Makes bodies and calls for tiles.
+pub(super) struct Maker<'c, 'a> {
+    pub(super) contract: &'c Contract<'a>,
+    pub(super) sums: &'c [SumAxis],
+    pub(super) name: &'c str,
+    pub(super) lanes: usize,
+}
+
+impl Maker<'_, '_> {
+    /// Goes through the axes of m for the tile that starts at `starts`, choosing the size along
+    /// each: whole, or what is left.
+    pub(super) fn axis(
+        &self,
+        nest: &mut NestBuilder,
+        args: &mut Args,
+        at: &At<'_>,
+        shape: Shape,
+        starts: &[Index],
+        done: &mut Vec<(Index, usize)>,
+    ) {
+        let axis = done.len();
+        if axis == 3 {
+            self.call(nest, args, at, done, None);
+            return;
+        }
+        let size = shape.rows[axis];
+        let start = &starts[axis];
+        let mut with = |maker: &Self, nest: &mut NestBuilder, start: Index, size: usize| {
+            done.push((start, size));
+            maker.axis(nest, args, at, shape, starts, done);
+            done.pop();
+        };
+        match self.contract.rows[axis].extent {
+            Extent::Batch if size > 1 => {
+                let end = start.clone() + size as i64;
+                let beyond = Cond::Lt(Index::Batch, end);
+                let with = std::cell::RefCell::new(with);
+                nest.if_else(
+                    beyond,
+                    // What is left of the batch goes image by image, whatever its number.
+                    |nest| {
+                        nest.for_(start.clone(), Index::Batch, 1, |nest, image| {
+                            (with.borrow_mut())(self, nest, image, 1);
+                        });
+                    },
+                    |nest| (with.borrow_mut())(self, nest, start.clone(), size),
+                );
+            }
+            Extent::Batch => with(self, nest, start.clone(), 1),
+            Extent::Static(extent) => {
+                let rest = extent % size;
+                let whole_end = (extent - rest) as i64;
+                if rest == 0 {
+                    with(self, nest, start.clone(), size);
+                } else if whole_end == 0 {
+                    with(self, nest, start.clone(), rest);
+                } else {
+                    let with = std::cell::RefCell::new(with);
+                    nest.if_else(
+                        Cond::Lt(start.clone(), Index::Const(whole_end)),
+                        |nest| (with.borrow_mut())(self, nest, start.clone(), size),
+                        |nest| (with.borrow_mut())(self, nest, start.clone(), rest),
+                    );
+                }
+            }
+        }
+    }
+
+    /// Loops over all tiles of m within a unit.
+    pub(super) fn all_tiles(
+        &self,
+        nest: &mut NestBuilder,
+        args: &mut Args,
+        at: &At<'_>,
+        shape: Shape,
+        chunk: &Chunk,
+        done: &mut Vec<(Index, usize)>,
+    ) {
+        let axis = done.len();
+        if axis == 3 {
+            self.call(nest, args, at, done, Some(chunk));
+            return;
+        }
+        let Extent::Static(extent) = self.contract.rows[axis].extent else {
+            panic!(
+                "{}: a sum over images has no image axis in its result",
+                self.name
+            );
+        };
+        let size = shape.rows[axis];
+        let whole = extent / size;
+        let mut with = |nest: &mut NestBuilder, start: Index, size: usize| {
+            done.push((start, size));
+            self.all_tiles(nest, args, at, shape, chunk, done);
+            done.pop();
+        };
+        match whole {
+            0 => {}
+            1 => with(nest, Index::Const(0), size),
+            _ => nest.for_(0, (whole * size) as i64, size as i64, |nest, start| {
+                with(nest, start, size);
+            }),
+        }
+        if extent % size > 0 {
+            with(nest, Index::Const((whole * size) as i64), extent % size);
+        }
+    }
+
+    fn call(
+        &self,
+        nest: &mut NestBuilder,
+        args: &mut Args,
+        at: &At<'_>,
+        tile: &[(Index, usize)],
+        chunk: Option<&Chunk>,
+    ) {
+        let contract = self.contract;
+        let sizes = [tile[0].1, tile[1].1, tile[2].1];
+        let body: BodyId = nest.add_body(self.body(sizes, at.run));
+        let mut a = Index::Const(contract.a.1);
+        for ((start, _), axis) in tile.iter().zip(&contract.rows) {
+            a = a + start.clone() * axis.a;
+        }
+        let mut b = Index::Const(contract.b.1) + at.column.clone() * ELEMENT;
+        for (group, axis) in at.groups.iter().zip(&contract.groups) {
+            a = a + group.clone() * axis.a;
+            b = b + group.clone() * axis.b;
+        }
+        if let Some(chunk) = chunk {
+            for axis in self.sums.iter().filter(|axis| axis.extent == Extent::Batch) {
+                a = a + chunk.image.clone() * axis.a;
+                b = b + chunk.image.clone() * axis.b;
+            }
+        }
+        let mut ptrs = vec![
+            Address {
+                arg: args.of(contract.a.0),
+                offset: a,
+            },
+            Address {
+                arg: args.of(contract.b.0),
+                offset: b,
+            },
+        ];
+        let mut ints = Vec::new();
+        if self.sums.iter().any(|axis| axis.extent == Extent::Batch) {
+            ints.push(chunk.map_or(Index::Batch, |chunk| chunk.count.clone()));
+        }
+        match &contract.finish {
+            Finish::Store { to, steps, slot } => {
+                let mut c = at.column.clone() * ELEMENT;
+                for ((start, _), step) in tile.iter().zip(steps) {
+                    c = c + start.clone() * *step;
+                }
+                for (group, axis) in at.groups.iter().zip(&contract.groups) {
+                    let GroupStep::Bytes(bytes) = axis.c else {
+                        panic!("{}: a plain store steps by bytes", self.name);
+                    };
+                    c = c + group.clone() * bytes;
+                }
+                if let Some(chunk) = chunk {
+                    c = c + chunk.unit.clone() * *slot;
+                }
+                ptrs.push(Address {
+                    arg: args.of(*to),
+                    offset: c,
+                });
+            }
+            Finish::Epilogue {
+                epilogue,
+                rows,
+                columns,
+            } => {
+                let mut position = [
+                    tile[1].0.clone() * rows[1] + rows[0],
+                    tile[2].0.clone() * columns[1] + columns[0],
+                    at.column.clone(),
+                ];
+                for (group, axis) in at.groups.iter().zip(&contract.groups) {
+                    let GroupStep::Position(steps) = axis.c else {
+                        panic!("{}: an epilogue steps by positions", self.name);
+                    };
+                    for (place, step) in position.iter_mut().zip(steps) {
+                        if step != 0 {
+                            let before = std::mem::replace(place, Index::Const(0));
+                            *place = access::add(before, group.clone() * step);
+                        }
+                    }
+                }
+                let [row, column, channel] = position.map(|index| nest.let_(index));
+                let position = [&tile[0].0, &row, &column, &channel];
+                ptrs.extend(epilogue.addresses(args, position));
+                if epilogue.counts_elements {
+                    ints.push(epilogue.element(position));
+                }
+            }
+        }
+        nest.call(body, ptrs, ints);
+    }
+
+    fn body(&self, sizes: [usize; 3], run: &ColumnRun) -> Body {
+        let contract = self.contract;
+        let [t0, t1, t2] = sizes;
+        let places: Vec<[i64; 3]> = (0..t0 as i64)
+            .flat_map(|i0| (0..t1 as i64).map(move |i1| (i0, i1)))
+            .flat_map(|(i0, i1)| (0..t2 as i64).map(move |i2| [i0, i1, i2]))
+            .collect();
+        let a_rows = places
+            .iter()
+            .map(|place| {
+                let bytes: i64 = place
+                    .iter()
+                    .zip(&contract.rows)
+                    .map(|(&i, axis)| i * axis.a)
+                    .sum();
+                i32::try_from(bytes).expect("a tile stays within two gigabytes")
+            })
+            .collect();
+        let suffix = match run.last {
+            Lanes::All => String::new(),
+            Lanes::First(lanes) => format!("_{lanes}"),
+        };
+        let name = format!("{}_{t0}x{t1}x{t2}_{}{suffix}", self.name, run.vectors);
+        let mut b = BodyBuilder::new(name, self.lanes);
+        let (a_ptr, b_ptr) = (b.ptr_arg(), b.ptr_arg());
+        let ptrs = match &contract.finish {
+            Finish::Store { .. } => vec![b.ptr_arg()],
+            Finish::Epilogue { epilogue, .. } => epilogue.declare(&mut b),
+        };
+        let images = self
+            .sums
+            .iter()
+            .any(|axis| axis.extent == Extent::Batch)
+            .then(|| b.int_arg());
+        let element = match &contract.finish {
+            Finish::Epilogue { epilogue, .. } if epilogue.counts_elements => Some(b.int_arg()),
+            Finish::Epilogue { .. } | Finish::Store { .. } => None,
+        };
+        let reduce: Vec<Axis> = self
+            .sums
+            .iter()
+            .map(|axis| Axis {
+                count: match axis.extent {
+                    Extent::Static(count) => {
+                        Count::Imm(u32::try_from(count).expect("an axis fits 32 bits"))
+                    }
+                    Extent::Batch => Count::Arg(images.expect("declared above")),
+                },
+                a_step: axis.a,
+                b_step: axis.b,
+            })
+            .collect();
+        // A count known only when called is walked step by step: each is a whole image.
+        let unroll = match reduce.last() {
+            Some(Axis {
+                count: Count::Arg(_),
+                ..
+            }) => 1,
+            Some(_) | None => UNROLL,
+        };
+        let tile = Tile::new(a_rows, run.vectors, reduce, unroll, self.lanes);
+        let accumulators = tile::sum(&mut b, &tile, a_ptr, b_ptr);
+        let lanes = |vector: usize| {
+            if vector + 1 == run.vectors {
+                run.last
+            } else {
+                Lanes::All
+            }
+        };
+        match &contract.finish {
+            Finish::Store { steps, .. } => {
+                let access = Access {
+                    origin: 0,
+                    image: steps[0],
+                    row: steps[1],
+                    pixel: steps[2],
+                    channel: ELEMENT,
+                };
+                for (place, row) in places.iter().zip(&accumulators) {
+                    for (vector, &acc) in row.iter().enumerate() {
+                        let channel = (vector * self.lanes) as i64;
+                        let offset = access.delta(place[0], place[1], place[2], channel);
+                        // Rows of a filter are padded to whole vectors of zeros.
+                        let acc = match lanes(vector) {
+                            Lanes::All => acc,
+                            Lanes::First(width) => keep_first(&mut b, acc, width),
+                        };
+                        b.store(ptrs[0], offset, acc, Lanes::All);
+                    }
+                }
+            }
+            Finish::Epilogue {
+                epilogue,
+                rows,
+                columns,
+            } => {
+                let held = Held::new();
+                let first = element.map(|element| epilogue.element_lanes(&mut b, element));
+                for vector in 0..run.vectors {
+                    for (place, row) in places.iter().zip(&accumulators) {
+                        let delta = [
+                            place[0],
+                            place[1] * rows[1],
+                            place[2] * columns[1],
+                            (vector * self.lanes) as i64,
+                        ];
+                        let number = first.map(|first| element_at(&mut b, epilogue, first, delta));
+                        let place = Place {
+                            delta,
+                            lanes: lanes(vector),
+                            element: number,
+                        };
+                        epilogue.emit(&mut b, &ptrs, place, &[row[vector]], &held);
+                    }
+                }
+            }
+        }
+        b.finish()
+    }
+}
+
+/// The first lanes of a vector, the rest zero.
+fn keep_first(b: &mut BodyBuilder, x: Reg, width: u8) -> Reg {
+    let iota = b.iota();
+    let width = b.const_i(i32::from(width));
+    let zero = b.const_f(0.0);
+    b.select(Cmp::Lt, iota, width, x, zero)
+}
+
+/// The logical numbers of the elements at a place, given those where the tile starts.
+fn element_at(b: &mut BodyBuilder, epilogue: &Epilogue<'_>, first: Reg, delta: [i64; 4]) -> Reg {
+    let [image, row, pixel, channel] = delta;
+    let [lane_step, pixel_step, row_step] = epilogue.element_steps();
+    let ahead = image * epilogue.space.elements() as i64
+        + row * row_step
+        + pixel * pixel_step
+        + channel * lane_step;
+    if ahead == 0 {
+        return first;
+    }
+    let step = b.const_i(ahead as i32);
+    b.iadd(first, step)
+}
