@@ -195,6 +195,8 @@ fn steps(
 ) -> Result<(Duration, Series), CliError> {
     let start = Instant::now();
     let graph = graph()?;
+    // Says so if there is not so much memory, before images are made.
+    let mut runner = Runner::new(&graph, batch, engine, params)?;
     let inputs: Vec<(String, Vec<f32>)> = graph
         .inputs()
         .filter(|&(_, name)| !takes_labels(&graph, name))
@@ -221,7 +223,6 @@ fn steps(
             (output.name.as_str(), vec![0.0; shape.iter().product()])
         })
         .collect();
-    let mut runner = Runner::new(&graph, batch, engine, params)?;
     // So small that the loss stays finite however often the step is taken.
     runner.set_scalar(StepScalar::LearningRate, 1e-6);
     runner.set_scalar(StepScalar::FirstMomentCorrection, 1.0);

@@ -13,7 +13,7 @@ use crate::sema::{Mode, Model};
 #[derive(Debug, clap::Args)]
 pub(super) struct Common {
     /// Threads that compute; all processors if not given [bench: a list]
-    #[arg(long, global = true, value_name = "N", value_delimiter = ',', value_parser = count)]
+    #[arg(long, global = true, value_name = "N", value_delimiter = ',', value_parser = threads)]
     pub(super) threads: Vec<usize>,
     /// Vector code to generate: baseline, avx2 or avx512; the best of this machine if not given
     #[arg(long, global = true, value_name = "TIER")]
@@ -32,10 +32,18 @@ pub(super) struct Common {
 
 /// Reads a number from 1 to a million.
 pub(super) fn count(text: &str) -> Result<usize, String> {
-    match text.trim().parse() {
-        Ok(count @ 1..=1_000_000) => Ok(count),
-        _ => Err("a number from 1 to 1000000 is wanted".to_owned()),
-    }
+    up_to(1_000_000, text)
+}
+
+/// Reads a number of threads.
+fn threads(text: &str) -> Result<usize, String> {
+    up_to(1024, text)
+}
+
+fn up_to(most: usize, text: &str) -> Result<usize, String> {
+    let count = text.trim().parse().ok();
+    let count = count.filter(|count| (1..=most).contains(count));
+    count.ok_or_else(|| format!("a number from 1 to {most} is wanted"))
 }
 
 /// Numbers that the reference interpreter computes with.

@@ -63,8 +63,8 @@ pub(super) fn run(args: &Args, common: &Common, out: &mut Out) -> Result<(), Cli
     let params = net.parameters(Mode::Train, args.weights.as_deref(), seed)?;
     let samples = source::samples(&train, args.data.as_deref(), Some(&net.path), seed)?;
     let data = &samples.dataset;
-    let writer = Writer::new(args, &net, &train);
     let epochs = config.epochs;
+    let writer = Writer::new(args, &net, &train, epochs)?;
     // A step has no more images than there are.
     let config = FitConfig {
         batch: config.batch.min(data.train.len()),
@@ -182,25 +182,42 @@ struct Writer {
     title: String,
     weights: Option<PathBuf>,
     curves: Option<PathBuf>,
+    epochs: usize,
 }
 
+/// Times that curves are drawn, at most: each drawing costs more than the one before.
+const DRAWINGS: usize = 100;
+
 impl Writer {
-    fn new(args: &Args, net: &Net, model: &Model) -> Writer {
+    /// Fails where there is no folder to write to: after the first epoch would be late.
+    fn new(args: &Args, net: &Net, model: &Model, epochs: usize) -> Result<Writer, CliError> {
+        for path in [&args.out, &args.curves].into_iter().flatten() {
+            let folder = path.parent().filter(|folder| *folder != Path::new(""));
+            if let Some(folder) = folder.filter(|folder| !folder.is_dir()) {
+                let (path, folder) = (path.display(), folder.display());
+                return Err(CliError::user(format!(
+                    "cannot write `{path}`: there is no folder `{folder}`"
+                )));
+            }
+        }
         let beside = args.out.as_deref().map(|out| out.with_extension("svg"));
         let file = net.path.file_name().unwrap_or_default().to_string_lossy();
-        Writer {
+        Ok(Writer {
             net: model.name.clone(),
             title: format!("{} ({file})", model.name),
             weights: args.out.clone(),
             curves: args.curves.clone().or(beside),
-        }
+            epochs,
+        })
     }
 
     fn write(&self, trainer: &Trainer, history: &[Epoch]) -> Result<(), CliError> {
         if let Some(path) = &self.weights {
             model::save(path, &self.net, &trainer.params()?)?;
         }
-        if let Some(path) = &self.curves {
+        let (epoch, between) = (history.len(), self.epochs.div_ceil(DRAWINGS));
+        let due = epoch.is_multiple_of(between) || epoch == self.epochs;
+        if let Some(path) = self.curves.as_ref().filter(|_| due) {
             self.draw(path, history)?;
         }
         Ok(())

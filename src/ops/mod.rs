@@ -62,17 +62,17 @@ pub enum Op {
     Expand(Shape),
     /// The value summed down to a shape that stretches to its own: the transpose of `Expand`.
     SumTo(Shape),
-    /// [N, C, H, W] → mean [C] and biased variance [C] over batch and pixels.
+    /// [N, C, H, W] → mean `[C]` and biased variance `[C]` over batch and pixels.
     BatchStats,
-    /// (gradient, x, mean [C]) → sum of the gradient [C], sum of gradient · (x - mean) [C].
+    /// (gradient, x, mean `[C]`) → sum of the gradient `[C]`, sum of gradient · (x - mean) `[C]`.
     ChannelSums,
     /// Over the channels of each pixel: [N, C, …] → [N, C, …].
     Softmax,
     /// (softmax's output, its gradient) → gradient of the input.
     SoftmaxGrad,
-    /// (logits [N, C], labels i32 [N]) → the cross-entropy of each sample [N].
+    /// (logits [N, C], labels i32 `[N]`) → the cross-entropy of each sample `[N]`.
     CrossEntropy,
-    /// (logits, labels, gradient [N] of the cross-entropy) → gradient of the logits.
+    /// (logits, labels, gradient `[N]` of the cross-entropy) → gradient of the logits.
     CrossEntropyGrad,
     /// The same elements, in C, H, W order, with other sizes.
     Reshape(Vec<usize>),

@@ -58,7 +58,7 @@ pub enum Pointwise {
         eps: f32,
         /// Whether mean and var are this batch's own, as made by [`Op::BatchStats`] from x. The
         /// gradient of x then includes what passes through them, and theirs is
-        /// [`Grad::None`](super::Grad::None).
+        /// [`Grad::None`].
         batch_stats: bool,
     },
     /// (dy, x, mean, var, gamma, Σ dy, Σ dy · (x - mean), 1 / count) → the gradient of x through a

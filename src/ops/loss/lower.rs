@@ -8,7 +8,7 @@ use crate::lower::Cx;
 use crate::lower::rows::{self, Row, Rows};
 use crate::ops::softmax::lower::{greatest, row_sum, shifted_exp};
 
-/// log(sum of exp(x - most)) + (most - x[label]).
+/// `log(sum of exp(x - most)) + (most - x[label])`.
 pub fn cross_entropy(cx: &mut Cx<'_>, node: &Node) {
     let pixel = |b: &mut BodyBuilder, row: &Row, ptrs: &[Ptr]| {
         let (x, label, loss) = (ptrs[0], ptrs[1], ptrs[2]);

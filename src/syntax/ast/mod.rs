@@ -1,6 +1,6 @@
 //! The syntax tree: what was written, with the place of every part.
 //!
-//! The tree holds no decision about names, kinds or shapes. Its depth is bounded by the parser (see [`super::limits`]),
+//! The tree holds no decision about names, kinds or shapes. Its depth is bounded by the parser (see `syntax/limits.rs`),
 //! so that walking or dropping it by recursion cannot overflow the stack.
 
 mod expr;
