@@ -42,7 +42,8 @@ pub(super) fn choose(target: &Target, extents: [usize; 3], columns: usize, depth
             continue;
         }
         let most = (target.registers - 1).saturating_sub(vectors) / vectors;
-        for inner in 1..=extents[2].min(most) {
+        // Of equals the one longest along neighbours in memory wins.
+        for inner in (1..=extents[2].min(most)).rev() {
             for middle in 1..=extents[1].min(most / inner) {
                 for outer in 1..=extents[0].min(most / (inner * middle)) {
                     let rows = [outer, middle, inner];
