@@ -306,6 +306,8 @@ fn weights_that_do_not_fit_are_listed() {
     folder.fails(&args, 1, "in the file but not in the network (2)");
     let args = format!("run other.net --set classes=5 {run}");
     folder.fails(&args, 1, "dense1.weight is [3, 36], expected [5, 36]");
+    let args = "run tiny.net --input x.npy --output y.npy --weights missing.safetensors";
+    folder.fails(args, 1, "cannot read: No such file");
     assert!(!folder.path("y.npy").exists());
 }
 

@@ -57,7 +57,7 @@ impl CliError {
                     tell(&findings.diagnostics, &findings.files, json);
                     Ok(())
                 }
-                other => writeln!(stderr, "error: {other}"),
+                other => writeln!(stderr, "error: {}", chain(other)),
             },
             CliError::User(message) => writeln!(stderr, "error: {message}"),
         };
