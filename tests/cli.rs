@@ -332,6 +332,7 @@ fn grad_agrees_with_pytorch() {
     let folder = Folder::new();
     for (case, extra) in [
         ("lenet5_modern", "--threads 2"),
+        ("lenet5_classic", ""),
         ("mixed", "--threads 1"),
         ("mixed", "--isa baseline"),
         ("mixed", "--interpret f64"),
@@ -357,6 +358,30 @@ fn grad_agrees_with_pytorch() {
         let dx = npy::read(&golden.join("dx.npy")).unwrap();
         let input = found.read("input").unwrap();
         assert!(difference(input.data(), dx.data()) < 1e-4, "{case} input");
+    }
+}
+
+/// Outputs of the golden nets, in use, are PyTorch's.
+#[test]
+fn run_agrees_with_pytorch() {
+    let folder = Folder::new();
+    for (case, output, extra) in [
+        ("lenet5_modern", "y.npy", ""),
+        ("lenet5_classic", "y.npy", "--threads 2"),
+        ("xor", "y.npy", "--isa baseline"),
+        ("mixed", "y_eval.npy", ""),
+        ("mixed", "y_eval.npy", "--interpret f32"),
+    ] {
+        let golden = root(&format!("tests/golden/{case}"));
+        folder.ok(&format!(
+            "run {golden}.net --weights {golden}/weights.safetensors --input {golden}/x.npy \
+             --output y.npy {extra}"
+        ));
+        close(
+            &folder.path("y.npy"),
+            &PathBuf::from(golden).join(output),
+            1e-4,
+        );
     }
 }
 

@@ -7,6 +7,11 @@ use super::Remark;
 use super::rewrite::Rewriter;
 use crate::ir::{Graph, ValueId};
 
+/// The operator's name in its debug form, attributes cut off.
+fn kind(op: &str) -> &str {
+    op.split(['(', '{', ' ']).next().unwrap_or(op)
+}
+
 /// Runs the pass.
 pub fn run(graph: &Graph) -> (Graph, Vec<Remark>) {
     let mut remarks = Vec::new();
@@ -26,6 +31,13 @@ pub fn run(graph: &Graph) -> (Graph, Vec<Remark>) {
             }
             remarks.push(Remark::new("cse", graph, id, true, "computed before"));
         } else {
+            let alike = known.keys().any(|(op, inputs)| {
+                !inputs.is_empty() && *inputs == key.1 && kind(op) == kind(&key.0)
+            });
+            if alike {
+                let text = "kept: the same operator reads the same, but with other attributes";
+                remarks.push(Remark::new("cse", graph, id, false, text));
+            }
             let made = rewriter.copy(id);
             known.insert(key, made);
         }

@@ -5,8 +5,8 @@ use super::Remark;
 use super::rewrite::Rewriter;
 use crate::ir::{Graph, IdVec, NodeId, ValueId};
 
-/// The nodes that outputs and updates need.
-pub fn needed(graph: &Graph) -> IdVec<NodeId, bool> {
+/// The nodes that outputs and updates need, and the values that these or the graph's user read.
+fn needed(graph: &Graph) -> (IdVec<NodeId, bool>, IdVec<ValueId, bool>) {
     let mut values: IdVec<ValueId, bool> = IdVec::filled(graph.values.len(), false);
     let roots = graph.outputs.iter().map(|output| output.value);
     for value in roots.chain(graph.updates.iter().map(|update| update.value)) {
@@ -21,17 +21,22 @@ pub fn needed(graph: &Graph) -> IdVec<NodeId, bool> {
             }
         }
     }
-    nodes
+    (nodes, values)
 }
 
 /// Runs the pass.
 pub fn run(graph: &Graph) -> (Graph, Vec<Remark>) {
-    let needed = needed(graph);
+    let (needed, read) = needed(graph);
     let mut remarks = Vec::new();
     let mut rewriter = Rewriter::new(graph);
     for id in graph.nodes.ids() {
         if needed[id] {
             rewriter.copy(id);
+            let outputs = &graph.nodes[id].outputs;
+            if let Some(unread) = outputs.iter().find(|&&output| !read[output]) {
+                let text = format!("kept for its other results, though nothing reads {unread}");
+                remarks.push(Remark::new("dce", graph, id, false, text));
+            }
         } else {
             remarks.push(Remark::new(
                 "dce",

@@ -25,6 +25,14 @@ pub fn run(graph: &Graph) -> (Graph, Vec<Remark>) {
                 remarks.push(Remark::new("fold", graph, id, true, format!("is {value}")));
             }
             _ => {
+                let numbers = node
+                    .inputs
+                    .iter()
+                    .filter(|&&input| number(rewriter.graph(), rewriter.get(input)).is_some());
+                if is_pointwise && numbers.count() > 0 {
+                    let text = "not computed: another operand is no number";
+                    remarks.push(Remark::new("fold", graph, id, false, text));
+                }
                 rewriter.copy(id);
             }
         }

@@ -453,6 +453,9 @@ impl Pass<'_> {
         let (c, h, w) = to.chw();
         let flattens = to.dims.len() == 1 && from.dims.len() == 3;
         if flattens || self.map_of(inputs[0]) == [c, h, w] {
+            let text = "not converted: the map stays as it lies under its other shape";
+            self.remarks
+                .push(Remark::new("layout", self.graph, id, false, text));
             return self.layout(inputs[0]).clone();
         }
         inputs[0] = self.plain(id, inputs[0]);
