@@ -17,6 +17,7 @@
 //! if they hold the same value in every lane (constants, broadcasts, splats), registers written in
 //! it are not readable after it, and neither [`Op::Reduce`] nor a pointer change, a loop nor another
 //! tail may stand in it. A load or store that is itself partial ([`Lanes::First`]) may not either.
+//! For the same reason no lane of a tail may read or write an element that another lane writes.
 //!
 //! Floating-point arithmetic is IEEE single precision, round to nearest even, denormals flushed or
 //! not as the thread's mode says. No instruction is reassociated or contracted: [`Op::Fma`] rounds
