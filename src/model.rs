@@ -28,8 +28,9 @@ use crate::ops::ShapeError;
 use crate::runtime::params;
 use crate::sema::{self, Decay, Mode, Model, OptimizerConfig, Override, TrainConfig};
 use crate::syntax::{self, Ast};
+use crate::train::loss::{Loss, LossKind, OutputLoss};
 use crate::train::optimizer::{Decays, Optimizer, Rule};
-use crate::train::step::{self, Loss, LossKind};
+use crate::train::step;
 
 /// A net of a file.
 #[derive(Debug)]
@@ -157,8 +158,8 @@ impl Net {
         })
     }
 
-    /// The net for use or for training. Its first output is the one that has a loss; heads that exist
-    /// only in training come last.
+    /// The net for use or for training. Outputs that have losses come first, in the order of the
+    /// losses; heads that exist only in training come last.
     ///
     /// # Errors
     ///
@@ -185,7 +186,8 @@ impl Net {
         let aux = &model.aux;
         model.graph.outputs.sort_by_key(|output| {
             let is_aux = aux.iter().any(|aux| aux.output == output.name);
-            (is_aux, !judged.contains(&output.name))
+            let place = judged.iter().position(|name| *name == output.name);
+            (is_aux, place.unwrap_or(judged.len()))
         });
         Ok(model)
     }
@@ -282,31 +284,48 @@ pub fn train_config(model: &Model) -> Result<&TrainConfig, NetError> {
 ///
 /// # Errors
 ///
-/// The file says nothing of it, or names several.
+/// The file says nothing of it.
 pub fn loss(model: &Model) -> Result<Loss, NetError> {
     let config = train_config(model)?;
-    let [only] = config.losses.as_slice() else {
+    if config.losses.is_empty() {
         return Err(NetError::Training {
             net: model.name.clone(),
-            problem: format!(
-                "it has {} losses, and one is supported so far",
-                config.losses.len()
-            ),
+            problem: "its `train` section names no loss, such as `loss cross_entropy`".to_owned(),
         });
+    }
+    let output = |loss: &sema::OutputLoss| OutputLoss {
+        output: loss.output.clone(),
+        kind: loss_kind(&loss.loss),
+        weight: loss.weight as f32,
     };
-    let kind = loss_kind(only.loss);
     let auxiliary = model
         .aux
         .iter()
         .map(|aux| (aux.output.clone(), aux.weight as f32))
         .collect();
-    Ok(Loss { kind, auxiliary })
+    Ok(Loss {
+        outputs: config.losses.iter().map(output).collect(),
+        auxiliary,
+    })
 }
 
-fn loss_kind(loss: sema::Loss) -> LossKind {
+fn loss_kind(loss: &sema::Loss) -> LossKind {
     match loss {
-        sema::Loss::CrossEntropy => LossKind::CrossEntropy,
+        sema::Loss::CrossEntropy {
+            label_smoothing,
+            class_weights,
+        } => LossKind::CrossEntropy {
+            label_smoothing: *label_smoothing as f32,
+            class_weights: class_weights
+                .as_ref()
+                .map(|weights| weights.iter().map(|&weight| weight as f32).collect()),
+        },
+        sema::Loss::BinaryCrossEntropy => LossKind::BinaryCrossEntropy,
         sema::Loss::MeanSquaredError => LossKind::MeanSquared,
+        sema::Loss::MeanAbsoluteError => LossKind::MeanAbsolute,
+        sema::Loss::Huber { delta } => LossKind::Huber {
+            delta: *delta as f32,
+        },
     }
 }
 

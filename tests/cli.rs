@@ -398,6 +398,165 @@ fn grad_refuses_wrong_labels() {
     folder.fails(&format!("{grad} {golden}"), 1, "5 images");
 }
 
+/// Writes labels as NumPy writes whole numbers.
+fn labels(folder: &Folder, name: &str, labels: &[i64]) {
+    let header = format!(
+        "{{'descr': '<i8', 'fortran_order': False, 'shape': ({},), }}",
+        labels.len()
+    );
+    // Magic, version and length take 10 bytes; all of it is a multiple of 64, closed by a newline.
+    let header = format!("{header:<117}\n");
+    let mut bytes = b"\x93NUMPY\x01\x00".to_vec();
+    bytes.extend((header.len() as u16).to_le_bytes());
+    bytes.extend(header.as_bytes());
+    bytes.extend(labels.iter().flat_map(|label| label.to_le_bytes()));
+    std::fs::write(folder.path(name), bytes).expect("a written file");
+}
+
+const SEVERAL: &str = "\
+net Several {
+    input [3]
+    dense(4) -> relu as body
+    dense(3)
+    output class
+    body -> dense(1)
+    output size
+    body -> dense(2)
+    output flags
+    body -> dense(5)
+    output features
+}
+
+train Several {
+    loss class = cross_entropy(label_smoothing = 0.1)
+    loss size = huber(2, weight = 0.5)
+    loss flags = binary_cross_entropy
+}
+";
+
+/// Every output that has a loss has a target of its own; the others have none.
+#[test]
+fn grad_takes_a_target_for_each_loss() {
+    let folder = Folder::new();
+    folder.write("several.net", SEVERAL);
+    folder.ok("init several.net --out w.safetensors");
+    array(&folder, "x.npy", &[2, 3]);
+    labels(&folder, "class.npy", &[2, 0]);
+    // A number an image does for an output of one number.
+    npy::write(&folder.path("size.npy"), &[2], &[5.0, -1.0]).unwrap();
+    npy::write(&folder.path("flags.npy"), &[2, 2], &[0.0, 1.0, 0.5, 1.0]).unwrap();
+    let grad = "grad several.net --weights w.safetensors --input x.npy --loss-out l.npy";
+    let all = "--target class=class.npy --target size=size.npy --target flags=flags.npy";
+    let mut losses = Vec::new();
+    for extra in ["", "--interpret f64", "--isa baseline --threads 2"] {
+        folder.ok(&format!("{grad} {all} --grads-out g.safetensors {extra}"));
+        losses.push(npy::read(&folder.path("l.npy")).unwrap().data()[0]);
+    }
+    assert!(losses.iter().all(|loss| (loss - losses[1]).abs() < 1e-5));
+    let mut grads = WeightsFile::open(&folder.path("g.safetensors")).unwrap();
+    let unused = grads.read("dense4.weight").unwrap();
+    assert!(unused.data().iter().all(|&slope| slope == 0.0));
+
+    let some = "--target class=class.npy --target size=size.npy";
+    folder.fails(&format!("{grad} {some}"), 2, "--target flags=FILE");
+    folder.fails(
+        &format!("{grad} --target class.npy"),
+        2,
+        "class, size, flags",
+    );
+    folder.fails(
+        &format!("{grad} {all} --target features=x.npy"),
+        1,
+        "no target `features`",
+    );
+    folder.fails(
+        &format!("{grad} {all} --target size=size.npy"),
+        2,
+        "given twice",
+    );
+    npy::write(&folder.path("flags.npy"), &[2, 2], &[0.0, 1.0, 0.5, 2.0]).unwrap();
+    folder.fails(&format!("{grad} {all}"), 1, "element 1 of sample 1 is 2");
+    npy::write(&folder.path("flags.npy"), &[2, 2], &[0.0; 4]).unwrap();
+    for wrong in [3, -1] {
+        labels(&folder, "class.npy", &[0, wrong]);
+        let message = format!("label {wrong} of sample 1 is out of range; 3 classes");
+        folder.fails(&format!("{grad} {all}"), 1, &message);
+    }
+}
+
+/// The only target may be named after its output or not at all.
+#[test]
+fn the_only_target_needs_no_name() {
+    let folder = Folder::new();
+    folder.write(
+        "one.net",
+        "net One { input [2]; dense(1) }\ntrain One { loss mae }",
+    );
+    folder.ok("init one.net --out w.safetensors");
+    array(&folder, "x.npy", &[3, 2]);
+    npy::write(&folder.path("t.npy"), &[3], &[0.0; 3]).unwrap();
+    let grad = "grad one.net --weights w.safetensors --input x.npy --target";
+    let [bare, named] = ["t.npy", "output=t.npy"].map(|file| folder.ok(&format!("{grad} {file}")));
+    assert_eq!(bare, named);
+}
+
+/// Exclusive or as two yes-or-no questions and as one, by losses other than the example's.
+#[test]
+fn losses_train() {
+    let folder = Folder::new();
+    for (name, head, loss) in [
+        ("binary", "dense(1)", "binary_cross_entropy"),
+        ("binary_one_hot", "dense(2)", "binary_cross_entropy"),
+        ("huber", "dense(1)", "huber(0.5)"),
+        ("mae", "dense(2)", "mae"),
+        (
+            "weighted",
+            "dense(2)",
+            "cross_entropy(class_weights = [1, 3], label_smoothing = 0.1)",
+        ),
+    ] {
+        folder.write(
+            &format!("{name}.net"),
+            &format!(
+                "net Xor {{ input [2]; dense(8) -> tanh; {head} }}\ntrain Xor {{ data xor; loss \
+                 {loss}; optimizer adam(lr = 0.05); batch 4; epochs 300; seed 3 }}"
+            ),
+        );
+        let train = format!("train {name}.net --json --threads 1 --out {name}.safetensors");
+        let last = folder.json(&train).pop().expect("300 epochs");
+        assert_eq!(last["test_accuracy"], 1.0, "{name}: {last}");
+        // The loss of all samples does not depend on how they are dealt out, class weights or not.
+        let eval = format!("eval {name}.net --weights {name}.safetensors --json --threads 1");
+        for batch in [1, 3] {
+            let line = &folder.json(&format!("{eval} --batch {batch}"))[0];
+            let (found, wanted) = (line["loss"].as_f64(), last["test_loss"].as_f64());
+            let apart = found.unwrap() - wanted.unwrap();
+            assert!(apart.abs() < 1e-6, "{name}: {line}, not {last}");
+        }
+    }
+}
+
+/// A data set's labels say nothing of a map, and a label that is no answer is told before training.
+#[test]
+fn labels_must_fit_the_losses() {
+    let folder = Folder::new();
+    let net = |body: &str, loss: &str| {
+        folder.write(
+            "n.net",
+            &format!(
+                "net N {{ input [1, 28, 28]; {body} }}\ntrain N {{ data fashion_mnist_small; loss \
+                 {loss}; optimizer adam; epochs 1 }}"
+            ),
+        );
+    };
+    net("conv(1, 3)", "mse");
+    folder.fails("train n.net", 1, "[1, 26, 26]");
+    net("flatten -> dense(1)", "binary_cross_entropy");
+    folder.fails("train n.net", 1, "2 classes");
+    net("flatten -> dense(9)", "cross_entropy");
+    folder.fails("train n.net", 1, "9 classes");
+}
+
 #[test]
 fn xor_is_learned() {
     let folder = Folder::new();

@@ -9,8 +9,10 @@ use netc::autodiff;
 use netc::interp::{self, Bindings, StepValues};
 use netc::ir::verify::verify;
 use netc::ir::{Builder, DType, Graph, IdVec, Shape, StepScalar, Type, ValueId, ValueKind};
+use netc::ops::activation;
 use netc::ops::dropout::Dropout;
 use netc::ops::layers::{self, BatchNorm, LocalResponseNorm, WeightInit};
+use netc::ops::loss::CrossEntropy;
 use netc::ops::{
     Array, AvgPool, AvgPoolGrad, Conv2d, Conv2dFilterGrad, Conv2dInputGrad, MaxPool, Op, Pads,
     Pointwise, Window,
@@ -391,9 +393,30 @@ fn elementwise() {
         Pointwise::Tanh,
         Pointwise::Sigmoid,
         Pointwise::Square,
+        Pointwise::Clip { lo: -0.5, hi: 0.25 },
+        Pointwise::Elu { alpha: 0.75 },
+        Pointwise::Softplus,
+        Pointwise::Gelu,
     ] {
         case(op, &[map()]).check();
     }
+    let bounds = Pointwise::ClipGrad { lo: -0.5, hi: 0.25 };
+    case(bounds, &[map(), map()]).check();
+    // What they are given of the forward half has no rule: no net asks for second gradients.
+    for op in [
+        Pointwise::EluGrad { alpha: 0.75 },
+        Pointwise::SoftplusGrad,
+        Pointwise::GeluGrad,
+    ] {
+        case(op, &[map(), map()]).skip(&[0]).check();
+    }
+    for slope in [weights(&[3]), weights(&[])] {
+        case(Pointwise::Prelu, &[map(), slope.clone()]).check();
+        case(Pointwise::PreluGrad, &[map(), slope, map()])
+            .skip(&[1])
+            .check();
+    }
+    case(Pointwise::BinaryCrossEntropy, &[map(), map()]).check();
     for op in [Pointwise::Sqrt, Pointwise::Rsqrt, Pointwise::Log] {
         case(op, &[map()]).positive(&[0]).check();
     }
@@ -439,8 +462,16 @@ fn softmaxes_and_losses() {
         case(Op::Softmax, &[images(&[5])]),
         // The output that it is given has no rule: no net asks for second gradients.
         case(Op::SoftmaxGrad, &[map(), map()]).skip(&[0]),
-        case(Op::CrossEntropy, &[images(&[4]), labels]),
+        case(CrossEntropy::default(), &[images(&[4]), labels.clone()]),
     ]);
+    for label_smoothing in [0.0, 0.3, 1.0] {
+        let op = CrossEntropy { label_smoothing };
+        let weighted = [images(&[4]), labels.clone(), weights(&[4])];
+        check_all([
+            case(op, &weighted[..2]),
+            case(op, &weighted).positive(&[2]).skip(&[2]),
+        ]);
+    }
 }
 
 #[test]
@@ -480,7 +511,20 @@ fn dropout() {
 #[test]
 fn composed_layers() {
     type Append = fn(&mut Builder, ValueId) -> ValueId;
-    let layers: [(&str, Append); 4] = [
+    let layers: [(&str, Append); 15] = [
+        ("silu", |b, x| activation::silu(b, x)),
+        ("relu6", |b, x| activation::relu6(b, x)),
+        ("leaky_relu", |b, x| activation::leaky_relu(b, x, 0.1)),
+        ("leaky_relu going up", |b, x| {
+            activation::leaky_relu(b, x, -0.5)
+        }),
+        ("elu", |b, x| activation::elu(b, x, 1.5)),
+        ("gelu", |b, x| activation::gelu(b, x)),
+        ("gelu by tanh", |b, x| activation::gelu_tanh(b, x)),
+        ("hard_sigmoid", |b, x| activation::hard_sigmoid(b, x)),
+        ("hard_swish", |b, x| activation::hard_swish(b, x)),
+        ("softplus", |b, x| activation::softplus(b, x, 2.5)),
+        ("clip", |b, x| activation::clip(b, x, [-0.3, 0.6])),
         ("global average", |b, x| {
             layers::global_avg_pool(b, x).unwrap()
         }),
@@ -525,7 +569,7 @@ fn conv(builder: &mut Builder, name: &str, x: ValueId, outputs: usize) -> (Value
 
 fn cross_entropy(builder: &mut Builder, logits: ValueId) -> ValueId {
     let labels = builder.input("labels", Type::i32(Shape::batched([])));
-    let losses = builder.op(Op::CrossEntropy, &[logits, labels]);
+    let losses = builder.op(CrossEntropy::default(), &[logits, labels]);
     let sum = builder.op(Op::SumTo(Shape::single([])), &[losses]);
     let share = builder.step_scalar(StepScalar::InverseBatch);
     builder.pointwise(Pointwise::Mul, &[sum, share])

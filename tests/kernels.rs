@@ -5,6 +5,8 @@ mod common;
 
 use common::{Bindings, check_linear, check_norm, param, random};
 use netc::ir::{Builder, Graph, Shape, Type};
+use netc::ops::activation;
+use netc::ops::loss::{CrossEntropy, CrossEntropyGrad};
 use netc::ops::{
     AvgPool, AvgPoolGrad, Conv2d, Conv2dFilterGrad, Conv2dInputGrad, MaxPool, MaxPoolGrad, Op,
     Pads, Pointwise, Window, dropout,
@@ -400,6 +402,10 @@ fn element_wise_nodes() {
         Pointwise::Relu,
         Pointwise::Tanh,
         Pointwise::Sigmoid,
+        Pointwise::Clip { lo: -0.5, hi: 0.25 },
+        Pointwise::Elu { alpha: 0.75 },
+        Pointwise::Softplus,
+        Pointwise::Gelu,
     ];
     let of_positive = [Pointwise::Sqrt, Pointwise::Rsqrt, Pointwise::Log];
     let binary = [
@@ -412,6 +418,12 @@ fn element_wise_nodes() {
         Pointwise::ReluGrad,
         Pointwise::TanhGrad,
         Pointwise::SigmoidGrad,
+        Pointwise::Prelu,
+        Pointwise::ClipGrad { lo: -0.5, hi: 0.25 },
+        Pointwise::EluGrad { alpha: 0.75 },
+        Pointwise::SoftplusGrad,
+        Pointwise::GeluGrad,
+        Pointwise::BinaryCrossEntropy,
     ];
     for (channels, h, w) in [(1, 1, 1), (3, 5, 7), (16, 4, 4), (37, 3, 2), (300, 2, 1)] {
         let mut b = Builder::new(format!("element-wise over {channels}, {h}, {w}"));
@@ -435,29 +447,105 @@ fn element_wise_nodes() {
                 let y = b.pointwise(op, &[x, shifted]);
                 b.output(format!("{op:?} with {name}"), y);
             }
+            let y = b.pointwise(Pointwise::PreluGrad, &[x, other, shifted]);
+            b.output(format!("PreluGrad with {name}"), y);
         }
         let graph = b.finish();
         check_norm(&graph, &random(&graph, 3, 11, 2), 4, SMOOTH);
     }
 }
 
+/// Errors of elements where everything saturates: a few units in the last place of their results.
+const ELEMENT: f64 = 1e-6;
+
+/// Every activation with its gradient, far out, at its kinks, and where there is no number.
 #[test]
-fn saturated_gates_stay_finite() {
-    let mut b = Builder::new("saturated gates");
-    let x = b.input("x", Type::f32(Shape::batched([13])));
-    for op in [Pointwise::Tanh, Pointwise::Sigmoid] {
-        let y = b.pointwise(op, &[x]);
-        b.output(format!("{op:?}"), y);
+fn saturated_activations_stay_finite() {
+    type Append = fn(&mut Builder, netc::ir::ValueId) -> netc::ir::ValueId;
+    let activations: [(&str, Append); 14] = [
+        ("relu", |b, x| b.pointwise(Pointwise::Relu, &[x])),
+        ("tanh", |b, x| b.pointwise(Pointwise::Tanh, &[x])),
+        ("sigmoid", |b, x| b.pointwise(Pointwise::Sigmoid, &[x])),
+        ("silu", activation::silu),
+        ("relu6", activation::relu6),
+        ("leaky_relu", |b, x| activation::leaky_relu(b, x, 0.1)),
+        ("elu", |b, x| activation::elu(b, x, 1.5)),
+        ("gelu", activation::gelu),
+        ("gelu by tanh", activation::gelu_tanh),
+        ("hard_sigmoid", activation::hard_sigmoid),
+        ("hard_swish", activation::hard_swish),
+        ("softplus", |b, x| activation::softplus(b, x, 1.0)),
+        ("clip", |b, x| activation::clip(b, x, [-0.5, 2.0])),
+        ("prelu", |b, x| {
+            let slope = b.constant(-2.0);
+            activation::prelu(b, x, slope)
+        }),
+    ];
+    let data = vec![
+        -1e30, -1000.0, -100.0, -88.8, -20.0, -3.0, -0.5, -1e-3, -0.0, 0.0, 1e-3, 2.0, 3.0, 6.0,
+        20.0, 88.8, 100.0, 1000.0, 1e30,
+    ];
+    let mut b = Builder::new("saturated activations");
+    let x = b.input("x", Type::f32(Shape::batched([data.len()])));
+    let nan = b.input("nan", Type::f32(Shape::batched([data.len()])));
+    for (name, append) in activations {
+        let y = append(&mut b, x);
+        b.output(name, y);
+        let sum = b.op(Op::SumTo(Shape::single([])), &[y]);
+        let dx = netc::autodiff::gradients(&mut b, sum, &[x])[0];
+        b.output(format!("gradient of {name}"), dx);
+        let y = append(&mut b, nan);
+        b.output(format!("{name} of nothing"), y);
     }
     let graph = b.finish();
-    let data = vec![
-        -1e30, -1000.0, -100.0, -88.8, -20.0, -1e-3, 0.0, 1e-3, 20.0, 88.8, 100.0, 1000.0, 1e30,
-    ];
+    let nothing = vec![f32::NAN; data.len()];
     let bindings = Bindings {
         batch: 1,
-        data: [(x, data)].into(),
+        data: [(x, data.clone()), (nan, nothing)].into(),
     };
-    check_norm(&graph, &bindings, 1, SMOOTH);
+    let exact = common::reference::<f64>(&graph, &bindings);
+    for target in common::targets() {
+        for fuse in [true, false] {
+            let how = common::How {
+                target: target.clone(),
+                most: 1,
+                threads: 1,
+                fuse,
+            };
+            let found = common::compiled(&graph, &bindings, &how);
+            for output in &graph.outputs {
+                let name = &output.name;
+                let exact = exact[&output.value].data();
+                for ((&found, &exact), x) in found[name].iter().zip(exact).zip(&data) {
+                    if name.ends_with("of nothing") {
+                        assert!(found.is_nan() && exact.is_nan(), "{name} is {found}");
+                        continue;
+                    }
+                    let error = (f64::from(found) - exact).abs();
+                    assert!(
+                        error <= ELEMENT * exact.abs().max(1.0) && exact.is_finite(),
+                        "{}: {name} at {x:?} is {found}, not {exact}",
+                        target.isa
+                    );
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn numbers_of_the_graph() {
+    for count in [1, 3, 4, 16, 37, 100] {
+        let numbers: Vec<f32> = (0..count).map(|i| (i / 20) as f32 - 0.5).collect();
+        let mut b = Builder::new(format!("{count} numbers"));
+        let x = b.input("x", images(count, 2, 3));
+        let made = b.op(Op::Numbers(numbers), &[]);
+        b.output("numbers", made);
+        let y = b.pointwise(Pointwise::Mul, &[x, made]);
+        b.output("product", y);
+        let graph = b.finish();
+        check_norm(&graph, &random(&graph, 2, 17, 2), 3, SMOOTH);
+    }
 }
 
 #[test]
@@ -477,11 +565,30 @@ fn softmax_and_its_loss() {
         b.output("dx", dx);
         if pixels == 1 {
             let labels = b.input("labels", Type::i32(Shape::batched([])));
-            let loss = b.op(Op::CrossEntropy, &[x, labels]);
+            let loss = b.op(CrossEntropy::default(), &[x, labels]);
             b.output("loss", loss);
             let dloss = b.input("dloss", Type::f32(Shape::batched([])));
-            let dlogits = b.op(Op::CrossEntropyGrad, &[x, labels, dloss]);
+            let dlogits = b.op(CrossEntropyGrad::default(), &[x, labels, dloss]);
             b.output("dlogits", dlogits);
+            let weights = b.param([classes], param("w"));
+            let one = b.constant(1.5);
+            let weights = b.pointwise(Pointwise::Add, &[weights, one]);
+            for label_smoothing in [0.0, 0.25, 1.0] {
+                for weights in [None, Some(weights)] {
+                    let name = format!("{label_smoothing} {}", weights.is_some());
+                    let op = CrossEntropy { label_smoothing };
+                    let inputs = [x, labels].into_iter().chain(weights);
+                    let made = b.node(op.into(), &inputs.collect::<Vec<_>>());
+                    b.output(format!("loss {name}"), made[0]);
+                    if let Some(&counted) = made.get(1) {
+                        b.output(format!("counted {name}"), counted);
+                    }
+                    let op = CrossEntropyGrad { label_smoothing };
+                    let inputs = [x, labels, dloss].into_iter().chain(weights);
+                    let dlogits = b.op(op, &inputs.collect::<Vec<_>>());
+                    b.output(format!("dlogits {name}"), dlogits);
+                }
+            }
         }
         let graph = b.finish();
         let mut bindings = random(&graph, 5, 13, classes as u32);
@@ -497,10 +604,10 @@ fn a_hopeless_logit_costs_what_it_should() {
     let mut b = Builder::new("large logits");
     let x = b.input("x", Type::f32(Shape::batched([2])));
     let labels = b.input("labels", Type::i32(Shape::batched([])));
-    let loss = b.op(Op::CrossEntropy, &[x, labels]);
+    let loss = b.op(CrossEntropy::default(), &[x, labels]);
     b.output("loss", loss);
     let ones = b.input("dloss", Type::f32(Shape::batched([])));
-    let grad = b.op(Op::CrossEntropyGrad, &[x, labels, ones]);
+    let grad = b.op(CrossEntropyGrad::default(), &[x, labels, ones]);
     b.output("grad", grad);
     let graph = b.finish();
     let data = [

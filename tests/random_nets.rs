@@ -56,7 +56,23 @@ impl Writer {
     }
 
     fn activation(&mut self) -> &'static str {
-        ["relu", "tanh", "sigmoid", "silu"][self.rng.random_range(0..4)]
+        const ACTIVATIONS: [&str; 14] = [
+            "relu",
+            "tanh",
+            "sigmoid",
+            "silu",
+            "relu6",
+            "leaky_relu(0.1)",
+            "prelu",
+            "elu",
+            "gelu",
+            "gelu(approximate = tanh)",
+            "hard_swish",
+            "hard_sigmoid",
+            "softplus",
+            "clip(-0.5, 1)",
+        ];
+        ACTIVATIONS[self.rng.random_range(0..ACTIVATIONS.len())]
     }
 
     /// A convolution to some number of channels, perhaps normalised and activated; the text and the
@@ -196,6 +212,25 @@ fn forward(text: &str) -> Graph {
         .graph
 }
 
+/// Every loss, the plain cross-entropy most often.
+fn loss(seed: u64) -> LossKind {
+    match seed % 11 {
+        0 => LossKind::CrossEntropy {
+            label_smoothing: 0.2,
+            class_weights: Some(vec![0.5, 2.0, 1.0]),
+        },
+        1 => LossKind::CrossEntropy {
+            label_smoothing: 0.1,
+            class_weights: None,
+        },
+        2 => LossKind::MeanSquared,
+        3 => LossKind::MeanAbsolute,
+        4 => LossKind::Huber { delta: 0.5 },
+        5 => LossKind::BinaryCrossEntropy,
+        _ => LossKind::CROSS_ENTROPY,
+    }
+}
+
 fn step(seed: u64, text: &str) -> Graph {
     let rule = if seed.is_multiple_of(2) {
         Rule::Sgd {
@@ -214,7 +249,7 @@ fn step(seed: u64, text: &str) -> Graph {
         weight_decay: 1e-2,
         decays: Decays::Weights,
     };
-    training_step(forward(text), LossKind::CrossEntropy, &optimizer).expect("fits")
+    training_step(forward(text), loss(seed), &optimizer).expect("fits")
 }
 
 /// Random data of sizes as in training: filters by fan-in, states small and not negative.

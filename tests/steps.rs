@@ -71,13 +71,13 @@ fn check(name: &str, loss: LossKind, optimizer: &Optimizer, batch: usize, most: 
 
 #[test]
 fn lenet5_modern() {
-    check("lenet5_modern", LossKind::CrossEntropy, &SGD, 5, 8);
-    check("lenet5_modern", LossKind::CrossEntropy, &ADAM, 64, 64);
+    check("lenet5_modern", LossKind::CROSS_ENTROPY, &SGD, 5, 8);
+    check("lenet5_modern", LossKind::CROSS_ENTROPY, &ADAM, 64, 64);
 }
 
 #[test]
 fn lenet5_classic() {
-    check("lenet5_classic", LossKind::CrossEntropy, &SGD, 33, 64);
+    check("lenet5_classic", LossKind::CROSS_ENTROPY, &SGD, 33, 64);
 }
 
 #[test]
@@ -88,6 +88,6 @@ fn xor() {
 
 #[test]
 fn mixed() {
-    check("mixed", LossKind::CrossEntropy, &SGD, 5, 5);
-    check("mixed", LossKind::CrossEntropy, &ADAM, 7, 16);
+    check("mixed", LossKind::CROSS_ENTROPY, &SGD, 5, 5);
+    check("mixed", LossKind::CROSS_ENTROPY, &ADAM, 7, 16);
 }

@@ -14,7 +14,7 @@ use crate::ir::{Graph, StepScalar};
 use crate::measure::{self, Series};
 use crate::model::{self, NamedParam};
 use crate::sema::Mode;
-use crate::train::step::{LOSS, TARGET};
+use crate::train::step::LOSS;
 
 /// What `bench` takes.
 #[derive(Debug, clap::Args)]
@@ -209,7 +209,12 @@ fn steps(
             (name.to_owned(), data)
         })
         .collect();
-    let labels = takes_labels(&graph, TARGET).then(|| vec![0_u32; batch]);
+    let labels = vec![0_u32; batch];
+    let labelled: Vec<String> = graph
+        .inputs()
+        .filter(|&(_, name)| takes_labels(&graph, name))
+        .map(|(_, name)| name.to_owned())
+        .collect();
     // In training, the loss is all that anyone reads of a step.
     let loss = graph.outputs.iter().find(|output| output.name == LOSS);
     let read = match loss {
@@ -233,8 +238,8 @@ fn steps(
             for (name, data) in &inputs {
                 runner.set_input(name, data)?;
             }
-            if let Some(labels) = &labels {
-                runner.set_labels(TARGET, labels)?;
+            for name in &labelled {
+                runner.set_labels(name, &labels)?;
             }
             runner.run(batch)?;
             for (name, data) in &mut outputs {

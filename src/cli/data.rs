@@ -45,10 +45,28 @@ pub(super) fn read_batch(
     value: ValueId,
     name: &str,
 ) -> Result<(Tensor, usize), CliError> {
+    read_batch_of(path, graph.dims(value), name, false)
+}
+
+/// Reads the targets of an output of some sizes; the batch. For an output of [1] an array of [N] is
+/// as good as one of [N, 1].
+pub(super) fn read_target(
+    path: &Path,
+    dims: &[usize],
+    name: &str,
+) -> Result<(Tensor, usize), CliError> {
+    read_batch_of(path, dims, name, dims == [1])
+}
+
+fn read_batch_of(
+    path: &Path,
+    dims: &[usize],
+    name: &str,
+    may_be_numbers: bool,
+) -> Result<(Tensor, usize), CliError> {
     let tensor = npy::read(path)?;
-    let dims = graph.dims(value);
     match tensor.shape() {
-        [batch, rest @ ..] if rest == dims && *batch > 0 => {
+        [batch, rest @ ..] if *batch > 0 && (rest == dims || rest.is_empty() && may_be_numbers) => {
             let batch = *batch;
             Ok((tensor, batch))
         }

@@ -5,16 +5,15 @@ use std::path::{Path, PathBuf};
 use serde_json::json;
 
 use super::common::{Common, Interpret, NamedFile, Switch};
-use super::data::{check_batch, place, read_batch};
+use super::data::{check_batch, place, read_batch, read_target};
 use super::error::CliError;
 use super::output::Out;
-use crate::engine::{Runner, takes_labels};
+use crate::engine::Runner;
 use crate::io::npy;
-use crate::ir::Graph;
 use crate::model::{self, NamedParam};
 use crate::train::data::check_labels;
+use crate::train::loss::{LOSS, LossKind, Target};
 use crate::train::rate::dropout_seed;
-use crate::train::step::{LOSS, TARGET};
 
 /// What `grad` takes.
 #[derive(Debug, clap::Args)]
@@ -27,9 +26,10 @@ pub(super) struct Args {
     /// The input, an array of [N, ...] (npy); NAME=FILE for one of several
     #[arg(long, value_name = "FILE", required = true)]
     input: Vec<NamedFile>,
-    /// The labels [N], or for the squared error the wanted output [N, ...] (npy)
-    #[arg(long, value_name = "FILE")]
-    target: PathBuf,
+    /// The labels [N], or for other losses than the cross-entropy the wanted output [N, ...] (npy);
+    /// NAME=FILE for one of several outputs that have losses
+    #[arg(long, value_name = "FILE", required = true)]
+    target: Vec<NamedFile>,
     /// Where to write the gradients: each parameter's under its name, the input's as `input`
     #[arg(long, value_name = "FILE")]
     grads_out: Option<PathBuf>,
@@ -72,7 +72,12 @@ pub(super) fn run(args: &Args, common: &Common, out: &mut Out) -> Result<(), Cli
     for (name, data) in &inputs {
         runner.set_input(name, data)?;
     }
-    set_target(&mut runner, &args.target, forward, &graph, batch)?;
+    set_targets(
+        &mut runner,
+        &args.target,
+        &model::loss(&model)?.targets(forward),
+        batch,
+    )?;
     runner.set_seed(dropout_seed(common.seed(&model), 0));
     runner.run(batch)?;
     let loss = runner.output(LOSS, batch)?;
@@ -108,31 +113,75 @@ pub(super) fn run(args: &Args, common: &Common, out: &mut Out) -> Result<(), Cli
     )
 }
 
-/// Reads what the net should have said.
+/// Reads what the net should have said: a file for each output that has a loss.
+fn set_targets(
+    runner: &mut Runner,
+    files: &[NamedFile],
+    targets: &[Target],
+    batch: usize,
+) -> Result<(), CliError> {
+    let known: Vec<_> = targets
+        .iter()
+        .map(|target| (target.value, target.output.as_str()))
+        .collect();
+    let mut given: Vec<&str> = Vec::new();
+    for file in files {
+        let (_, name) = place(file, "target", &known)?;
+        if given.contains(&name) {
+            let message = format!("the target of `{name}` is given twice");
+            return Err(CliError::Usage(message));
+        }
+        given.push(name);
+        for target in targets.iter().filter(|target| target.output == name) {
+            set_target(runner, &file.path, target, batch)?;
+        }
+    }
+    match known.iter().find(|(_, name)| !given.contains(name)) {
+        None => Ok(()),
+        Some((_, name)) => Err(CliError::Usage(format!(
+            "the target of `{name}` is missing: add --target {name}=FILE"
+        ))),
+    }
+}
+
 fn set_target(
     runner: &mut Runner,
     path: &Path,
-    forward: &Graph,
-    graph: &Graph,
+    target: &Target,
     batch: usize,
 ) -> Result<(), CliError> {
-    let output = forward.outputs[0].value;
-    if !takes_labels(graph, TARGET) {
-        let (tensor, found) = read_batch(path, forward, output, TARGET)?;
+    let wrong =
+        |error: &dyn std::fmt::Display| CliError::user(format!("`{}`: {error}", path.display()));
+    let dims = runner.graph().dims(target.value).to_vec();
+    if !target.kind.takes_labels() {
+        let (tensor, found) = read_target(path, &dims, &target.input)?;
         check_batch(path, found, batch)?;
-        return Ok(runner.set_input(TARGET, tensor.data())?);
+        if target.kind == LossKind::BinaryCrossEntropy {
+            check_probabilities(tensor.data(), &dims).map_err(|error| wrong(&error))?;
+        }
+        return Ok(runner.set_input(&target.input, tensor.data())?);
     }
     let (shape, labels) = npy::read_indices(path)?;
     let [found] = shape.as_slice() else {
-        return Err(CliError::user(format!(
-            "`{}`: labels are an array of [N]; this one is {shape:?}",
-            path.display()
-        )));
+        let message = format!("labels are an array of [N]; this one is {shape:?}");
+        return Err(wrong(&message));
     };
     check_batch(path, *found, batch)?;
-    let classes = forward.dims(output)[0];
-    check_labels(&labels, classes)
-        .map_err(|error| CliError::user(format!("`{}`: {error}", path.display())))?;
+    check_labels(&labels, dims[0]).map_err(|error| wrong(&error))?;
     let labels: Vec<u32> = labels.iter().map(|&label| label as u32).collect();
-    Ok(runner.set_labels(TARGET, &labels)?)
+    Ok(runner.set_labels(&target.input, &labels)?)
+}
+
+/// Targets of the binary cross-entropy are probabilities.
+fn check_probabilities(targets: &[f32], dims: &[usize]) -> Result<(), String> {
+    let Some(place) = targets.iter().position(|t| !(0.0..=1.0).contains(t)) else {
+        return Ok(());
+    };
+    let width = dims.iter().product::<usize>().max(1);
+    Err(format!(
+        "the target of the binary cross-entropy is from 0 to 1, but element {} of sample {} is {}",
+        place % width,
+        place / width,
+        targets[place]
+    ))
 }

@@ -36,6 +36,12 @@ pub trait Real:
     fn ln(self) -> Self;
     /// The hyperbolic tangent.
     fn tanh(self) -> Self;
+    /// e to this power, less one; accurate near zero.
+    fn exp_m1(self) -> Self;
+    /// The natural logarithm of one more than this; accurate near zero.
+    fn ln_1p(self) -> Self;
+    /// The complementary error function.
+    fn erfc(self) -> Self;
 
     /// Whether this is no number.
     fn is_nan(self) -> bool {
@@ -44,7 +50,7 @@ pub trait Real:
 }
 
 macro_rules! real {
-    ($($float:ident)*) => {$(
+    ($($float:ident $erfc:ident)*) => {$(
         impl Real for $float {
             const ZERO: $float = 0.0;
             const ONE: $float = 1.0;
@@ -67,10 +73,19 @@ macro_rules! real {
             fn tanh(self) -> $float {
                 self.tanh()
             }
+            fn exp_m1(self) -> $float {
+                self.exp_m1()
+            }
+            fn ln_1p(self) -> $float {
+                self.ln_1p()
+            }
+            fn erfc(self) -> $float {
+                libm::$erfc(self)
+            }
         }
     )*};
 }
-real!(f32 f64);
+real!(f32 erfcf f64 erfc);
 
 /// A tensor in row-major order, the batch outermost. The batch's size is that of the data.
 #[derive(Clone, PartialEq, Debug)]

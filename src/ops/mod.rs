@@ -6,6 +6,7 @@
 
 use crate::ir::{Builder, Shape, Type, ValueId};
 
+pub mod activation;
 pub mod array;
 pub mod concat;
 pub mod conv;
@@ -36,6 +37,8 @@ pub use window::{Pads, Window};
 pub enum Op {
     /// () → [], a number.
     Constant(f32),
+    /// () → `[K]`, numbers.
+    Numbers(Vec<f32>),
     /// ([N, C, H, W], filter [K, C / G, R, S]) → [N, K, H', W']. No bias: that is an addition.
     Conv2d(Conv2d),
     /// (gradient of the output, filter) → gradient of the input.
@@ -70,10 +73,12 @@ pub enum Op {
     Softmax,
     /// (softmax's output, its gradient) → gradient of the input.
     SoftmaxGrad,
-    /// (logits [N, C], labels i32 `[N]`) → the cross-entropy of each sample `[N]`.
-    CrossEntropy,
-    /// (logits, labels, gradient `[N]` of the cross-entropy) → gradient of the logits.
-    CrossEntropyGrad,
+    /// (logits [N, C], labels i32 `[N]`) → the cross-entropy of each sample `[N]`; with class weights
+    /// `[C]` as a third input, the weight of each sample's label `[N]` besides.
+    CrossEntropy(loss::CrossEntropy),
+    /// (logits, labels, gradient `[N]` of the cross-entropy) → gradient of the logits; class weights
+    /// come last.
+    CrossEntropyGrad(loss::CrossEntropyGrad),
     /// The same elements, in C, H, W order, with other sizes.
     Reshape(Vec<usize>),
     /// Maps of one height and width, channels stacked.
@@ -142,6 +147,7 @@ macro_rules! with_rules {
     ($op:expr, $rules:ident => $result:expr) => {
         match $op {
             Op::Constant(value) => with_rules!(@ &reduce::Constant(*value), $rules => $result),
+            Op::Numbers(numbers) => with_rules!(@ &reduce::Numbers(numbers), $rules => $result),
             Op::Conv2d($rules) => $result,
             Op::Conv2dInputGrad($rules) => $result,
             Op::Conv2dFilterGrad($rules) => $result,
@@ -159,8 +165,8 @@ macro_rules! with_rules {
             Op::ChannelSums => with_rules!(@ &norm::ChannelSums, $rules => $result),
             Op::Softmax => with_rules!(@ &softmax::Softmax, $rules => $result),
             Op::SoftmaxGrad => with_rules!(@ &softmax::SoftmaxGrad, $rules => $result),
-            Op::CrossEntropy => with_rules!(@ &loss::CrossEntropy, $rules => $result),
-            Op::CrossEntropyGrad => with_rules!(@ &loss::CrossEntropyGrad, $rules => $result),
+            Op::CrossEntropy($rules) => $result,
+            Op::CrossEntropyGrad($rules) => $result,
             Op::Reshape(dims) => with_rules!(@ &reshape::Reshape(dims), $rules => $result),
             Op::Concat => with_rules!(@ &concat::Concat, $rules => $result),
             Op::Slice { from, to } => {

@@ -51,6 +51,46 @@ pub enum Pointwise {
     SigmoidGrad,
     /// a².
     Square,
+    /// (x, slope) → x where x > 0, else slope · x (He et al. 2015, 2; with a constant slope the leaky
+    /// rectifier of Maas, Hannun and Ng 2013).
+    Prelu,
+    /// (s, slope, dy) → dy where s > 0, else slope · dy; s is x, or anything of its sign.
+    PreluGrad,
+    /// a held between lo and hi, NaN where a is NaN.
+    Clip {
+        /// The least result.
+        lo: f32,
+        /// The greatest result, not below `lo`.
+        hi: f32,
+    },
+    /// (y, dy) → dy where lo < y < hi, else 0; so it is 0 at exactly lo and hi.
+    ClipGrad {
+        /// The least y.
+        lo: f32,
+        /// The greatest y.
+        hi: f32,
+    },
+    /// a where a > 0, else alpha · (e^a - 1) (Clevert, Unterthiner and Hochreiter 2016).
+    Elu {
+        /// How far it goes below zero; not negative.
+        alpha: f32,
+    },
+    /// (y, dy) → dy where y > 0, else dy · (y + alpha).
+    EluGrad {
+        /// That of the forward operator.
+        alpha: f32,
+    },
+    /// ln(1 + e^a) (Dugas et al. 2001).
+    Softplus,
+    /// (y, dy) → dy · (1 - e^-y).
+    SoftplusGrad,
+    /// a · Φ(a), Φ being the normal distribution (Hendrycks and Gimpel 2016).
+    Gelu,
+    /// (x, dy) → dy · (Φ(x) + x · φ(x)), φ being the normal density.
+    GeluGrad,
+    /// (logit x, target t) → ln(1 + e^-x) · t + ln(1 + e^x) · (1 - t), as
+    /// max(x, 0) - x · t + ln(1 + e^-|x|), which neither overflows nor cancels for targets 0 and 1.
+    BinaryCrossEntropy,
     /// (x, mean, var, gamma, beta) → (x - mean) · gamma / √(var + eps) + beta (Ioffe and Szegedy
     /// 2015, algorithms 1 and 2).
     BatchNorm {
@@ -68,6 +108,25 @@ pub enum Pointwise {
         /// Keeps the divisor from zero.
         eps: f32,
     },
+}
+
+/// Beyond, the tails of the normal distribution are zero in double precision.
+const FAR: f32 = 40.0;
+
+/// A number of an attribute.
+fn number<T: Real>(value: f32) -> T {
+    T::from_f64(f64::from(value))
+}
+
+/// ln(1 + e^x), whose power does not overflow.
+fn softplus<T: Real>(x: T) -> T {
+    let (positive, below) = if x > T::ZERO { (x, -x) } else { (T::ZERO, x) };
+    positive + below.exp().ln_1p()
+}
+
+/// The normal distribution Φ, accurate in both tails.
+fn normal<T: Real>(x: T) -> T {
+    (-x / T::from_f64(std::f64::consts::SQRT_2)).erfc() * number(0.5)
 }
 
 /// The most operands that a row has.
@@ -101,6 +160,17 @@ impl Pointwise {
             Pointwise::Sigmoid => ("sigmoid", 1),
             Pointwise::SigmoidGrad => ("sigmoid_grad", 2),
             Pointwise::Square => ("square", 1),
+            Pointwise::Prelu => ("prelu", 2),
+            Pointwise::PreluGrad => ("prelu_grad", 3),
+            Pointwise::Clip { .. } => ("clip", 1),
+            Pointwise::ClipGrad { .. } => ("clip_grad", 2),
+            Pointwise::Elu { .. } => ("elu", 1),
+            Pointwise::EluGrad { .. } => ("elu_grad", 2),
+            Pointwise::Softplus => ("softplus", 1),
+            Pointwise::SoftplusGrad => ("softplus_grad", 2),
+            Pointwise::Gelu => ("gelu", 1),
+            Pointwise::GeluGrad => ("gelu_grad", 2),
+            Pointwise::BinaryCrossEntropy => ("binary_cross_entropy", 2),
             Pointwise::BatchNorm { .. } => ("batch_norm", 5),
             Pointwise::BatchNormGrad { .. } => ("batch_norm_grad", MAX_ARITY),
         }
@@ -135,6 +205,30 @@ impl Pointwise {
             Pointwise::Sigmoid => T::ONE / (T::ONE + (-a).exp()),
             Pointwise::SigmoidGrad => b * a * (T::ONE - a),
             Pointwise::Square => a * a,
+            Pointwise::Prelu => pick(a > T::ZERO, a, b * a),
+            Pointwise::PreluGrad => pick(a > T::ZERO, operands[2], b * operands[2]),
+            Pointwise::Clip { lo, hi } => {
+                let (lo, hi) = (number(lo), number(hi));
+                pick(a < lo, lo, pick(a > hi, hi, a))
+            }
+            Pointwise::ClipGrad { lo, hi } => pick(a > number(lo) && a < number(hi), b, T::ZERO),
+            Pointwise::Elu { alpha } => pick(a > T::ZERO, a, number::<T>(alpha) * a.exp_m1()),
+            Pointwise::EluGrad { alpha } => pick(a > T::ZERO, b, b * (a + number(alpha))),
+            Pointwise::Softplus => softplus(a),
+            Pointwise::SoftplusGrad => -b * (-a).exp_m1(),
+            // Far below, the product of -∞ and 0 would be no number.
+            Pointwise::Gelu => pick(a < number(-FAR), -T::ZERO, a * normal(a)),
+            Pointwise::GeluGrad => {
+                let density =
+                    (a * a * number(-0.5)).exp() / T::from_f64(std::f64::consts::TAU).sqrt();
+                let slope = normal(a) + a * density;
+                let far = pick(a > T::ZERO, T::ONE, T::ZERO);
+                pick(a.is_nan() || a * a < number(FAR * FAR), slope, far) * b
+            }
+            Pointwise::BinaryCrossEntropy => {
+                let positive = pick(a <= T::ZERO, T::ZERO, a);
+                positive - a * b + softplus(pick(a > T::ZERO, -a, a))
+            }
             Pointwise::BatchNorm { eps, .. } => {
                 let &[x, mean, var, gamma, beta] = operands else {
                     unreachable!("arity")
@@ -230,6 +324,49 @@ impl Pointwise {
                 let product = op(Pointwise::Mul, &[dy, a]);
                 values(&[scaled(builder, product, 2.0)])
             }
+            Pointwise::Prelu => {
+                // The sign of y is that of x unless the slope is negative; then x need not be kept.
+                let from = if is_positive(builder, b) { y } else { a };
+                let dx = builder.pointwise(Pointwise::PreluGrad, &[from, b, dy]);
+                let zero = builder.constant(0.0);
+                let below = builder.pointwise(Pointwise::Min, &[a, zero]);
+                let dslope = builder.pointwise(Pointwise::Mul, &[dy, below]);
+                values(&[dx, dslope])
+            }
+            Pointwise::Clip { lo, hi } => {
+                let da = op(Pointwise::ClipGrad { lo, hi }, &[y, dy]);
+                values(&[da])
+            }
+            Pointwise::Elu { alpha } => {
+                let da = op(Pointwise::EluGrad { alpha }, &[y, dy]);
+                values(&[da])
+            }
+            Pointwise::Softplus => {
+                let da = op(Pointwise::SoftplusGrad, &[y, dy]);
+                values(&[da])
+            }
+            Pointwise::Gelu => {
+                let da = op(Pointwise::GeluGrad, &[a, dy]);
+                values(&[da])
+            }
+            Pointwise::BinaryCrossEntropy => {
+                let probability = op(Pointwise::Sigmoid, &[a]);
+                let excess = op(Pointwise::Sub, &[probability, b]);
+                let da = op(Pointwise::Mul, &[excess, dy]);
+                let weighted = op(Pointwise::Mul, &[a, dy]);
+                let db = op(Pointwise::Neg, &[weighted]);
+                values(&[da, db])
+            }
+            // As with the rectifier below: constant in y other than at the steps.
+            Pointwise::ClipGrad { .. } => vec![Grad::None, Grad::Value(op(self, &[a, dy]))],
+            Pointwise::PreluGrad => vec![
+                Grad::None,
+                Grad::Unknown,
+                Grad::Value(op(self, &[a, b, dy])),
+            ],
+            Pointwise::EluGrad { .. } | Pointwise::SoftplusGrad | Pointwise::GeluGrad => {
+                vec![Grad::Unknown, Grad::Value(op(self, &[a, dy]))]
+            }
             // It does not change with y, other than at the step.
             Pointwise::ReluGrad => vec![Grad::None, Grad::Value(op(Pointwise::ReluGrad, &[a, dy]))],
             Pointwise::TanhGrad => {
@@ -252,6 +389,13 @@ impl Pointwise {
             Pointwise::BatchNormGrad { .. } => vec![Grad::Unknown; MAX_ARITY],
         }
     }
+}
+
+/// Whether a value is a number that is not negative.
+fn is_positive(builder: &Builder, value: ValueId) -> bool {
+    let graph = builder.graph();
+    let producer = graph.producer(value);
+    producer.is_some_and(|node| matches!(graph.nodes[node].op, Op::Constant(value) if value >= 0.0))
 }
 
 /// A value times a number.
@@ -299,7 +443,18 @@ impl OpRules for Pointwise {
                 batch_stats: true,
             } => format!("eps {eps:?} batch_stats"),
             Pointwise::BatchNormGrad { eps } => format!("eps {eps:?}"),
-            Pointwise::Add
+            Pointwise::Clip { lo, hi } | Pointwise::ClipGrad { lo, hi } => {
+                format!("lo {lo:?} hi {hi:?}")
+            }
+            Pointwise::Elu { alpha } | Pointwise::EluGrad { alpha } => format!("alpha {alpha:?}"),
+            Pointwise::Prelu
+            | Pointwise::PreluGrad
+            | Pointwise::Softplus
+            | Pointwise::SoftplusGrad
+            | Pointwise::Gelu
+            | Pointwise::GeluGrad
+            | Pointwise::BinaryCrossEntropy
+            | Pointwise::Add
             | Pointwise::Sub
             | Pointwise::Mul
             | Pointwise::Div

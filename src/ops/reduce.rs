@@ -12,6 +12,8 @@ use crate::ir::{Builder, Shape, Type, ValueId};
 
 /// () → [].
 pub(super) struct Constant(pub(super) f32);
+/// () → [K].
+pub(super) struct Numbers<'a>(pub(super) &'a [f32]);
 /// The value stretched to a shape.
 pub(super) struct Expand<'a>(pub(super) &'a Shape);
 /// The value summed down to a shape.
@@ -54,6 +56,30 @@ impl OpRules for Constant {
 
     fn eval<T: Real>(&self, _: usize, _: &[&Array<T>]) -> Vec<Array<T>> {
         vec![Array::scalar(T::from_f64(f64::from(self.0)))]
+    }
+
+    fn grad(&self, _: &mut Builder, _: GradInputs<'_>) -> Vec<Grad> {
+        Vec::new()
+    }
+}
+
+impl OpRules for Numbers<'_> {
+    fn name(&self) -> &'static str {
+        "numbers"
+    }
+
+    fn attributes(&self) -> String {
+        format!("{:?}", self.0)
+    }
+
+    fn infer(&self, inputs: &[Type]) -> Result<Vec<Type>, ShapeError> {
+        let [] = error::exactly(inputs)?;
+        Ok(vec![Type::f32(Shape::single([self.0.len()]))])
+    }
+
+    fn eval<T: Real>(&self, _: usize, _: &[&Array<T>]) -> Vec<Array<T>> {
+        let data = self.0.iter().map(|&number| T::from_f64(f64::from(number)));
+        vec![Array::new(Shape::single([self.0.len()]), data.collect())]
     }
 
     fn grad(&self, _: &mut Builder, _: GradInputs<'_>) -> Vec<Grad> {

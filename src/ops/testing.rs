@@ -66,13 +66,14 @@ pub(crate) fn told(error: &ShapeError) -> String {
     format!("{error}{}", help.collect::<String>())
 }
 
-/// Holds values against those computed by hand; NaN equals NaN.
+/// Holds values against those computed by hand; NaN equals NaN,
+/// and an infinity itself.
 #[track_caller]
 pub(crate) fn assert_close(found: &[f64], expected: &[f64]) {
     assert_eq!(found.len(), expected.len(), "{found:?}");
     for (&one, &other) in found.iter().zip(expected) {
         let bound = HAND_TOLERANCE * other.abs().max(1.0);
-        let same = (one - other).abs() <= bound || (one.is_nan() && other.is_nan());
+        let same = one == other || (one - other).abs() <= bound || (one.is_nan() && other.is_nan());
         assert!(same, "{found:?} is not {expected:?}");
     }
 }

@@ -55,6 +55,7 @@ fn passes_on(op: &Op) -> bool {
         | Op::Expand(_)
         | Op::Dropout(_) => true,
         Op::Constant(_)
+        | Op::Numbers(_)
         | Op::Conv2dFilterGrad(_)
         | Op::DenseFilterGrad
         | Op::SumTo(_)
@@ -62,8 +63,8 @@ fn passes_on(op: &Op) -> bool {
         | Op::ChannelSums
         | Op::Softmax
         | Op::SoftmaxGrad
-        | Op::CrossEntropy
-        | Op::CrossEntropyGrad
+        | Op::CrossEntropy(_)
+        | Op::CrossEntropyGrad(_)
         | Op::Reshape(_)
         | Op::Concat
         | Op::Slice { .. }

@@ -367,6 +367,7 @@ impl Pass<'_> {
             }
             Op::Reshape(_) => layouts[0] = self.reshape(id, node, &mut inputs),
             Op::Constant(_)
+            | Op::Numbers(_)
             | Op::MaxPool(_)
             | Op::MaxPoolGrad(_)
             | Op::AvgPool(_)
@@ -376,8 +377,8 @@ impl Pass<'_> {
             | Op::ChannelSums
             | Op::Softmax
             | Op::SoftmaxGrad
-            | Op::CrossEntropy
-            | Op::CrossEntropyGrad
+            | Op::CrossEntropy(_)
+            | Op::CrossEntropyGrad(_)
             | Op::Concat
             | Op::Slice { .. }
             | Op::Relayout => {

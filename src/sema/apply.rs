@@ -54,9 +54,7 @@ impl<'a> Elab<'a> {
             LayerKind::GlobalAvgPool => self.global_avgpool(site),
             LayerKind::GlobalMaxPool => self.global_maxpool(site),
             LayerKind::Pointwise(op) => self.keep(Op::Pointwise(op), &[site.input?], site),
-            LayerKind::Silu => self.silu(site),
-            LayerKind::Relu6 => self.relu6(site),
-            LayerKind::LeakyRelu => self.leaky_relu(&attrs, site),
+            LayerKind::Activation(kind) => self.activation(kind, &attrs, site),
             LayerKind::Softmax => self.keep(Op::Softmax, &[site.input?], site),
             LayerKind::BatchNorm => self.batch_norm(&attrs, site),
             LayerKind::Dropout => self.dropout(&attrs, site),
@@ -119,6 +117,12 @@ impl<'a> Elab<'a> {
     pub(super) fn keep(&mut self, op: Op, inputs: &[ValueId], site: Site<'_>) -> Option<ValueId> {
         let fact = self.inherited(inputs[0], site);
         self.node(op, inputs, site, fact).map(|outputs| outputs[0])
+    }
+
+    /// Notes of a result what is known of an input that has the same sizes.
+    pub(super) fn note_inherited(&mut self, made: ValueId, from: ValueId, site: Site<'_>) {
+        let fact = self.inherited(from, site);
+        self.facts.insert(made, fact);
     }
 
     /// What is known of a tensor whose sizes are those of another.
@@ -378,27 +382,6 @@ impl<'a> Elab<'a> {
                 None
             }
         }
-    }
-
-    fn silu(&mut self, site: Site<'_>) -> Option<ValueId> {
-        let input = site.input?;
-        let gate = self.keep(Op::Pointwise(Pointwise::Sigmoid), &[input], site)?;
-        self.keep(Op::Pointwise(Pointwise::Mul), &[input, gate], site)
-    }
-
-    fn relu6(&mut self, site: Site<'_>) -> Option<ValueId> {
-        let positive = self.keep(Op::Pointwise(Pointwise::Relu), &[site.input?], site)?;
-        let six = self.builder.constant(6.0);
-        self.keep(Op::Pointwise(Pointwise::Min), &[positive, six], site)
-    }
-
-    /// The greater of x and slope · x, which is the definition for slopes up to 1.
-    fn leaky_relu(&mut self, attrs: &Attrs<'a>, site: Site<'_>) -> Option<ValueId> {
-        let slope = self.float(attrs, "slope", 0.0, 1.0)?;
-        let input = site.input?;
-        let slope = self.builder.constant(slope);
-        let sloped = self.keep(Op::Pointwise(Pointwise::Mul), &[input, slope], site)?;
-        self.keep(Op::Pointwise(Pointwise::Max), &[input, sloped], site)
     }
 
     fn flatten(&mut self, site: Site<'_>) -> Option<ValueId> {

@@ -8,6 +8,9 @@ use super::value::{EvArg, Value};
 use crate::diag::{Diagnostic, Span, codes};
 use crate::ops::Pads;
 
+/// The largest number of single precision, which is what attributes become.
+pub(super) const LARGEST: f64 = f32::MAX as f64;
+
 /// The attributes of one use of a layer: written or default.
 #[derive(Debug)]
 pub(super) struct Attrs<'a> {
@@ -141,6 +144,12 @@ impl<'a> Elab<'a> {
         )
     }
 
+    /// An attribute's value, its place, and what messages call it.
+    pub(super) fn given(&self, attrs: &Attrs<'a>, name: &str) -> (Value<'a>, Span, String) {
+        let (value, span, what, _) = self.attr(attrs, name);
+        (value, span, what)
+    }
+
     /// A whole number.
     pub(super) fn int(&mut self, attrs: &Attrs<'a>, name: &str) -> Option<usize> {
         let (value, span, what, kind) = self.attr(attrs, name);
@@ -192,15 +201,29 @@ impl<'a> Elab<'a> {
             return None;
         };
         if number < min || number > max {
-            let message = if max.is_finite() {
+            let message = if max < LARGEST {
                 format!("{what} must be from {min} to {max}, but is {value}")
-            } else {
+            } else if number < min && min > -LARGEST {
                 format!("{what} must be at least {min}, but is {value}")
+            } else {
+                format!("{what} must be a number of single precision, but is {value}")
             };
             self.report(Diagnostic::error(codes::OUT_OF_RANGE, message).primary(span, ""));
             return None;
         }
         Some(number)
+    }
+
+    /// A number above 0, in single precision as well.
+    pub(super) fn positive(&mut self, attrs: &Attrs<'a>, name: &str) -> Option<f64> {
+        let number = self.number_of(attrs, name, f64::NEG_INFINITY, LARGEST)?;
+        if number >= f64::from(f32::MIN_POSITIVE) {
+            return Some(number);
+        }
+        let (value, span, what) = self.given(attrs, name);
+        let message = format!("{what} must be above 0, but is {value}");
+        self.report(Diagnostic::error(codes::OUT_OF_RANGE, message).primary(span, ""));
+        None
     }
 
     /// A truth value.

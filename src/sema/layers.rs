@@ -36,12 +36,8 @@ pub(super) enum LayerKind {
     GlobalMaxPool,
     /// An element-wise function of one operand.
     Pointwise(Pointwise),
-    /// x · sigmoid(x).
-    Silu,
-    /// The lesser of relu and 6.
-    Relu6,
-    /// x where positive, a part of x elsewhere.
-    LeakyRelu,
+    /// An element-wise function with attributes, weights or several operators.
+    Activation(ActivationKind),
     /// Softmax over channels.
     Softmax,
     /// Batch normalisation.
@@ -61,9 +57,29 @@ impl LayerKind {
     pub(super) fn has_weights(self) -> bool {
         matches!(
             self,
-            Self::Conv | Self::DwConv | Self::Dense | Self::BatchNorm
+            Self::Conv
+                | Self::DwConv
+                | Self::Dense
+                | Self::BatchNorm
+                | Self::Activation(ActivationKind::Prelu)
         )
     }
+}
+
+/// The activations of [`crate::ops::activation`].
+#[allow(missing_docs, reason = "each is the layer of its name")]
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum ActivationKind {
+    Silu,
+    Relu6,
+    LeakyRelu,
+    Prelu,
+    Elu,
+    Gelu,
+    HardSwish,
+    HardSigmoid,
+    Softplus,
+    Clip,
 }
 
 /// An attribute of a layer.
@@ -94,6 +110,8 @@ pub(super) enum AttrKind {
     Pad,
     /// A list of sizes.
     Sizes,
+    /// A list of numbers, or `none`.
+    Numbers,
     /// One of these words.
     Word(&'static [&'static str]),
     /// Not looked at yet.
@@ -122,6 +140,7 @@ impl AttrKind {
     pub(super) fn words(self) -> &'static [&'static str] {
         match self {
             AttrKind::Pad => &["same", "valid"],
+            AttrKind::Numbers => &["none"],
             AttrKind::Word(words) => words,
             AttrKind::Any => ANY_WORDS,
             _ => &[],
@@ -175,6 +194,16 @@ const fn named(name: &'static str, kind: AttrKind, default: Default) -> Attr {
         kind,
         default,
         positional: false,
+    }
+}
+
+/// An attribute that may be given by position and may be left out.
+const fn optional(name: &'static str, kind: AttrKind, default: Default) -> Attr {
+    Attr {
+        name,
+        kind,
+        default,
+        positional: true,
     }
 }
 
@@ -296,40 +325,46 @@ pub(super) static LAYERS: &[Layer] = {
         layer("dropout", Dropout, &[first("rate", Float)]),
         layer("stochastic_depth", Later, &[first("rate", Float)]),
         layer("relu", LayerKind::Pointwise(self::Pointwise::Relu), &[]),
-        layer("relu6", Relu6, &[]),
+        layer("relu6", Activation(ActivationKind::Relu6), &[]),
         layer(
             "leaky_relu",
-            LeakyRelu,
-            &[Attr {
-                name: "slope",
-                kind: Float,
-                default: Default::Float(0.01),
-                positional: true,
-            }],
+            Activation(ActivationKind::LeakyRelu),
+            &[optional("slope", Float, Default::Float(0.01))],
         ),
-        layer("prelu", Later, &[]),
+        layer("prelu", Activation(ActivationKind::Prelu), &[]),
         layer(
             "elu",
-            Later,
-            &[Attr {
-                name: "alpha",
-                kind: Float,
-                default: Default::Float(1.0),
-                positional: true,
-            }],
+            Activation(ActivationKind::Elu),
+            &[optional("alpha", Float, Default::Float(1.0))],
         ),
-        layer("silu", Silu, &[]),
-        layer("gelu", Later, &[]),
-        layer("hard_swish", Later, &[]),
-        layer("hard_sigmoid", Later, &[]),
+        layer("silu", Activation(ActivationKind::Silu), &[]),
+        layer(
+            "gelu",
+            Activation(ActivationKind::Gelu),
+            &[named(
+                "approximate",
+                Word(&["none", "tanh"]),
+                Default::Word("none"),
+            )],
+        ),
+        layer("hard_swish", Activation(ActivationKind::HardSwish), &[]),
+        layer("hard_sigmoid", Activation(ActivationKind::HardSigmoid), &[]),
         layer(
             "sigmoid",
             LayerKind::Pointwise(self::Pointwise::Sigmoid),
             &[],
         ),
         layer("tanh", LayerKind::Pointwise(self::Pointwise::Tanh), &[]),
-        layer("softplus", Later, &[]),
-        layer("clip", Later, &[first("lo", Float), first("hi", Float)]),
+        layer(
+            "softplus",
+            Activation(ActivationKind::Softplus),
+            &[optional("beta", Float, Default::Float(1.0))],
+        ),
+        layer(
+            "clip",
+            Activation(ActivationKind::Clip),
+            &[first("lo", Float), first("hi", Float)],
+        ),
         layer("scale", Later, &[]),
         layer("softmax", Softmax, &[]),
         layer("log_softmax", Later, &[]),

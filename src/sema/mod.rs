@@ -7,6 +7,7 @@
 //!
 //! This module knows syntax and operators. It knows nothing about memory, kernels or files.
 
+mod activations;
 mod apply;
 mod args;
 mod arith;

@@ -2,11 +2,15 @@
 
 use super::build::Flowing;
 use super::report::{quoted, suggest};
-use super::{Elab, Mode, OutputLoss, TrainConfig};
-use crate::diag::{Diagnostic, codes};
+use super::{Elab, Loss, Mode, OutputLoss, TrainConfig};
+use crate::diag::{Diagnostic, Span, codes};
 use crate::ir::ValueId;
-use crate::ops::Op;
+use crate::ops::{Op, Pointwise};
 use crate::syntax::ast::{Net, Output};
+
+/// What the training calls what it makes small, and what it holds the only output against.
+const LOSS: &str = "loss";
+const TARGET: &str = "target";
 
 /// The name of the only output.
 const OUTPUT: &str = "output";
@@ -53,11 +57,69 @@ impl<'a> Elab<'a> {
 
     /// What a `train` section says about outputs must fit the net.
     pub(super) fn check_outputs(&mut self, train: &TrainConfig) {
+        self.check_taken_names(train);
+        let mut judged: Vec<(ValueId, Span)> = Vec::new();
         for loss in &train.losses {
-            if let Some(value) = self.loss_output(loss) {
-                self.check_softmax(loss, value);
-                self.check_classes(loss, value);
+            let Some(value) = self.loss_output(loss) else {
+                continue;
+            };
+            if let Some(&(_, earlier)) = judged.iter().find(|(known, _)| *known == value) {
+                let message = "an output has two losses";
+                let diagnostic = Diagnostic::error(codes::LOSS_OUTPUT, message)
+                    .primary(loss.span, "second loss")
+                    .secondary(earlier, "first loss");
+                self.report(
+                    diagnostic.help("give the net an output for each, as in `output NAME`"),
+                );
+                continue;
             }
+            judged.push((value, loss.span));
+            self.check_squashed(loss, value);
+            self.check_classes(loss, value);
+            self.check_class_weights(loss, value);
+        }
+        if let Some(&(main, span)) = judged.first() {
+            self.check_heads(main, span);
+        }
+    }
+
+    /// The training adds an output and an input of its own.
+    fn check_taken_names(&mut self, train: &TrainConfig) {
+        let output = self.outputs.get(LOSS).copied();
+        let is_input = self.inputs.iter().any(|input| input.name == TARGET);
+        let input = is_input.then_some(train.span);
+        let what = [("output", LOSS, output), ("input", TARGET, input)];
+        for (what, name, span) in what {
+            let Some(span) = span else { continue };
+            let message = format!("a net that is trained cannot have an {what} `{name}`");
+            let diagnostic = Diagnostic::error(codes::LOSS_OUTPUT, message).primary(span, "");
+            self.report(diagnostic.help(format!(
+                "the training calls its own {what} so; choose another name"
+            )));
+        }
+    }
+
+    /// Auxiliary heads share the target of the first loss.
+    fn check_heads(&mut self, main: ValueId, span: Span) {
+        let graph = self.builder.graph();
+        let wanted = graph.dims(main).to_vec();
+        let heads = self.aux.iter();
+        let heads = heads.filter_map(|aux| Some((aux.output.clone(), graph.output(&aux.output)?)));
+        let misfits: Vec<(String, ValueId)> = heads
+            .filter(|(_, value)| graph.dims(*value) != wanted)
+            .collect();
+        for (name, value) in misfits {
+            let found = self.builder.graph().dims(value);
+            let message = format!(
+                "the head `{name}` is {found:?} and the output {wanted:?}, but they share a target"
+            );
+            let mut diagnostic = Diagnostic::error(codes::LOSS_OUTPUT, message).primary(span, "");
+            for value in [value, main] {
+                if let Some(fact) = self.facts.get(&value) {
+                    diagnostic = diagnostic.secondary(fact.span, self.shown(value));
+                }
+            }
+            self.report(diagnostic.help("end both with the same number of values"));
         }
     }
 
@@ -106,26 +168,69 @@ impl<'a> Elab<'a> {
         None
     }
 
-    fn check_softmax(&mut self, loss: &OutputLoss, value: ValueId) {
+    /// A loss on logits applies the softmax or sigmoid by itself.
+    fn check_squashed(&mut self, loss: &OutputLoss, value: ValueId) {
         let graph = self.builder.graph();
-        let softmax = graph
-            .producer(value)
-            .is_some_and(|node| graph.nodes[node].op == Op::Softmax);
-        let Some(fact) = self
-            .facts
-            .get(&value)
-            .filter(|_| softmax && loss.is_cross_entropy())
-        else {
+        let Some(producer) = graph.producer(value) else {
             return;
         };
-        let message = "`softmax` stands before `loss cross_entropy`, which applies it again";
+        let layer = match (&graph.nodes[producer].op, &loss.loss) {
+            (Op::Softmax, Loss::CrossEntropy { .. } | Loss::BinaryCrossEntropy) => "softmax",
+            (
+                Op::Pointwise(Pointwise::Sigmoid),
+                Loss::CrossEntropy { .. } | Loss::BinaryCrossEntropy,
+            ) => "sigmoid",
+            _ => return,
+        };
+        let Some(fact) = self.facts.get(&value) else {
+            return;
+        };
+        let (name, again) = match (layer, &loss.loss) {
+            ("softmax", Loss::CrossEntropy { .. }) | ("sigmoid", Loss::BinaryCrossEntropy) => {
+                (loss.loss.name(), "applies it again")
+            }
+            ("softmax", _) => (loss.loss.name(), "applies a sigmoid to its results"),
+            _ => (loss.loss.name(), "applies a softmax to its results"),
+        };
+        let message = format!("`{layer}` stands before `loss {name}`, which {again}");
         let diagnostic =
             Diagnostic::warning(codes::SOFTMAX_LOSS, message).primary(fact.span, "remove this");
         let diagnostic = diagnostic.secondary(
             loss.span,
-            "this loss works on the values in front of the softmax",
+            format!("this loss works on the values in front of the {layer}"),
         );
-        self.report(diagnostic.help("train without it; the largest value is the same class"));
+        self.report(diagnostic.help(match loss.loss {
+            Loss::BinaryCrossEntropy => {
+                "train without it; an answer is yes where the value is above 0"
+            }
+            _ => "train without it; the largest value is the same class",
+        }));
+    }
+
+    /// There is one weight a class.
+    fn check_class_weights(&mut self, loss: &OutputLoss, value: ValueId) {
+        let Loss::CrossEntropy {
+            class_weights: Some(weights),
+            ..
+        } = &loss.loss
+        else {
+            return;
+        };
+        let &[classes] = self.builder.graph().dims(value) else {
+            return;
+        };
+        if weights.len() == classes {
+            return;
+        }
+        let message = format!(
+            "`class_weights` has {} numbers, but the output has {classes} classes",
+            weights.len()
+        );
+        let mut diagnostic = Diagnostic::error(codes::LOSS_OUTPUT, message).primary(loss.span, "");
+        if let Some(fact) = self.facts.get(&value) {
+            diagnostic = diagnostic.secondary(fact.span, self.shown(value));
+        }
+        self.report(diagnostic.help("write one number for each class, in the order of the labels"));
     }
 
     fn check_classes(&mut self, loss: &OutputLoss, value: ValueId) {

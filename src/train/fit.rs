@@ -3,6 +3,7 @@
 //! Once it runs, a step allocates nothing: the program owns its memory, and batches pass through
 //! buffers that are made once.
 
+mod judge;
 mod worker;
 
 use std::num::NonZeroUsize;
@@ -56,6 +57,17 @@ pub enum FitError {
         /// The net's inputs.
         found: usize,
     },
+    /// An output that a label says nothing of.
+    #[error(
+        "the output `{output}` is {found:?}, and the samples have a label each, which stands for a \
+         number or for one of several classes: end the output with `flatten` and `dense`"
+    )]
+    Target {
+        /// The output.
+        output: String,
+        /// Its sizes.
+        found: Vec<usize>,
+    },
     /// A label that is no class of the net.
     #[error("in the {part} samples: {source}")]
     Label {
@@ -91,8 +103,10 @@ pub enum FitError {
 pub struct Score {
     /// The mean loss, every sample counting the same.
     pub loss: f64,
-    /// The share of right answers: the greatest score is the label's, or, where the output is a
-    /// single number, the label is nearest to it.
+    /// The share of right answers of the first output that has a loss: the greatest score is the
+    /// label's, or, where the output is a single number, the label is nearest to it; for the binary
+    /// cross-entropy, the share of elements whose logit is above 0 where they should be 1, and not
+    /// where they should be 0.
     pub accuracy: f64,
 }
 
@@ -166,7 +180,7 @@ impl Trainer {
             scaling,
         } = config;
         let section = model::train_config(train)?;
-        let kind = model::loss(train)?.kind;
+        let loss = model::loss(train)?;
         let step = model::training_graph(train)?;
         let evaluation = model::evaluation_graph(infer)?;
         let optimizer = section
@@ -181,8 +195,8 @@ impl Trainer {
         let mut roles = step.params().map(|(_, param)| param.role);
         Ok(Trainer {
             has_statistics: roles.any(|role| !role.is_trainable()),
-            step: Worker::new(&step, kind, batch, &engine, params)?,
-            evaluation: Worker::new(&evaluation, kind, batch, &engine, &kept)?,
+            step: Worker::new(&step, &loss, batch, &engine, params)?,
+            evaluation: Worker::new(&evaluation, &loss, batch, &engine, &kept)?,
             rates: Rates {
                 optimizer,
                 schedule: section.schedule,
@@ -351,10 +365,10 @@ pub fn score(
     part: &Part,
     config: &FitConfig,
 ) -> Result<Score, FitError> {
-    let kind = model::loss(infer)?.kind;
+    let loss = model::loss(infer)?;
     let graph = model::evaluation_graph(infer)?;
     let batch = config.batch.max(1);
-    let mut worker = Worker::new(&graph, kind, batch, &config.engine, params)?;
+    let mut worker = Worker::new(&graph, &loss, batch, &config.engine, params)?;
     worker.check(part, "test")?;
     let mut batches = deal(part, config.scaling.as_ref(), batch, None, false)?;
     enter(&mut worker, |worker| worker.evaluate(&mut batches))

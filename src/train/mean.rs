@@ -1,26 +1,27 @@
 //! Means over an epoch whose last batch is short.
 
-/// A mean of per-batch means in which every *sample* counts the same.
+/// A mean of per-batch means in which every *sample* counts the same, or by its class's weight.
 ///
 /// The plain mean of batch means would give the samples of a short last batch more weight than the
 /// others, and the loss of an epoch would depend on the batch size.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct WeightedMean {
     sum: f64,
-    count: u64,
+    weight: f64,
 }
 
 impl WeightedMean {
-    /// Takes in the mean over one batch of `count` samples.
-    pub fn add(&mut self, mean: f64, count: usize) {
-        self.sum += mean * count as f64;
-        self.count += count as u64;
+    /// Takes in the mean over one batch of that weight: its number of samples where all count the
+    /// same.
+    pub fn add(&mut self, mean: f64, weight: f64) {
+        self.sum += mean * weight;
+        self.weight += weight;
     }
 
-    /// The mean over all samples, or `None` before the first.
+    /// The mean over all samples, or `None` before the first that counts.
     #[must_use]
     pub fn value(&self) -> Option<f64> {
-        (self.count > 0).then(|| self.sum / self.count as f64)
+        (self.weight > 0.0).then(|| self.sum / self.weight)
     }
 }
 
@@ -32,8 +33,8 @@ mod tests {
     fn samples_of_a_short_batch_count_as_much_as_others() {
         let mut mean = WeightedMean::default();
         assert_eq!(mean.value(), None);
-        mean.add(1.2, 5);
-        mean.add(1.3, 3);
+        mean.add(1.2, 5.0);
+        mean.add(1.3, 3.0);
         let value = mean.value().unwrap();
         assert!(
             (value - 1.2375).abs() < 1e-12,

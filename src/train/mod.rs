@@ -2,6 +2,7 @@
 
 pub mod data;
 pub mod fit;
+pub mod loss;
 pub mod mean;
 pub mod optimizer;
 pub mod plot;

@@ -1,46 +1,15 @@
 //! A training step as one graph: forward, loss, gradients, updates.
 
+use super::loss;
 use super::optimizer::{self, Optimizer};
 use crate::autodiff;
-use crate::ir::{Builder, DType, Graph, Shape, StepScalar, Type, ValueId};
-use crate::ops::pointwise::scaled;
-use crate::ops::{Op, Pointwise, ShapeError, norm};
+use crate::ir::{Builder, DType, Graph, ValueId};
+use crate::ops::ShapeError;
 
-/// The input that holds what a net should have said.
-pub const TARGET: &str = "target";
-/// The output that holds the loss.
-pub const LOSS: &str = "loss";
-
-/// How far an output is from its target.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum LossKind {
-    /// The cross-entropy of logits and integer labels, averaged over images.
-    CrossEntropy,
-    /// The squared difference, averaged over all elements.
-    MeanSquared,
-}
-
-/// What a net is trained to make small: the loss of its first output, plus those of its auxiliary
-/// outputs against the same target.
-#[derive(Clone, PartialEq, Debug)]
-pub struct Loss {
-    /// What is measured.
-    pub kind: LossKind,
-    /// Names of further outputs, with the weight of each.
-    pub auxiliary: Vec<(String, f32)>,
-}
-
-impl From<LossKind> for Loss {
-    fn from(kind: LossKind) -> Loss {
-        Loss {
-            kind,
-            auxiliary: Vec::new(),
-        }
-    }
-}
+pub use super::loss::{LOSS, Loss, LossKind, TARGET};
 
 /// Appends loss, gradients and updates to a forward graph made for training. Its outputs and updates
-/// stay; the output [`LOSS`] and the input [`TARGET`] come to it.
+/// stay; the output [`LOSS`] and the inputs of [`Loss::targets`] come to it.
 ///
 /// # Errors
 ///
@@ -48,14 +17,14 @@ impl From<LossKind> for Loss {
 ///
 /// # Panics
 ///
-/// The graph has no output, or none of an auxiliary output's name.
+/// The graph has no output, or none of a loss's name.
 pub fn training_step(
     forward: Graph,
     loss: impl Into<Loss>,
     optimizer: &Optimizer,
 ) -> Result<Graph, ShapeError> {
     let mut builder = Builder::from(forward);
-    let loss = append_loss(&mut builder, &loss.into())?;
+    let loss = loss::append(&mut builder, &loss.into())?;
     builder.output(LOSS, loss);
     let params = trainable(&builder);
     let grads = autodiff::gradients(&mut builder, loss, &params);
@@ -83,7 +52,7 @@ pub fn gradient_graph(forward: Graph, loss: impl Into<Loss>) -> Result<Graph, Sh
         .filter(is_float)
         .collect();
     let mut builder = Builder::from(forward);
-    let loss = append_loss(&mut builder, &loss.into())?;
+    let loss = loss::append(&mut builder, &loss.into())?;
     let mut wrt = trainable(&builder);
     let mut names: Vec<String> = wrt.iter().map(|&param| name(&builder, param)).collect();
     match inputs.as_slice() {
@@ -114,7 +83,7 @@ pub fn gradient_graph(forward: Graph, loss: impl Into<Loss>) -> Result<Graph, Sh
 /// As [`training_step`].
 pub fn evaluation_graph(forward: Graph, loss: impl Into<Loss>) -> Result<Graph, ShapeError> {
     let mut builder = Builder::from(forward);
-    let loss = append_loss(&mut builder, &loss.into())?;
+    let loss = loss::append(&mut builder, &loss.into())?;
     builder.output(LOSS, loss);
     Ok(builder.finish())
 }
@@ -143,57 +112,6 @@ fn trainable(builder: &Builder) -> Vec<ValueId> {
         .filter(|(_, param)| param.role.is_trainable())
         .map(|(id, _)| id)
         .collect()
-}
-
-/// Appends the target and the loss, one number: the mean over the batch.
-fn append_loss(builder: &mut Builder, loss: &Loss) -> Result<ValueId, ShapeError> {
-    let main = builder
-        .graph()
-        .outputs
-        .first()
-        .expect("a net has an output")
-        .value;
-    builder.set_origin(LOSS);
-    let target = match loss.kind {
-        LossKind::CrossEntropy => Type::i32(Shape::batched([])),
-        LossKind::MeanSquared => builder.graph().ty(main).clone(),
-    };
-    let target = builder.input(TARGET, target);
-    let mut total = mean_loss(builder, loss.kind, main, target)?;
-    for (name, weight) in &loss.auxiliary {
-        let output = builder.graph().output(name);
-        let output = output.unwrap_or_else(|| panic!("no output is called `{name}`"));
-        let own = mean_loss(builder, loss.kind, output, target)?;
-        let weighted = scaled(builder, own, *weight);
-        total = builder.pointwise(Pointwise::Add, &[total, weighted]);
-    }
-    builder.set_origin("");
-    Ok(total)
-}
-
-fn mean_loss(
-    builder: &mut Builder,
-    kind: LossKind,
-    output: ValueId,
-    target: ValueId,
-) -> Result<ValueId, ShapeError> {
-    let inverse_batch = builder.step_scalar(StepScalar::InverseBatch);
-    let mean = match kind {
-        LossKind::CrossEntropy => {
-            let losses = builder.try_node(Op::CrossEntropy, &[output, target])?[0];
-            let sum = builder.op(Op::SumTo(Shape::single([])), &[losses]);
-            builder.pointwise(Pointwise::Mul, &[sum, inverse_batch])
-        }
-        LossKind::MeanSquared => {
-            let difference = builder.try_node(Pointwise::Sub.into(), &[output, target])?[0];
-            let squared = builder.pointwise(Pointwise::Square, &[difference]);
-            let sum = builder.op(Op::SumTo(Shape::single([])), &[squared]);
-            let mean = builder.pointwise(Pointwise::Mul, &[sum, inverse_batch]);
-            let elements = builder.graph().ty(output).shape.elements();
-            scaled(builder, mean, norm::inverse(elements))
-        }
-    };
-    Ok(mean)
 }
 
 #[cfg(test)]

@@ -160,10 +160,132 @@ def make(name, seed, network, samples, loss_of):
     print(f"{name}: loss {loss.item():.6f}")
 
 
+# Arguments of activations: every kink of one of them, both of its sides, and far out.
+POINTS = [-1000.0, -88.75, -20.0, -7.5, -3.0, -2.5, -1.0, -0.5, -0.125, 0.0]
+POINTS += [0.125, 0.5, 1.0, 2.0, 2.5, 3.0, 5.75, 6.0, 20.0, 1000.0]
+
+# Layers as a net has them, with what PyTorch calls them.
+ACTIVATIONS = [
+    ("relu", F.relu),
+    ("relu6", F.relu6),
+    ("leaky_relu", F.leaky_relu),
+    ("leaky_relu(-0.25)", lambda x: F.leaky_relu(x, -0.25)),
+    ("leaky_relu(1.5)", lambda x: F.leaky_relu(x, 1.5)),
+    ("elu", F.elu),
+    ("elu(0.25)", lambda x: F.elu(x, 0.25)),
+    ("silu", F.silu),
+    ("gelu", F.gelu),
+    ("gelu(approximate = tanh)", lambda x: F.gelu(x, approximate="tanh")),
+    ("hard_swish", F.hardswish),
+    ("hard_sigmoid", F.hardsigmoid),
+    ("sigmoid", torch.sigmoid),
+    ("tanh", torch.tanh),
+    ("softplus", F.softplus),
+    # Below PyTorch's threshold, beyond which it is x to about 2e-9.
+    ("softplus(0.5)", lambda x: F.softplus(x, 0.5)),
+    ("clip(-1, 2)", lambda x: F.hardtanh(x, -1.0, 2.0)),
+    ("clip(0.5, 0.5)", lambda x: F.hardtanh(x, 0.5, 0.5)),
+]
+
+# Losses as a `train` section has them, with sizes of the output and what PyTorch calls them.
+WEIGHTS = torch.tensor([0.5, 2.0, 0.0, 1.25], dtype=torch.float64)
+LOSSES = [
+    ("cross_entropy", [4], F.cross_entropy),
+    ("cross_entropy(label_smoothing = 0.25)", [4], lambda y, t: F.cross_entropy(y, t, label_smoothing=0.25)),
+    ("cross_entropy(label_smoothing = 1)", [4], lambda y, t: F.cross_entropy(y, t, label_smoothing=1.0)),
+    (
+        "cross_entropy(class_weights = [0.5, 2, 0, 1.25])",
+        [4],
+        lambda y, t: F.cross_entropy(y, t, weight=WEIGHTS),
+    ),
+    (
+        "cross_entropy(class_weights = [0.5, 2, 0, 1.25], label_smoothing = 0.25)",
+        [4],
+        lambda y, t: F.cross_entropy(y, t, weight=WEIGHTS, label_smoothing=0.25),
+    ),
+    ("cross_entropy(weight = 0.5)", [4], lambda y, t: 0.5 * F.cross_entropy(y, t)),
+    ("mse", [4], F.mse_loss),
+    ("mse", [2, 3, 1], F.mse_loss),
+    ("mae", [4], F.l1_loss),
+    ("huber", [4], F.huber_loss),
+    ("huber(0.25)", [4], lambda y, t: F.huber_loss(y, t, delta=0.25)),
+    ("binary_cross_entropy", [4], F.binary_cross_entropy_with_logits),
+    ("binary_cross_entropy", [1], F.binary_cross_entropy_with_logits),
+]
+
+
+def numbers(tensor):
+    return tensor.detach().double().flatten().tolist()
+
+
+def activation(layer, function):
+    x = torch.tensor(POINTS, dtype=torch.float64, requires_grad=True)
+    y = function(x)
+    y.sum().backward()
+    return {"layer": layer, "x": POINTS, "y": numbers(y), "dx": numbers(x.grad)}
+
+
+def prelu():
+    """Slopes of both signs and above 1, one a channel; every point in each of the channels."""
+    x = torch.tensor(POINTS, dtype=torch.float64)[:, None].repeat(1, 4).requires_grad_()
+    weight = torch.tensor([0.25, -0.5, 0.0, 1.5], dtype=torch.float64, requires_grad=True)
+    y = F.prelu(x, weight)
+    y.sum().backward()
+    return {
+        "layer": "prelu",
+        "x": numbers(x),
+        "weight": numbers(weight),
+        "y": numbers(y),
+        "dx": numbers(x.grad),
+        "dweight": numbers(weight.grad),
+    }
+
+
+def loss(text, shape, function):
+    y = torch.randn(BATCH, *shape).mul(2.0).double()
+    if text.startswith("cross_entropy"):
+        t = torch.randint(0, shape[0], (BATCH,))
+    elif text.startswith("binary"):
+        t = torch.rand(BATCH, *shape).double()
+        t.flatten()[:2] = torch.tensor([0.0, 1.0])
+        y.flatten()[:2] = torch.tensor([-1000.0, 1000.0])
+    else:
+        t = torch.randn(BATCH, *shape).double()
+        # The kink of the absolute error, and that of a Huber loss.
+        y.flatten()[:2] = t.flatten()[:2] + torch.tensor([0.0, 0.25])
+    y.requires_grad_()
+    value = function(y, t)
+    value.backward()
+    return {
+        "loss": text,
+        "shape": shape,
+        "y": numbers(y),
+        "t": numbers(t),
+        "value": value.item(),
+        "dy": numbers(y.grad),
+    }
+
+
+def make_functions():
+    """Activations and losses by themselves: `functions.json`."""
+    torch.manual_seed(5)
+    functions = {
+        "activations": [activation(*row) for row in ACTIVATIONS] + [prelu()],
+        "losses": [loss(*row) for row in LOSSES],
+    }
+    # A case a line.
+    lists = (
+        f'"{kind}": [\n' + ",\n".join(map(json.dumps, cases)) + "\n]"
+        for kind, cases in functions.items()
+    )
+    (HERE / "functions.json").write_text("{" + ",\n".join(lists) + "}\n")
+
+
 def main():
     torch.use_deterministic_algorithms(True)
     for case in CASES:
         make(*case)
+    make_functions()
     versions = {
         "torch": torch.__version__,
         "numpy": np.__version__,

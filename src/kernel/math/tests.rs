@@ -147,10 +147,62 @@ fn softplus_within_its_bound() {
     check("softplus", softplus, exact, 3.2);
 }
 
+fn normal(x: f64) -> f64 {
+    0.5 * libm::erfc(-x / std::f64::consts::SQRT_2)
+}
+
+#[test]
+fn gelu_within_its_bound() {
+    let exact = |x: f64| if x < -40.0 { 0.0 } else { x * normal(x) };
+    check("gelu", gelu, exact, 8.0);
+}
+
+#[test]
+fn gelu_slope_within_its_bound() {
+    let exact = |x: f64| {
+        let density = (-0.5 * x * x).exp() / std::f64::consts::TAU.sqrt();
+        normal(x) + x * density
+    };
+    let x: Vec<f32> = (-1500..=1500).map(|i| i as f32 * 0.01).collect();
+    let (mut worst, mut at) = (0.0, 0.0);
+    for (&x, y) in x.iter().zip(apply("gelu_slope", gelu_slope, &x)) {
+        let error = (f64::from(y) - exact(x.into())).abs();
+        assert!(error <= 2e-7, "gelu_slope({x:?}) is {y:?}, {error:e} off");
+        if error > worst {
+            (worst, at) = (error, x);
+        }
+    }
+    println!("gelu_slope: {worst:e} at {at:?}");
+    assert!(worst >= 1e-7, "gelu_slope is within {worst:e} already");
+}
+
 #[test]
 fn values_at_the_ends() {
     const INF: f32 = f32::INFINITY;
-    let cases: [Ends; 6] = [
+    let cases: [Ends; 8] = [
+        (
+            "gelu",
+            gelu,
+            &[
+                (0.0, 0.0),
+                (-INF, 0.0),
+                (-1000.0, 0.0),
+                (-100.0, 0.0),
+                (100.0, 100.0),
+                (INF, INF),
+            ],
+        ),
+        (
+            "gelu_slope",
+            gelu_slope,
+            &[
+                (0.0, 0.5),
+                (-INF, -0.0),
+                (-1000.0, -0.0),
+                (1000.0, 1.0),
+                (INF, 1.0),
+            ],
+        ),
         (
             "exp",
             exp,
@@ -332,13 +384,15 @@ fn every_bit_of_counter_and_key_changes_half_of_the_bits() {
 
 #[test]
 fn code() {
-    let functions: [(&str, Function); 6] = [
+    let functions: [(&str, Function); 8] = [
         ("exp", exp),
         ("expm1", expm1),
         ("log", log),
         ("tanh", tanh),
         ("sigmoid", sigmoid),
         ("softplus", softplus),
+        ("gelu", gelu),
+        ("gelu_slope", gelu_slope),
     ];
     let bodies = functions.map(|(name, f)| mapped(name, f).to_string());
     insta::assert_snapshot!(bodies.join("\n"));

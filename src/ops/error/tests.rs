@@ -1,4 +1,5 @@
 use crate::ir::{Shape, Type};
+use crate::ops::loss::CrossEntropy;
 use crate::ops::testing::refusal;
 use crate::ops::{AvgPool, Conv2d, MaxPool, Op, Pads, Pointwise, Window};
 
@@ -136,8 +137,8 @@ fn shapes() {
         refusal(Op::Slice { from: 2, to: 9 }, &[maps(&[8, 2, 2])]),
         refusal(Op::Expand(Shape::batched([8, 2, 2])), &[maps(&[4])]),
         refusal(Op::SumTo(Shape::batched([8])), &[maps(&[4, 2, 2])]),
-        refusal(Op::CrossEntropy, &[maps(&[10]), maps(&[])]),
-        refusal(Op::CrossEntropy, &[maps(&[10, 1, 1]), labels]),
+        refusal(CrossEntropy::default(), &[maps(&[10]), maps(&[])]),
+        refusal(CrossEntropy::default(), &[maps(&[10, 1, 1]), labels]),
     ];
     insta::assert_snapshot!(messages.join("\n"), @r"
     [4, 2, 2] has 16 elements, [5, 3] has 15

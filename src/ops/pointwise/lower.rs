@@ -30,7 +30,7 @@ pub fn emit(op: &Pointwise, b: &mut BodyBuilder, x: &[Reg]) -> Reg {
         }
         Pointwise::ReluGrad => {
             let zero = b.const_f(0.0);
-            b.select(Cmp::Gt, x[0], zero, x[1], zero)
+            positive_or(b, x[0], x[1], zero)
         }
         Pointwise::Tanh => math::tanh(b, x[0]),
         // (1 - y²) · dy
@@ -44,6 +44,60 @@ pub fn emit(op: &Pointwise, b: &mut BodyBuilder, x: &[Reg]) -> Reg {
         Pointwise::SigmoidGrad => {
             let slope = b.fma_neg(x[0], x[0], x[0]);
             b.mul(slope, x[1])
+        }
+        Pointwise::Prelu => {
+            let sloped = b.mul(x[0], x[1]);
+            positive_or(b, x[0], x[0], sloped)
+        }
+        Pointwise::PreluGrad => {
+            let sloped = b.mul(x[1], x[2]);
+            positive_or(b, x[0], x[2], sloped)
+        }
+        // `min` and `max` give their second operand where either is NaN.
+        Pointwise::Clip { lo, hi } => {
+            let (lo, hi) = (b.const_f(lo), b.const_f(hi));
+            let below = b.min(hi, x[0]);
+            b.max(lo, below)
+        }
+        Pointwise::ClipGrad { lo, hi } => {
+            let (lo, hi, zero) = (b.const_f(lo), b.const_f(hi), b.const_f(0.0));
+            let above = b.select(Cmp::Gt, x[0], lo, x[1], zero);
+            b.select(Cmp::Lt, x[0], hi, above, zero)
+        }
+        Pointwise::Elu { alpha } => {
+            let alpha = b.const_f(alpha);
+            let below = math::expm1(b, x[0]);
+            let below = b.mul(alpha, below);
+            positive_or(b, x[0], x[0], below)
+        }
+        Pointwise::EluGrad { alpha } => {
+            let alpha = b.const_f(alpha);
+            let slope = b.add(x[0], alpha);
+            let below = b.mul(slope, x[1]);
+            positive_or(b, x[0], x[1], below)
+        }
+        Pointwise::Softplus => math::softplus(b, x[0]),
+        // The output is not negative, so that the power does not overflow.
+        Pointwise::SoftplusGrad => {
+            let minus = b.neg(x[0]);
+            let less_one = math::expm1(b, minus);
+            let slope = b.neg(less_one);
+            b.mul(slope, x[1])
+        }
+        Pointwise::Gelu => math::gelu(b, x[0]),
+        Pointwise::GeluGrad => {
+            let slope = math::gelu_slope(b, x[0]);
+            b.mul(slope, x[1])
+        }
+        // The first two terms are exact for targets 0 and 1; the third is added last.
+        Pointwise::BinaryCrossEntropy => {
+            let zero = b.const_f(0.0);
+            let positive = b.max(zero, x[0]);
+            let margin = b.fma_neg(x[0], x[1], positive);
+            let magnitude = b.abs(x[0]);
+            let below = b.neg(magnitude);
+            let rest = math::softplus(b, below);
+            b.add(margin, rest)
         }
         Pointwise::BatchNorm { eps, .. } => {
             let [x, mean, variance, gamma, beta] = [x[0], x[1], x[2], x[3], x[4]];
@@ -84,6 +138,12 @@ fn inverse_deviation(b: &mut BodyBuilder, variance: Reg, eps: f32) -> Reg {
     let root = b.sqrt(shifted);
     let one = b.const_f(1.0);
     b.div(one, root)
+}
+
+/// The first of two where a register is positive, else the second; so the second where it is NaN.
+fn positive_or(b: &mut BodyBuilder, of: Reg, above: Reg, below: Reg) -> Reg {
+    let zero = b.const_f(0.0);
+    b.select(Cmp::Gt, of, zero, above, below)
 }
 
 /// The one of two that compares so, or NaN if either is.

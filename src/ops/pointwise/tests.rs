@@ -79,6 +79,112 @@ fn saturated_gates() {
 }
 
 #[test]
+fn activations() {
+    let x = &[-2., -0.5, 0., 0.5, 3.];
+    let rows = [
+        (
+            Pointwise::Clip { lo: -1., hi: 2. },
+            [-1., -0.5, 0., 0.5, 2.],
+        ),
+        (
+            Pointwise::Elu { alpha: 2. },
+            [-1.729_329, -0.786_939, 0., 0.5, 3.],
+        ),
+        (
+            Pointwise::Softplus,
+            [
+                0.126_928,
+                0.474_077,
+                std::f64::consts::LN_2,
+                0.974_077,
+                3.048_587,
+            ],
+        ),
+        (
+            Pointwise::Gelu,
+            [-0.045_500, -0.154_269, 0., 0.345_731, 2.995_950],
+        ),
+    ];
+    for (op, expected) in rows {
+        assert_close(&unary(op, x), &expected);
+    }
+    assert_close(
+        &binary(Pointwise::Prelu, x, &[0.25, -3., 9., 0.1, 0.1]),
+        &[-0.5, 1.5, 0., 0.5, 3.],
+    );
+}
+
+#[test]
+fn gradients_at_kinks() {
+    let ones = &[1.; 3];
+    let clip = Pointwise::ClipGrad { lo: -1., hi: 2. };
+    assert_close(&binary(clip, &[-1., 2., 0.], ones), &[0., 0., 1.]);
+    let elu = Pointwise::EluGrad { alpha: 0.5 };
+    assert_close(&binary(elu, &[0., -0., -0.5], ones), &[0.5, 0.5, 0.]);
+    let (x, slope) = (
+        single(&[3], &[0., -0., 1e-30]),
+        single(&[3], &[0.1, 0.2, 0.3]),
+    );
+    let dx = eval(Pointwise::PreluGrad, &[&x, &slope, &single(&[3], ones)]);
+    assert_close(dx[0].data(), &[0.1, 0.2, 1.]);
+}
+
+#[test]
+fn extremes_of_activations() {
+    let x = [-INF, -1000., -100., -88.8, 0., 88.8, 1000., INF, NAN];
+    let ones = [1.0; 9];
+    let elu = Pointwise::Elu { alpha: 1. };
+    let y = unary(elu, &x);
+    assert_close(&y, &[-1., -1., -1., -1., 0., 88.8, 1000., INF, NAN]);
+    let slope = binary(Pointwise::EluGrad { alpha: 1. }, &y, &ones);
+    assert_close(&slope, &[0., 0., 0., 0., 1., 1., 1., 1., NAN]);
+    let y = unary(Pointwise::Softplus, &x);
+    assert_close(
+        &y,
+        &[
+            0.,
+            0.,
+            0.,
+            0.,
+            std::f64::consts::LN_2,
+            88.8,
+            1000.,
+            INF,
+            NAN,
+        ],
+    );
+    let slope = binary(Pointwise::SoftplusGrad, &y, &ones);
+    assert_close(&slope, &[0., 0., 0., 0., 0.5, 1., 1., 1., NAN]);
+    let y = unary(Pointwise::Gelu, &x);
+    assert_close(&y, &[0., 0., 0., 0., 0., 88.8, 1000., INF, NAN]);
+    let slope = binary(Pointwise::GeluGrad, &x, &ones);
+    assert_close(&slope, &[0., 0., 0., 0., 0.5, 1., 1., 1., NAN]);
+}
+
+#[test]
+fn binary_cross_entropy() {
+    // ln 2 at 0; a confident answer costs e^-|x| where it is right and |x| where it is wrong.
+    let small = (-10.0_f64).exp().ln_1p();
+    let rows = [
+        (0., 0.3, std::f64::consts::LN_2),
+        (10., 1., small),
+        (-10., 0., small),
+        (10., 0., 10. + small),
+        (-1000., 1., 1000.),
+        (1000., 1., 0.),
+        (-1000., 0., 0.),
+        (1000., 0.25, 750.),
+        (2., 0.25, 1.626_928),
+    ];
+    let (x, t): (Vec<f64>, Vec<f64>) = rows.iter().map(|row| (row.0, row.1)).unzip();
+    let expected: Vec<f64> = rows.iter().map(|row| row.2).collect();
+    assert_close(&binary(Pointwise::BinaryCrossEntropy, &x, &t), &expected);
+    // In single precision as well, where 1 + e^-10 is rounded.
+    let single = Pointwise::BinaryCrossEntropy.scalar(&[10.0_f32, 1.0]);
+    assert!((f64::from(single) / small - 1.0).abs() < 1e-6, "{single}");
+}
+
+#[test]
 fn infinities() {
     assert_eq!(unary(Pointwise::Relu, &[INF, -INF]), [INF, 0.0]);
     assert_eq!(

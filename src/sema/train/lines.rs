@@ -130,12 +130,25 @@ impl<'a> Elab<'a> {
             if !self.check_key(key) {
                 continue;
             }
-            let at = lines.iter().position(|line| line.key.text == key.text);
-            match (given.path.get(2), at) {
-                (None, _) => {
+            let of_key: Vec<usize> = (0..lines.len())
+                .filter(|&at| lines[at].key.text == key.text)
+                .collect();
+            let target = |at: usize| lines[at].target.map(|name| name.text.as_str());
+            // `train.loss.mask.weight`: the word after the key may say which of several lines is meant.
+            let named = given.path.get(2).and_then(|name| {
+                let mut places = of_key.iter().copied();
+                places.find(|&at| target(at) == Some(&name.text))
+            });
+            let rest = &given.path[if named.is_some() { 3 } else { 2 }..];
+            let at = match of_key.as_slice() {
+                &[only] => Some(only),
+                _ => named,
+            };
+            match (rest, at) {
+                ([], _) if at.is_some() || of_key.is_empty() => {
                     let line = Line {
                         key,
-                        target: None,
+                        target: at.and_then(|at| lines[at].target),
                         values: vec![&given.value],
                         args: None,
                         set: Vec::new(),
@@ -146,10 +159,15 @@ impl<'a> Elab<'a> {
                         None => lines.push(line),
                     }
                 }
-                (Some(arg), Some(at)) if given.path.len() == 3 => {
-                    lines[at].set.push((arg, &given.value))
+                ([arg], Some(at)) => lines[at].set.push((arg, &given.value)),
+                (_, Some(_)) => self.unknown_override(given, KEYS.into_iter()),
+                (_, None) => {
+                    let targets: Vec<String> = of_key
+                        .iter()
+                        .filter_map(|&at| Some(format!("train.{}.{}", key.text, target(at)?)))
+                        .collect();
+                    self.unknown_override(given, targets.iter().map(String::as_str));
                 }
-                _ => self.unknown_override(given, KEYS.into_iter()),
             }
         }
         lines

@@ -2,12 +2,11 @@
 
 pub(super) mod config;
 mod lines;
+mod loss;
 mod spec;
 mod table;
 
-use config::{
-    Decay, InitRule, Loss, OptimizerConfig, OutputLoss, Schedule, Spec, SpecArg, TrainConfig,
-};
+use config::{Decay, InitRule, OptimizerConfig, OutputLoss, Schedule, Spec, SpecArg, TrainConfig};
 use lines::Line;
 
 use super::Elab;
@@ -150,22 +149,6 @@ impl<'a> Elab<'a> {
             });
         }
         Some(spec)
-    }
-
-    fn loss(&mut self, env: &Env<'a>, line: &Line<'a>) -> Option<OutputLoss> {
-        let chosen = self.chosen(line)?;
-        let known = [&table::CROSS_ENTROPY, &table::MSE];
-        let signature = self.signature(line, &chosen, &known, &["focal", "hinge"])?;
-        self.attrs_of(env, line, &chosen, signature)?;
-        let loss = match signature.name {
-            "mse" => Loss::MeanSquaredError,
-            _ => Loss::CrossEntropy,
-        };
-        Some(OutputLoss {
-            output: line.target.map(|name| name.text.clone()),
-            loss,
-            span: line.span,
-        })
     }
 
     fn optimizer(&mut self, env: &Env<'a>, line: &Line<'a>) -> Option<OptimizerConfig> {

@@ -45,8 +45,35 @@ const DECAY: Attr = Attr {
     positional: false,
 };
 
-pub(super) static CROSS_ENTROPY: Layer = choice("cross_entropy", &[]);
-pub(super) static MSE: Layer = choice("mse", &[]);
+/// The factor of a loss in the sum of all.
+const WEIGHT: Attr = number("weight", 1.0);
+
+pub(super) static CROSS_ENTROPY: Layer = choice(
+    "cross_entropy",
+    &[
+        number("label_smoothing", 0.0),
+        Attr {
+            name: "class_weights",
+            kind: AttrKind::Numbers,
+            default: Default::Word("none"),
+            positional: false,
+        },
+        WEIGHT,
+    ],
+);
+pub(super) static MSE: Layer = choice("mse", &[WEIGHT]);
+pub(super) static MAE: Layer = choice("mae", &[WEIGHT]);
+pub(super) static HUBER: Layer = choice(
+    "huber",
+    &[
+        Attr {
+            positional: true,
+            ..number("delta", 1.0)
+        },
+        WEIGHT,
+    ],
+);
+pub(super) static BINARY_CROSS_ENTROPY: Layer = choice("binary_cross_entropy", &[WEIGHT]);
 pub(super) static SGD: Layer = choice(
     "sgd",
     &[

@@ -1,8 +1,9 @@
 //! One graph with the buffers that its batches pass through.
 
-use super::super::data::{Batches, check_labels};
+use super::super::data::Batches;
+use super::super::loss::{LOSS, Loss};
 use super::super::mean::WeightedMean;
-use super::super::step::{LOSS, LossKind, TARGET};
+use super::judge::Judge;
 use super::{FitError, Score};
 use crate::engine::{Engine, Runner};
 use crate::ir::Graph;
@@ -13,54 +14,40 @@ use crate::train::data::Part;
 #[derive(Debug)]
 pub(super) struct Worker {
     pub(super) runner: Runner,
-    kind: LossKind,
+    judge: Judge,
     input: String,
-    output: String,
     pub(super) batch: usize,
     samples: Vec<f32>,
     labels: Vec<u32>,
-    /// For the squared error: what the output should be.
-    targets: Vec<f32>,
-    outputs: Vec<f32>,
 }
 
 impl Worker {
-    /// Prepares a graph; its first output is judged.
+    /// Prepares a graph to which a loss was added.
     pub(super) fn new(
         graph: &Graph,
-        kind: LossKind,
+        loss: &Loss,
         batch: usize,
         engine: &Engine,
         params: &[NamedParam],
     ) -> Result<Worker, FitError> {
-        let runner = Runner::new(graph, batch, engine, params)?;
-        let inputs: Vec<_> = graph.inputs().filter(|(_, name)| *name != TARGET).collect();
+        let judge = Judge::new(graph, loss, batch)?;
+        let inputs: Vec<_> = graph
+            .inputs()
+            .filter(|(_, name)| !judge.takes(name))
+            .collect();
         let &[(input, input_name)] = inputs.as_slice() else {
             let found = inputs.len();
             return Err(FitError::Inputs { found });
         };
-        let output = &graph.outputs[0];
-        let elements = |value| graph.ty(value).shape.elements();
-        let outputs = batch * elements(output.value);
+        let elements = graph.ty(input).shape.elements();
         Ok(Worker {
-            runner,
-            kind,
+            runner: Runner::new(graph, batch, engine, params)?,
+            judge,
             input: input_name.to_owned(),
-            output: output.name.clone(),
             batch,
-            samples: vec![0.0; batch * elements(input)],
+            samples: vec![0.0; batch * elements],
             labels: vec![0; batch],
-            targets: match kind {
-                LossKind::CrossEntropy => Vec::new(),
-                LossKind::MeanSquared => vec![0.0; outputs],
-            },
-            outputs: vec![0.0; outputs],
         })
-    }
-
-    /// The numbers of an output.
-    fn width(&self) -> usize {
-        self.outputs.len() / self.batch
     }
 
     /// Holds samples against the net, so that what does not fit is told before the first step.
@@ -75,12 +62,7 @@ impl Worker {
                 found: part.shape().to_vec(),
             });
         }
-        // A single number is compared with the label itself.
-        if self.kind == LossKind::MeanSquared && self.width() == 1 {
-            return Ok(());
-        }
-        let check = check_labels(part.labels(), self.width());
-        check.map_err(|source| FitError::Label { part: name, source })
+        self.judge.check(part, name)
     }
 
     /// Takes the next batch in; the number of its samples.
@@ -91,22 +73,7 @@ impl Worker {
         let elements = self.samples.len() / self.batch;
         let samples = &self.samples[..count * elements];
         self.runner.set_input(&self.input, samples)?;
-        let labels = &self.labels[..count];
-        if self.kind == LossKind::CrossEntropy {
-            self.runner.set_labels(TARGET, labels)?;
-            return Ok(Some(count));
-        }
-        let width = self.width();
-        for (target, &label) in self.targets.chunks_exact_mut(width).zip(labels) {
-            if let [number] = target {
-                *number = label as f32;
-            } else {
-                target.fill(0.0);
-                target[label as usize] = 1.0;
-            }
-        }
-        let targets = &self.targets[..count * width];
-        self.runner.set_input(TARGET, targets)?;
+        self.judge.load(&mut self.runner, &self.labels[..count])?;
         Ok(Some(count))
     }
 
@@ -115,14 +82,12 @@ impl Worker {
         self.runner.run(count)?;
         let mut loss = [0.0];
         self.runner.read_output(LOSS, count, &mut loss)?;
-        let width = self.width();
-        let outputs = &mut self.outputs[..count * width];
-        self.runner.read_output(&self.output, count, outputs)?;
-        let answers = outputs.chunks_exact(width).zip(&self.labels);
-        let right = answers.filter(|(answer, label)| is_right(answer, **label));
-        tally.right += right.count();
+        let labels = &self.labels[..count];
+        tally.right += self.judge.right(&self.runner, labels)?;
         tally.seen += count;
-        tally.loss.add(f64::from(loss[0]), count);
+        tally
+            .loss
+            .add(f64::from(loss[0]), self.judge.weight(labels));
         Ok(loss[0])
     }
 
@@ -137,26 +102,11 @@ impl Worker {
     }
 }
 
-/// Whether an answer is its label: the greatest score, the first of several, or where there is a
-/// single number, the nearest label.
-fn is_right(answer: &[f32], label: u32) -> bool {
-    if let [number] = answer {
-        return (number - label as f32).abs() < 0.5;
-    }
-    let mut best = 0;
-    for (index, score) in answer.iter().enumerate() {
-        if *score > answer[best] {
-            best = index;
-        }
-    }
-    best == label as usize && !answer[best].is_nan()
-}
-
 /// Sums over some samples.
 #[derive(Debug, Default)]
 pub(super) struct Tally {
     loss: WeightedMean,
-    right: usize,
+    right: f64,
     pub(super) seen: usize,
 }
 
@@ -164,21 +114,7 @@ impl Tally {
     pub(super) fn score(&self) -> Score {
         Score {
             loss: self.loss.value().unwrap_or(f64::NAN),
-            accuracy: self.right as f64 / self.seen.max(1) as f64,
+            accuracy: self.right / self.seen.max(1) as f64,
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn answers() {
-        assert!(is_right(&[0.1, 0.9, 0.9], 1));
-        assert!(!is_right(&[0.1, 0.9, 0.9], 2));
-        assert!(!is_right(&[f32::NAN, 0.1], 0));
-        assert!(is_right(&[0.6], 1) && is_right(&[0.4], 0));
-        assert!(!is_right(&[f32::NAN], 0));
     }
 }

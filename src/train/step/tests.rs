@@ -58,7 +58,7 @@ fn a_step_of_least_squares() {
 #[test]
 fn auxiliary_losses_count_by_their_weight() {
     let loss = Loss {
-        kind: LossKind::MeanSquared,
+        outputs: vec![LossKind::MeanSquared.into()],
         auxiliary: vec![("mirrored".to_owned(), 0.25)],
     };
     let graph = gradient_graph(line(), loss).unwrap();
@@ -80,7 +80,7 @@ fn cross_entropy_averages_over_images() {
     let w = param(&mut builder, "w", &[2, 2], 0.0);
     let y = builder.op(Op::Dense, &[x, w]);
     builder.output("y", y);
-    let graph = gradient_graph(builder.finish(), LossKind::CrossEntropy).unwrap();
+    let graph = gradient_graph(builder.finish(), LossKind::CROSS_ENTROPY).unwrap();
     assert_eq!(verify(&graph), Ok(()));
     let mut bindings = Bindings::<f64>::new(&graph);
     bindings.set_named(&graph, "x", batched(&[2], &[1., 2., 3., 4.]));
@@ -118,6 +118,6 @@ fn a_loss_that_does_not_fit() {
     let mut builder = Builder::new("map");
     let x = builder.input("x", Type::f32(Shape::batched([2, 3, 3])));
     builder.output("x", x);
-    let error = training_step(builder.finish(), LossKind::CrossEntropy, &SGD).unwrap_err();
+    let error = training_step(builder.finish(), LossKind::CROSS_ENTROPY, &SGD).unwrap_err();
     insta::assert_snapshot!(error, @"the logits must have a shape like [F], not [2, 3, 3]");
 }

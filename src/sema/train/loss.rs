@@ -1,0 +1,77 @@
+//! `loss` and `loss NAME`: what is measured, and with which options.
+
+use super::config::{Loss, OutputLoss};
+use super::lines::Line;
+use super::table;
+use crate::diag::{Diagnostic, codes};
+use crate::sema::Elab;
+use crate::sema::attrs::{Attrs, LARGEST};
+use crate::sema::scope::Env;
+use crate::sema::value::Value;
+
+impl<'a> Elab<'a> {
+    pub(super) fn loss(&mut self, env: &Env<'a>, line: &Line<'a>) -> Option<OutputLoss> {
+        let chosen = self.chosen(line)?;
+        let known = [
+            &table::CROSS_ENTROPY,
+            &table::BINARY_CROSS_ENTROPY,
+            &table::MSE,
+            &table::MAE,
+            &table::HUBER,
+        ];
+        let signature = self.signature(line, &chosen, &known, &["focal", "hinge"])?;
+        let attrs = self.attrs_of(env, line, &chosen, signature)?;
+        let weight = self.number_of(&attrs, "weight", 0.0, LARGEST);
+        let loss = match signature.name {
+            "mse" => Some(Loss::MeanSquaredError),
+            "mae" => Some(Loss::MeanAbsoluteError),
+            "huber" => self
+                .positive(&attrs, "delta")
+                .map(|delta| Loss::Huber { delta }),
+            "binary_cross_entropy" => Some(Loss::BinaryCrossEntropy),
+            _ => self.cross_entropy(&attrs),
+        };
+        Some(OutputLoss {
+            output: line.target.map(|name| name.text.clone()),
+            loss: loss?,
+            weight: weight?,
+            span: line.span,
+        })
+    }
+
+    fn cross_entropy(&mut self, attrs: &Attrs<'a>) -> Option<Loss> {
+        let label_smoothing = self.number_of(attrs, "label_smoothing", 0.0, 1.0);
+        let class_weights = self.class_weights(attrs);
+        Some(Loss::CrossEntropy {
+            label_smoothing: label_smoothing?,
+            class_weights: class_weights?,
+        })
+    }
+
+    /// Whether there are as many as classes is for the output to say.
+    fn class_weights(&mut self, attrs: &Attrs<'a>) -> Option<Option<Vec<f64>>> {
+        let (value, span, what) = self.given(attrs, "class_weights");
+        let items = match &value {
+            Value::Word(_) => return Some(None),
+            Value::List(items) | Value::Tuple(items) => items,
+            other => {
+                self.wrong_kind(other, &what, "a list of numbers, one a class", span);
+                return None;
+            }
+        };
+        let numbers: Vec<Option<f64>> = items
+            .iter()
+            .map(|item| {
+                let what = format!("a number of {what}");
+                self.number_within(item, &what, 0.0, LARGEST, span)
+            })
+            .collect();
+        let weights: Vec<f64> = numbers.into_iter().collect::<Option<_>>()?;
+        if weights.iter().any(|&weight| weight > 0.0) {
+            return Some(Some(weights));
+        }
+        let message = format!("{what} must have a number above 0, or no class counts");
+        self.report(Diagnostic::error(codes::OUT_OF_RANGE, message).primary(span, ""));
+        None
+    }
+}
