@@ -454,7 +454,7 @@ fn grad_takes_a_target_for_each_loss() {
     }
     assert!(losses.iter().all(|loss| (loss - losses[1]).abs() < 1e-5));
     let mut grads = WeightsFile::open(&folder.path("g.safetensors")).unwrap();
-    let unused = grads.read("dense4.weight").unwrap();
+    let unused = grads.read("dense5.weight").unwrap();
     assert!(unused.data().iter().all(|&slope| slope == 0.0));
 
     let some = "--target class=class.npy --target size=size.npy";

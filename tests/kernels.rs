@@ -504,30 +504,20 @@ fn saturated_activations_stay_finite() {
         data: [(x, data.clone()), (nan, nothing)].into(),
     };
     let exact = common::reference::<f64>(&graph, &bindings);
-    for target in common::targets() {
-        for fuse in [true, false] {
-            let how = common::How {
-                target: target.clone(),
-                most: 1,
-                threads: 1,
-                fuse,
-            };
-            let found = common::compiled(&graph, &bindings, &how);
-            for output in &graph.outputs {
-                let name = &output.name;
-                let exact = exact[&output.value].data();
-                for ((&found, &exact), x) in found[name].iter().zip(exact).zip(&data) {
-                    if name.ends_with("of nothing") {
-                        assert!(found.is_nan() && exact.is_nan(), "{name} is {found}");
-                        continue;
-                    }
-                    let error = (f64::from(found) - exact).abs();
-                    assert!(
-                        error <= ELEMENT * exact.abs().max(1.0) && exact.is_finite(),
-                        "{}: {name} at {x:?} is {found}, not {exact}",
-                        target.isa
-                    );
+    for (isa, found) in common::on_every_tier(&graph, &bindings) {
+        for output in &graph.outputs {
+            let name = &output.name;
+            let exact = exact[&output.value].data();
+            for ((&found, &exact), x) in found[name].iter().zip(exact).zip(&data) {
+                if name.ends_with("of nothing") {
+                    assert!(found.is_nan() && exact.is_nan(), "{name} is {found}");
+                    continue;
                 }
+                let error = (f64::from(found) - exact).abs();
+                assert!(
+                    error <= ELEMENT * exact.abs().max(1.0) && exact.is_finite(),
+                    "{isa}: {name} at {x:?} is {found}, not {exact}"
+                );
             }
         }
     }
@@ -599,6 +589,86 @@ fn softmax_and_its_loss() {
     }
 }
 
+/// Rows of extreme logits: their softmax, and the loss of each label with its gradient.
+#[test]
+fn extreme_logits() {
+    const INF: f32 = f32::INFINITY;
+    let rows = [
+        ([1000.0, 1000.0, -1000.0], [0.5, 0.5, 0.0]),
+        ([-10000.0, -10000.0, -20000.0], [0.5, 0.5, 0.0]),
+        ([1000.0, 0.0, -88.8], [1.0, 0.0, 0.0]),
+        ([-1000.0, -1000.0, -100.0], [0.0, 0.0, 1.0]),
+        ([-INF, 0.0, 0.0], [0.0, 0.5, 0.5]),
+        ([f32::MAX, -f32::MAX, -INF], [1.0, 0.0, 0.0]),
+    ];
+    let mut b = Builder::new("extreme logits");
+    let x = b.input("x", Type::f32(Shape::batched([3])));
+    let labels = b.input("labels", Type::i32(Shape::batched([])));
+    let softmax = b.op(Op::Softmax, &[x]);
+    b.output("softmax", softmax);
+    let loss = b.op(CrossEntropy::default(), &[x, labels]);
+    b.output("loss", loss);
+    let ones = b.input("dloss", Type::f32(Shape::batched([])));
+    let grad = b.op(CrossEntropyGrad::default(), &[x, labels, ones]);
+    b.output("grad", grad);
+    let graph = b.finish();
+    let logits: Vec<f32> = rows.iter().flat_map(|row| row.0).collect();
+    for label in 0..3 {
+        let data = [
+            (x, logits.clone()),
+            (labels, vec![label as f32; rows.len()]),
+            (ones, vec![1.0; rows.len()]),
+        ];
+        let bindings = Bindings {
+            batch: rows.len(),
+            data: data.into(),
+        };
+        for (_, results) in common::on_every_tier(&graph, &bindings) {
+            for (place, (row, softmax)) in rows.iter().enumerate() {
+                let of = |name: &str| &results[name][3 * place..3 * place + 3];
+                assert_eq!(of("softmax"), softmax, "{row:?}");
+                let mut wanted = *softmax;
+                wanted[label] -= 1.0;
+                assert_eq!(of("grad"), wanted, "{row:?}");
+                // The largest logit lies above the label's by so much; equal ones cost ln 2 besides.
+                let most = row.iter().copied().fold(-INF, f32::max);
+                let ties = softmax.iter().filter(|&&p| p > 0.0).count() as f32;
+                let expected = (most - row[label]) + ties.ln();
+                let found = results["loss"][place];
+                let close = (found - expected).abs() <= expected * f32::EPSILON;
+                assert!(
+                    found == expected || close,
+                    "{row:?}: {found}, not {expected}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn nothing_hides_a_nan_among_logits() {
+    for place in [0, 3, 16] {
+        let mut b = Builder::new("a logit that is no number");
+        let x = b.input("x", Type::f32(Shape::batched([17])));
+        let labels = b.input("labels", Type::i32(Shape::batched([])));
+        let loss = b.op(CrossEntropy::default(), &[x, labels]);
+        b.output("loss", loss);
+        let op = CrossEntropy {
+            label_smoothing: 0.5,
+        };
+        let smoothed = b.op(op, &[x, labels]);
+        b.output("smoothed", smoothed);
+        let graph = b.finish();
+        let mut bindings = random(&graph, 1, 3, 17);
+        bindings.data.get_mut(&x).unwrap()[place] = f32::NAN;
+        for (_, results) in common::on_every_tier(&graph, &bindings) {
+            for (name, loss) in &results {
+                assert!(loss[0].is_nan(), "{name} with NaN at {place} is {loss:?}");
+            }
+        }
+    }
+}
+
 #[test]
 fn a_hopeless_logit_costs_what_it_should() {
     let mut b = Builder::new("large logits");
@@ -619,14 +689,7 @@ fn a_hopeless_logit_costs_what_it_should() {
         batch: 2,
         data: data.into(),
     };
-    for target in common::targets() {
-        let how = common::How {
-            target,
-            most: 2,
-            threads: 1,
-            fuse: true,
-        };
-        let results = common::compiled(&graph, &bindings, &how);
+    for (_, results) in common::on_every_tier(&graph, &bindings) {
         assert_eq!(results["loss"], [1000.0, 0.0]);
         assert_eq!(results["grad"], [1.0, -1.0, 0.0, 0.0]);
     }
@@ -734,14 +797,7 @@ fn a_constant_channel_normalises_to_nothing() {
         batch: 5,
         data: data.into(),
     };
-    for target in common::targets() {
-        let how = common::How {
-            target,
-            most: 8,
-            threads: 1,
-            fuse: true,
-        };
-        let results = common::compiled(&graph, &bindings, &how);
+    for (_, results) in common::on_every_tier(&graph, &bindings) {
         assert!(
             results["y"].iter().all(|&y| y == 0.0),
             "{:?}",

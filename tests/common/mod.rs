@@ -114,6 +114,24 @@ pub(crate) fn compiled(graph: &Graph, bindings: &Bindings, how: &How) -> HashMap
     results(graph, &session, bindings.batch)
 }
 
+/// Runs a graph as one thread does on every tier of this machine.
+pub(crate) fn on_every_tier(
+    graph: &Graph,
+    bindings: &Bindings,
+) -> Vec<(Isa, HashMap<String, Vec<f32>>)> {
+    let run = |target: Target| {
+        let isa = target.isa;
+        let how = How {
+            target,
+            most: bindings.batch,
+            threads: 1,
+            fuse: true,
+        };
+        (isa, compiled(graph, bindings, &how))
+    };
+    targets().into_iter().map(run).collect()
+}
+
 /// Gives a session its data.
 pub(crate) fn bind(graph: &Graph, bindings: &Bindings, session: &mut Session) {
     for (id, data) in &bindings.data {
