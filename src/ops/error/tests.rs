@@ -1,6 +1,6 @@
 use crate::ir::{Shape, Type};
 use crate::ops::testing::refusal;
-use crate::ops::{AvgPool, Conv2d, MaxPool, Op, Pads, Pointwise, Window};
+use crate::ops::{AvgPool, Concat, Conv2d, MaxPool, Op, Pads, Pointwise, Slice, Window};
 
 fn maps(dims: &[usize]) -> Type {
     Type::f32(Shape::batched(dims))
@@ -110,8 +110,11 @@ fn joins() {
     let messages = [
         refusal(Pointwise::Add, &[maps(&[64, 8, 8]), maps(&[64, 7, 7])]),
         refusal(Pointwise::Mul, &[maps(&[64, 8, 8]), maps(&[32])]),
-        refusal(Op::Concat, &[maps(&[64, 14, 14]), maps(&[32, 15, 15])]),
-        refusal(Op::Concat, &[maps(&[64, 14, 14]), maps(&[32])]),
+        refusal(
+            Concat { axis: 0 },
+            &[maps(&[64, 14, 14]), maps(&[32, 15, 15])],
+        ),
+        refusal(Concat { axis: 0 }, &[maps(&[64, 14, 14]), maps(&[32])]),
     ];
     insta::assert_snapshot!(messages.join("\n\n"), @r"
     operand 2 has shape [64, 7, 7], which does not stretch to [64, 8, 8]
@@ -133,7 +136,14 @@ fn shapes() {
     let labels = Type::i32(Shape::batched([]));
     let messages = [
         refusal(Op::Reshape(vec![5, 3]), &[maps(&[4, 2, 2])]),
-        refusal(Op::Slice { from: 2, to: 9 }, &[maps(&[8, 2, 2])]),
+        refusal(
+            Slice {
+                axis: 0,
+                from: 2,
+                to: 9,
+            },
+            &[maps(&[8, 2, 2])],
+        ),
         refusal(Op::Expand(Shape::batched([8, 2, 2])), &[maps(&[4])]),
         refusal(Op::SumTo(Shape::batched([8])), &[maps(&[4, 2, 2])]),
         refusal(Op::CrossEntropy, &[maps(&[10]), maps(&[])]),

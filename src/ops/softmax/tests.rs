@@ -28,3 +28,15 @@ fn gradient() {
     let dx = eval(Op::SoftmaxGrad, &[&y, &batched(&[2], &[4., 0.])]);
     assert_close(dx[0].data(), &[0.75, -0.75]);
 }
+
+#[test]
+fn a_logarithm_that_stays_finite() {
+    let x = batched(&[2], &[1000., 0., 0., 0.]);
+    let y = eval(Op::LogSoftmax, &[&x]);
+    assert_close(y[0].data(), &[0., -1000., -0.693_147, -0.693_147]);
+    let dx = eval(
+        Op::LogSoftmaxGrad,
+        &[&y[0], &batched(&[2], &[0., 1., 1., 0.])],
+    );
+    assert_close(dx[0].data(), &[-1., 1., 0.5, -0.5]);
+}
