@@ -336,7 +336,7 @@ impl<'s> Sum<'s> {
         }
     }
 
-    /// Emits the loops; pointers end where they were unless there are images, which are walked over.
+    /// Emits the loops; pointers end where they were.
     pub fn emit(&self, b: &mut BodyBuilder, ptrs: &[Ptr], images: Option<Int>) -> Vec<Reg> {
         // What is the same at every place is read once.
         let fixed: Vec<Option<Reg>> = (0..ptrs.len())
@@ -353,10 +353,12 @@ impl<'s> Sum<'s> {
             return self.ended(b, sums);
         };
         let totals = self.zeros(b);
+        // How far the images reach is not known here, so a copy walks over them.
+        let walking: Vec<Ptr> = ptrs.iter().map(|&ptr| b.ptr_copy(ptr, 0)).collect();
         b.repeat(Count::Arg(images), |b| {
-            let sums = self.level(b, ptrs, &fixed, self.reduced);
+            let sums = self.level(b, &walking, &fixed, self.reduced);
             accumulate(b, &totals, &sums);
-            for (&ptr, operand) in ptrs.iter().zip(self.operands) {
+            for (&ptr, operand) in walking.iter().zip(self.operands) {
                 b.advance(ptr, operand.image);
             }
         });

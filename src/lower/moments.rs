@@ -100,9 +100,8 @@ fn chunk_body(cx: &Cx<'_>, x: ValueId, [c, h, w]: [usize; 3], lanes: Lanes) -> B
     let channels = Axis::new(c, [channel]);
     let rows_and_columns = merged([Axis::new(h, [row]), Axis::new(w, [pixel])]);
     let sum = |b: &mut BodyBuilder, terms: &Terms<'_>| {
-        let start = b.ptr_copy(from, 0);
         let sum = Sum::of_channels(&operands, &channels, &rows_and_columns, terms, 1, lanes);
-        sum.emit(b, &[start], Some(images))[0]
+        sum.emit(b, &[from], Some(images))[0]
     };
     let total = sum(&mut b, &|_, loads| loads.to_vec());
     let pixels = b.splat(pixels);

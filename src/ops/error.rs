@@ -107,7 +107,7 @@ pub enum ShapeError {
     },
     /// Values to be joined along an axis whose other sizes differ.
     #[error(
-        "branch {branch} has shape {found:?}, which does not join {first:?}: all but the {} must agree",
+        "branch {branch} has shape {found:?}, which does not stack on {first:?}: all but the {} must agree",
         axis_name(*.axis)
     )]
     Concat {
@@ -121,7 +121,7 @@ pub enum ShapeError {
         first: Vec<usize>,
     },
     /// A part of an axis that isn't there.
-    #[error("from {from} to {to} is no part of {axis}, which has the places 0 to {}", .size - 1)]
+    #[error("{axis} {from} to {to} is not a part of 0 to {size}")]
     Slice {
         /// What the axis is called.
         axis: String,
@@ -139,6 +139,14 @@ pub enum ShapeError {
         axes: Vec<usize>,
         /// The input's sizes.
         input: Vec<usize>,
+    },
+    /// Channels that can't be dealt out to groups in turn.
+    #[error("{channels} channels leave {} over when dealt out to {groups} groups", .channels % .groups)]
+    Shuffle {
+        /// The input's channels.
+        channels: usize,
+        /// The groups.
+        groups: usize,
     },
     /// A list of channels that names one that isn't there.
     #[error("item {place} is channel {item}, but the channels are 0 to {}", .channels - 1)]
@@ -211,6 +219,10 @@ impl ShapeError {
             ShapeError::Pieces { channels, pieces } => nearest_divisors(*channels, *pieces)
                 .iter()
                 .map(|pieces| format!("pieces of {pieces} divide {channels} channels"))
+                .collect(),
+            ShapeError::Shuffle { channels, groups } => nearest_divisors(*channels, *groups)
+                .iter()
+                .map(|groups| format!("`shuffle({groups})` divides {channels} channels"))
                 .collect(),
             ShapeError::Slice {
                 axis,

@@ -52,11 +52,7 @@ impl Index {
             return Err(ShapeError::NoGroups);
         }
         if !channels.is_multiple_of(groups) {
-            return Err(ShapeError::InputGroups {
-                channels,
-                groups,
-                nearest: error::nearest_divisors(channels, groups),
-            });
+            return Err(ShapeError::Shuffle { channels, groups });
         }
         let in_group = channels / groups;
         let items = (0..channels).map(|c| c % groups * in_group + c / groups);

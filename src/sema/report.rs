@@ -138,7 +138,8 @@ fn code_of(error: &ShapeError) -> Code {
         ShapeError::NoGroups
         | ShapeError::InputGroups { .. }
         | ShapeError::OutputGroups { .. }
-        | ShapeError::Pieces { .. } => codes::GROUPS,
+        | ShapeError::Pieces { .. }
+        | ShapeError::Shuffle { .. } => codes::GROUPS,
         ShapeError::Window {
             problem: WindowError::Zero { .. },
             ..

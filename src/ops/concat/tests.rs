@@ -67,18 +67,24 @@ fn a_number_around() {
 fn refusals() {
     let map = |dims: &[usize]| Type::f32(Shape::batched(dims));
     let concat = Concat { axis: 1 };
-    insta::assert_snapshot!(refusal(concat, &[map(&[2, 3, 4]), map(&[2, 5, 5])]), @"");
-    insta::assert_snapshot!(refusal(concat, &[map(&[2])]), @"");
+    insta::assert_snapshot!(refusal(concat, &[map(&[2, 3, 4]), map(&[2, 5, 5])]), @"branch 2 has shape [2, 5, 5], which does not stack on [2, 3, 4]: all but the height must agree");
+    insta::assert_snapshot!(refusal(concat, &[map(&[2])]), @"the branch must have a shape like [C, H, …], not [2]");
     let slice = Slice {
         axis: 1,
         from: 2,
         to: 9,
     };
-    insta::assert_snapshot!(refusal(slice, &[map(&[2, 8, 4])]), @"");
+    insta::assert_snapshot!(refusal(slice, &[map(&[2, 8, 4])]), @r"
+    height 2 to 9 is not a part of 0 to 8
+    help: `to = 8` takes height to the end
+    ");
     let pad = Pad {
         before: vec![0; 3],
         after: vec![1; 3],
         value: 0.0,
     };
-    insta::assert_snapshot!(refusal(pad, &[map(&[2])]), @"");
+    insta::assert_snapshot!(refusal(pad, &[map(&[2])]), @r"
+    the input must have a shape like [C, H, W], not [2]
+    help: `reshape([2, 1, 1])` before it makes it a map of one pixel
+    ");
 }

@@ -151,7 +151,8 @@ fn shapes() {
     ];
     insta::assert_snapshot!(messages.join("\n"), @r"
     [4, 2, 2] has 16 elements, [5, 3] has 15
-    channels 2 to 9 are not a part of 8 channels
+    channels 2 to 9 is not a part of 0 to 8
+    help: `to = 8` takes channels to the end
     [4] does not stretch to [8, 2, 2]
     [8] does not stretch to [4, 2, 2]
     the labels must be integers, not numbers

@@ -28,12 +28,16 @@ fn items_may_come_again() {
 fn a_shuffle_deals_channels_out() {
     assert_eq!(*Index::shuffle(6, 2).unwrap().items, [0, 3, 1, 4, 2, 5]);
     assert_eq!(*Index::shuffle(6, 3).unwrap().items, [0, 2, 4, 1, 3, 5]);
-    insta::assert_snapshot!(told(&Index::shuffle(6, 4).unwrap_err()), @"");
+    insta::assert_snapshot!(told(&Index::shuffle(6, 4).unwrap_err()), @r"
+    6 channels leave 2 over when dealt out to 4 groups
+    help: `shuffle(3)` divides 6 channels
+    help: `shuffle(6)` divides 6 channels
+    ");
 }
 
 #[test]
 fn items_are_channels() {
     let three = Type::f32(Shape::batched([3, 1, 2]));
-    insta::assert_snapshot!(refusal(index(&[0, 3]), &[three.clone()]), @"");
-    insta::assert_snapshot!(refusal(index(&[]), &[three]), @"");
+    insta::assert_snapshot!(refusal(index(&[0, 3]), &[three.clone()]), @"item 1 is channel 3, but the channels are 0 to 2");
+    insta::assert_snapshot!(refusal(index(&[]), &[three]), @"a list of channels has at least one item");
 }

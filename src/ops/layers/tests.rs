@@ -221,7 +221,10 @@ fn reductions_keep_an_axis_of_one() {
     let vector = layer(&[4], |b, x| {
         layers::reduce(b, x, Reduce::Mean, Axis::Height)
     });
-    insta::assert_snapshot!(told(&vector.unwrap_err()), @"");
+    insta::assert_snapshot!(told(&vector.unwrap_err()), @r"
+    the input must have a shape like [C, H, W], not [4]
+    help: `reshape([4, 1, 1])` before it makes it a map of one pixel
+    ");
 }
 
 #[test]
@@ -247,5 +250,5 @@ fn stochastic_depth_drops_whole_samples() {
             .all(|&y| y == 0.0)
     );
     assert_eq!(output(&depth(0.5, false).unwrap(), &x), x);
-    insta::assert_snapshot!(told(&depth(1.5, true).unwrap_err()), @"");
+    insta::assert_snapshot!(told(&depth(1.5, true).unwrap_err()), @"the rate must be from 0 to 1, not 1.5");
 }

@@ -35,7 +35,11 @@ fn consecutive_channels_are_a_piece() {
     let made = eval(ReduceMax { over }, &[&batched(&[4], &[1., 5., 2., 3.])]);
     assert_close(made[0].data(), &[5., 3.]);
     let five = Type::f32(Shape::batched([5]));
-    insta::assert_snapshot!(refusal(ReduceMax { over }, &[five]), @"");
+    insta::assert_snapshot!(refusal(ReduceMax { over }, &[five]), @r"
+    5 channels leave 1 over when split into pieces of 2
+    help: pieces of 1 divide 5 channels
+    help: pieces of 5 divide 5 channels
+    ");
 }
 
 #[test]
@@ -57,5 +61,8 @@ fn the_first_of_equals_and_any_nan_win() {
 #[test]
 fn rows_are_those_of_maps() {
     let vector = Type::f32(Shape::batched([4]));
-    insta::assert_snapshot!(refusal(ReduceMax { over: Over::Height }, &[vector]), @"");
+    insta::assert_snapshot!(refusal(ReduceMax { over: Over::Height }, &[vector]), @r"
+    the input must have a shape like [C, H, W], not [4]
+    help: `reshape([4, 1, 1])` before it makes it a map of one pixel
+    ");
 }
