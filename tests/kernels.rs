@@ -654,8 +654,8 @@ fn joins_and_cuts() {
     let y = b.input("y", images(18, 4, 5));
     let joined = b.op(Concat { axis: 0 }, &[x, y, x]);
     b.output("joined", joined);
-    let cut = b.op(cut(0, 2, 20), &[joined]);
-    b.output("cut", cut);
+    let middle = b.op(cut(0, 2, 20), &[joined]);
+    b.output("cut", middle);
     let flat = b.op(Op::Reshape(vec![24 * 20]), &[joined]);
     b.output("flat", flat);
     let half = b.op(cut(0, 7, 100), &[flat]);
