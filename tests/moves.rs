@@ -80,7 +80,7 @@ fn sums_to_every_shape() {
         for batched in [true, false] {
             for kept in 0..8 {
                 let size = |axis: usize, size: usize| if kept >> axis & 1 == 1 { size } else { 1 };
-                let to = vec![size(0, c), size(1, h), size(2, w)];
+                let to = [size(0, c), size(1, h), size(2, w)];
                 for axes in 0..=3 {
                     if to[axes..].iter().all(|&size| size == 1) {
                         let dims = to[..axes].to_vec();

@@ -382,7 +382,7 @@ pub(super) static LAYERS: &[Layer] = {
                 named("value", Float, Default::Float(0.0)),
             ],
         ),
-        layer("shuffle", Shuffle, &[first("groups", GROUPS)]),
+        layer("shuffle", Shuffle, &[first("groups", SIZE)]),
         layer(
             "index",
             Index,
