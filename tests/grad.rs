@@ -11,11 +11,11 @@ use netc::ir::verify::verify;
 use netc::ir::{Builder, DType, Graph, IdVec, Shape, StepScalar, Type, ValueId, ValueKind};
 use netc::ops::activation;
 use netc::ops::dropout::Dropout;
-use netc::ops::layers::{self, BatchNorm, LocalResponseNorm, WeightInit};
 use netc::ops::loss::CrossEntropy;
+use netc::ops::layers::{self, Across, Axis, BatchNorm, LocalResponseNorm, Reduce, WeightInit};
 use netc::ops::{
-    Array, AvgPool, AvgPoolGrad, Conv2d, Conv2dFilterGrad, Conv2dInputGrad, MaxPool, Op, Pads,
-    Pointwise, Window,
+    Array, AvgPool, AvgPoolGrad, Concat, Conv2d, Conv2dFilterGrad, Conv2dInputGrad, Index,
+    IndexGrad, Lrn, MaxPool, Op, Over, Pad, Pads, Pointwise, ReduceMax, Slice, Window,
 };
 use rand::seq::SliceRandom;
 use rand::{RngExt, SeedableRng};
@@ -370,6 +370,9 @@ fn elementwise() {
         [weights(&[]), map()],
         [map(), images(&[1, 2, 3])],
         [weights(&[3, 1, 3]), weights(&[3])],
+        // Each stretches along an axis of the other.
+        [images(&[3, 1, 3]), weights(&[1, 2])],
+        [images(&[2, 1, 2, 1]), images(&[1, 2, 1, 3])],
     ];
     for pair in pairs {
         for op in [
@@ -463,6 +466,7 @@ fn softmaxes_and_losses() {
         // The output that it is given has no rule: no net asks for second gradients.
         case(Op::SoftmaxGrad, &[map(), map()]).skip(&[0]),
         case(CrossEntropy::default(), &[images(&[4]), labels.clone()]),
+        case(Op::LogSoftmax, &[map()]),
     ]);
     for label_smoothing in [0.0, 0.3, 1.0] {
         let op = CrossEntropy { label_smoothing };
@@ -484,14 +488,99 @@ fn shapes() {
         case(Op::SumTo(Shape::single([3])), &[map()]),
         case(Op::SumTo(Shape::batched([1, 2])), &[map()]),
         case(Op::SumTo(Shape::single([])), &[map()]),
+        case(Op::SumTo(Shape::batched([3, 1, 3])), &[map()]),
+        case(Op::SumTo(Shape::single([1, 2])), &[map()]),
+        case(
+            Op::SumTo(Shape::batched([2, 1, 2])),
+            &[images(&[2, 2, 2, 3])],
+        ),
         case(Op::Reshape(vec![9, 2]), &[map()]),
         case(Op::Relayout, &[map()]),
-        case(Op::Concat, &[map(), images(&[1, 2, 3]), images(&[2, 2, 3])]),
-        case(Op::Concat, &[images(&[3]), images(&[2])]),
-        case(Op::Slice { from: 0, to: 1 }, &[map()]),
-        case(Op::Slice { from: 1, to: 2 }, &[map()]),
-        case(Op::Slice { from: 1, to: 3 }, &[map()]),
+        case(Op::Transpose(vec![2, 0, 1]), &[map()]),
+        case(Op::Transpose(vec![1, 0]), &[weights(&[3, 2])]),
+        case(Concat { axis: 1 }, &[map(), images(&[3, 1, 3])]),
+        case(Concat { axis: 2 }, &[map(), images(&[3, 2, 1])]),
+        case(around([1, 0, 2], [0, 3, 1]), &[map()]),
+        case(around([0, 0, 0], [0, 0, 1]), &[map()]),
+        case(index(&[2, 0, 2, 2]), &[map()]),
+        case(index_grad(&[2, 0, 2, 2], 3), &[images(&[4, 2, 1])]),
+        case(
+            Concat { axis: 0 },
+            &[map(), images(&[1, 2, 3]), images(&[2, 2, 3])],
+        ),
+        case(Concat { axis: 0 }, &[images(&[3]), images(&[2])]),
+        case(
+            Slice {
+                axis: 0,
+                from: 0,
+                to: 1,
+            },
+            &[map()],
+        ),
+        case(
+            Slice {
+                axis: 1,
+                from: 1,
+                to: 2,
+            },
+            &[map()],
+        ),
+        case(
+            Slice {
+                axis: 2,
+                from: 1,
+                to: 3,
+            },
+            &[map()],
+        ),
     ]);
+}
+
+fn around(before: [usize; 3], after: [usize; 3]) -> Pad {
+    Pad {
+        before: before.to_vec(),
+        after: after.to_vec(),
+        value: 0.5,
+    }
+}
+
+fn index(items: &[usize]) -> Index {
+    Index {
+        items: items.into(),
+    }
+}
+
+fn index_grad(items: &[usize], channels: usize) -> IndexGrad {
+    IndexGrad {
+        items: items.into(),
+        channels,
+    }
+}
+
+#[test]
+fn maxima_along_axes() {
+    let map = || images(&[4, 2, 3]);
+    let over = |over: Over| case(ReduceMax { over }, &[map()]);
+    check_all([
+        over(Over::Channels { pieces: 4 }),
+        over(Over::Channels { pieces: 2 }),
+        over(Over::Height),
+        over(Over::Width),
+        over(Over::Space),
+    ]);
+}
+
+#[test]
+fn local_response_norms() {
+    for size in [1, 2, 3, 5, 12] {
+        let lrn = Lrn {
+            size,
+            alpha: 0.5,
+            beta: 0.75,
+            k: 2.0,
+        };
+        case(lrn, &[images(&[5, 2, 1])]).check();
+    }
 }
 
 #[test]
@@ -511,7 +600,7 @@ fn dropout() {
 #[test]
 fn composed_layers() {
     type Append = fn(&mut Builder, ValueId) -> ValueId;
-    let layers: [(&str, Append); 15] = [
+    let layers: [(&str, Append); 19] = [
         ("silu", |b, x| activation::silu(b, x)),
         ("relu6", |b, x| activation::relu6(b, x)),
         ("leaky_relu", |b, x| activation::leaky_relu(b, x, 0.1)),
@@ -538,9 +627,24 @@ fn composed_layers() {
                 alpha: 0.5,
                 beta: 0.75,
                 k: 2.0,
+                across: Across::Space,
                 by_window: false,
             };
             layers::local_response_norm(b, x, norm).unwrap()
+        }),
+        ("mean of channels", |b, x| {
+            layers::reduce(b, x, Reduce::Mean, Axis::Channels).unwrap()
+        }),
+        ("sum of columns", |b, x| {
+            layers::reduce(b, x, Reduce::Sum, Axis::Width).unwrap()
+        }),
+        ("shuffle", |b, x| layers::shuffle(b, x, 2).unwrap()),
+        ("stochastic depth", |b, x| {
+            let dropout = Dropout {
+                rate: 0.5,
+                stream: 2,
+            };
+            layers::stochastic_depth(b, x, dropout, true).unwrap()
         }),
     ];
     for (name, append) in layers {
@@ -617,12 +721,19 @@ fn a_net_with_joins() {
     let residual = builder.pointwise(Pointwise::Add, &[a, x]);
     let residual = builder.pointwise(Pointwise::Tanh, &[residual]);
     let (b, second) = conv(&mut builder, "b", residual, 2);
-    let stacked = builder.op(Op::Concat, &[residual, b, x]);
+    let stacked = builder.op(Concat { axis: 0 }, &[residual, b, x]);
     let gate = layers::global_avg_pool(&mut builder, stacked).unwrap();
     let gate = builder.pointwise(Pointwise::Sigmoid, &[gate]);
     let gated = builder.pointwise(Pointwise::Mul, &[stacked, gate]);
     let pooled = layers::global_avg_pool(&mut builder, gated).unwrap();
-    let logits = builder.op(Op::Slice { from: 2, to: 6 }, &[pooled]);
+    let logits = builder.op(
+        Slice {
+            axis: 0,
+            from: 2,
+            to: 6,
+        },
+        &[pooled],
+    );
     let loss = cross_entropy(&mut builder, logits);
     let wrt: Vec<ValueId> = first.into_iter().chain(second).chain([x]).collect();
     check("joins", builder, loss, &wrt, &[]);

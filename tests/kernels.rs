@@ -8,8 +8,8 @@ use netc::ir::{Builder, Graph, Shape, Type};
 use netc::ops::activation;
 use netc::ops::loss::{CrossEntropy, CrossEntropyGrad};
 use netc::ops::{
-    AvgPool, AvgPoolGrad, Conv2d, Conv2dFilterGrad, Conv2dInputGrad, MaxPool, MaxPoolGrad, Op,
-    Pads, Pointwise, Window, dropout,
+    AvgPool, AvgPoolGrad, Concat, Conv2d, Conv2dFilterGrad, Conv2dInputGrad, MaxPool, MaxPoolGrad,
+    Op, Pads, Pointwise, Slice, Window, dropout,
 };
 
 #[derive(Clone, Copy, Debug)]
@@ -806,18 +806,22 @@ fn a_constant_channel_normalises_to_nothing() {
     }
 }
 
+fn cut(axis: usize, from: usize, to: usize) -> Slice {
+    Slice { axis, from, to }
+}
+
 #[test]
 fn joins_and_cuts() {
     let mut b = Builder::new("joins");
     let x = b.input("x", images(3, 4, 5));
     let y = b.input("y", images(18, 4, 5));
-    let joined = b.op(Op::Concat, &[x, y, x]);
+    let joined = b.op(Concat { axis: 0 }, &[x, y, x]);
     b.output("joined", joined);
-    let cut = b.op(Op::Slice { from: 2, to: 20 }, &[joined]);
-    b.output("cut", cut);
+    let middle = b.op(cut(0, 2, 20), &[joined]);
+    b.output("cut", middle);
     let flat = b.op(Op::Reshape(vec![24 * 20]), &[joined]);
     b.output("flat", flat);
-    let half = b.op(Op::Slice { from: 7, to: 100 }, &[flat]);
+    let half = b.op(cut(0, 7, 100), &[flat]);
     b.output("half", half);
     let relu = b.pointwise(Pointwise::Relu, &[flat]);
     let soft = b.op(Op::Softmax, &[relu]);

@@ -1,6 +1,7 @@
 //! Seeded random networks, written as `.net` text, trained for one step: compiled code against the
 //! interpreter in f64 on every tier, fused against unfused, and on 1, 2 and 5 threads, whose results
-//! must be equal to the bit. A failure prints its seed and the net.
+//! must be equal to the bit. Small nets with the joins of known architectures go the same way. A
+//! failure prints its seed and the net.
 
 mod common;
 
@@ -135,7 +136,8 @@ impl Writer {
 
     fn layer(&mut self) {
         let before = self.shape;
-        let text = match self.rng.random_range(0..10) {
+        let text = match self.rng.random_range(0..18) {
+            10..=17 => self.moves(),
             0..=3 => self.conv(false),
             4 | 5 => self.pool(),
             6 => {
@@ -157,6 +159,68 @@ impl Writer {
         };
         let [c, h, w] = self.shape;
         let _ = writeln!(self.text, "    {text}  : [{c}, {h}, {w}]");
+    }
+
+    /// A layer that moves, joins, cuts or reduces, and the new shape.
+    fn moves(&mut self) -> String {
+        let [c, h, w] = self.shape;
+        match self.rng.random_range(0..14) {
+            0 => {
+                let axis = ["channels", "height", "width", "space"][self.rng.random_range(0..4)];
+                let kind = ["mean", "max", "sum"][self.rng.random_range(0..3)];
+                format!("mul {{ id; reduce_{kind}({axis}) -> sigmoid }}")
+            }
+            1 => {
+                let across = ["channels", "space"][self.rng.random_range(0..2)];
+                let size = self.pick(&[1, 2, 3, 5]);
+                format!("lrn({size}, alpha = 0.1, across = {across})")
+            }
+            2 if c.is_multiple_of(2) => {
+                self.shape[0] = c / 2;
+                "maxout(2)".to_owned()
+            }
+            3 if c.is_multiple_of(2) => format!("shuffle({})", c / 2),
+            4 if h > 2 => {
+                self.shape[1] = h - 2;
+                format!("slice(height, 1, {})", h - 1)
+            }
+            5 if w > 2 => {
+                self.shape[2] = w - 1;
+                format!("slice(width, 1, {w})")
+            }
+            6 => {
+                self.shape = [c, h + 3, w + 1];
+                "pad((1, 0, 2, 1), value = 0.25)".to_owned()
+            }
+            7 if h < 12 => {
+                self.shape[1] = 2 * h;
+                "concat(axis = height) { id; tanh }".to_owned()
+            }
+            8 if w < 12 => {
+                self.shape[2] = 2 * w;
+                "concat(axis = width) { sigmoid; id }".to_owned()
+            }
+            9 => {
+                let items = [self.pick(&[0, c - 1]), c / 2, c / 2, self.pick(&[0, c - 1])];
+                self.shape[0] = 4;
+                format!("index({items:?})")
+            }
+            10 => {
+                let (axes, shape) = [
+                    ("[0, 2, 1]", [c, w, h]),
+                    ("[height, channels, width]", [h, c, w]),
+                    ("[2, 0, 1]", [w, c, h]),
+                ][self.rng.random_range(0..3)];
+                self.shape = shape;
+                format!("transpose({axes})")
+            }
+            11 => "scale -> stochastic_depth(0.3)".to_owned(),
+            12 => "log_softmax".to_owned(),
+            _ => {
+                self.shape = [h, c, w];
+                format!("reshape([{h}, {c}, {w}])")
+            }
+        }
     }
 
     fn net(seed: u64) -> (String, usize, usize) {
@@ -275,7 +339,11 @@ fn data(graph: &Graph, batch: usize, seed: u64) -> Bindings {
 
 fn check(seed: u64) {
     let (text, batch, most) = Writer::net(seed);
-    let graph = step(seed, &text);
+    check_text(seed, &text, batch, most);
+}
+
+fn check_text(seed: u64, text: &str, batch: usize, most: usize) {
+    let graph = step(seed, text);
     let bindings = data(&graph, batch, seed);
     let exact = reference::<f64>(&graph, &bindings);
     let single = reference::<f32>(&graph, &bindings);
@@ -331,6 +399,96 @@ fn check(seed: u64) {
 fn check_all(part: u64) {
     for seed in part * NETS..(part + 1) * NETS {
         check(seed);
+    }
+}
+
+/// Small nets with the joins of known architectures.
+const KNOWN: &[&str] = &[
+    // Channel and spatial attention: Woo et al. 2018, "CBAM".
+    "block channels(r) {
+        shared mlp { dense(in.channels / r) -> relu -> dense(in.channels) }
+        mul { id; add { global_avgpool -> mlp; global_maxpool -> mlp } -> sigmoid }
+    }
+    block space(k) {
+        mul { id; concat { reduce_mean(channels); reduce_max(channels) } -> conv(1, k, pad = same, bias = false) -> sigmoid }
+    }
+    net Cbam {
+        input [3, 9, 8]
+        conv(12, 3, pad = 1) -> relu -> channels(4) -> space(3)
+        conv(20, 3, stride = 2) -> bn -> relu -> channels(5) -> space(7)
+        global_avgpool -> dense(3)
+    }",
+    // Squeeze and excitation with a softmax as its gate: Hu et al. 2018, as a survey draws it.
+    "block se { mul { id; global_avgpool -> dense(in.channels) -> softmax } }
+    net Se {
+        input [4, 6, 7]
+        conv(16, 3, pad = 1) -> relu -> se
+        add { id; conv(16, 3, pad = 1) -> bn -> se }
+        relu -> global_avgpool -> dense(3)
+    }",
+    // Sizes of one stretch on either side, a branch may hold the larger shape.
+    "net Both {
+        input [5, 6, 7]
+        conv(6, 3, pad = 1) as trunk
+        mul { reduce_mean(width); reduce_max(height) } as outer
+        trunk -> mul { reduce_sum(channels) -> tanh; id } as gated
+        concat { outer; gated } -> relu -> flatten -> dense(3)
+    }",
+    // Shuffled groups: Zhang et al. 2018 and Ma et al. 2018.
+    "block unit(groups) {
+        add {
+            conv(in.channels, 1, groups = groups, bias = false) -> bn -> relu -> shuffle(groups)
+                -> dwconv(3, pad = 1, bias = false) -> bn -> conv(in.channels, 1, groups = groups, bias = false) -> bn
+            id
+        }
+        relu
+    }
+    block split_unit {
+        let half = in.channels / 2
+        concat {
+            slice(channels, 0, half)
+            slice(channels, half, in.channels) -> conv(half, 1) -> bn -> relu -> dwconv(3, pad = 1) -> conv(half, 1) -> relu
+        }
+        shuffle(2)
+    }
+    net Shuffled {
+        input [3, 8, 8]
+        conv(12, 3, stride = 2, pad = 1) -> relu
+        unit(3) -> unit(2)
+        split_unit -> split_unit
+        global_avgpool -> dense(3)
+    }",
+    // Branches of several depths: Szegedy et al. 2016.
+    "net InceptionV3 {
+        input [3, 9, 9]
+        conv(10, 3) -> bn -> relu
+        concat {
+            conv(6, 1) -> relu
+            conv(5, 1) -> relu -> concat { conv(4, (1, 3), pad = (0, 1)) -> relu; conv(4, (3, 1), pad = (1, 0)) -> relu }
+            conv(5, 1) -> relu -> conv(7, 3, pad = 1) -> relu -> concat { conv(3, (1, 3), pad = (0, 1)); conv(3, (3, 1), pad = (1, 0)) }
+            avgpool(3, stride = 1, pad = 1) -> conv(5, 1) -> relu
+        }
+        concat { conv(8, 3, stride = 2) -> relu; maxpool(3, stride = 2) }
+        global_avgpool -> dense(3)
+    }",
+    // Every layer sees all earlier ones: Huang et al. 2017.
+    "block layer(growth) {
+        concat { id; bn -> relu -> conv(4 * growth, 1, bias = false) -> bn -> relu -> conv(growth, 3, pad = 1, bias = false) }
+    }
+    net DenseNet {
+        input [3, 8, 8]
+        conv(8, 3, pad = 1)
+        repeat 3 { layer(5) }
+        bn -> relu -> conv(9, 1) -> avgpool(2)
+        repeat 2 { layer(5) }
+        bn -> relu -> global_avgpool -> dense(3)
+    }",
+];
+
+#[test]
+fn known_joins() {
+    for (index, text) in KNOWN.iter().enumerate() {
+        check_text(1000 + index as u64, text, 5, 8);
     }
 }
 

@@ -79,7 +79,72 @@ pub enum Layout {
     },
 }
 
+/// A part of an axis that two maps with the same elements in C, H, W order share.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Part {
+    /// How many places it has.
+    pub count: usize,
+    /// Its axis in the one map, 0 to 2, and how many places of that one step of the part is.
+    pub from: (usize, usize),
+    /// The same in the other map.
+    pub to: (usize, usize),
+}
+
 impl Layout {
+    /// Axes along which both of two maps with equally many elements can be walked in C, H, W order,
+    /// the outermost first; `None` if no sizes of the one divide those of the other.
+    pub fn common_axes(from: [usize; 3], to: [usize; 3]) -> Option<Vec<Part>> {
+        let mut parts = Vec::new();
+        // The axis, how many of its places are taken, and how many are left.
+        let (mut a, mut b) = ((2, 1, from[2]), (2, 1, to[2]));
+        loop {
+            for (side, sizes) in [(&mut a, from), (&mut b, to)] {
+                while side.2 == 1 && side.0 > 0 {
+                    *side = (side.0 - 1, 1, sizes[side.0 - 1]);
+                }
+            }
+            let count = a.2.min(b.2);
+            if count == 1 {
+                parts.reverse();
+                return (a.2 == b.2).then_some(parts);
+            }
+            if !a.2.is_multiple_of(count) || !b.2.is_multiple_of(count) {
+                return None;
+            }
+            parts.push(Part {
+                count,
+                from: (a.0, a.1),
+                to: (b.0, b.1),
+            });
+            a = (a.0, a.1 * count, a.2 / count);
+            b = (b.0, b.1 * count, b.2 / count);
+        }
+    }
+
+    /// Whether two maps have every element, by its number in C, H, W order, at the same place.
+    pub fn same_places(&self, other: &Layout) -> bool {
+        let (
+            &Layout::Nhwc { map, pixel, .. },
+            &Layout::Nhwc {
+                map: to,
+                pixel: to_pixel,
+                ..
+            },
+        ) = (self, other)
+        else {
+            return self == other;
+        };
+        let steps = [1, self.row_stride(), pixel];
+        let to_steps = [1, other.row_stride(), to_pixel];
+        self.origin() == other.origin()
+            && self.image_stride() == other.image_stride()
+            && Layout::common_axes(map, to).is_some_and(|parts| {
+                parts
+                    .iter()
+                    .all(|part| steps[part.from.0] * part.from.1 == to_steps[part.to.0] * part.to.1)
+            })
+    }
+
     /// The plain layout of a shape: no gaps, no halo.
     pub fn plain(shape: &Shape) -> Layout {
         let (c, h, w) = shape.chw();

@@ -1,7 +1,7 @@
 //! How an operand is reached from a position of the iteration space.
 
 use super::ELEMENT;
-use crate::ir::{Graph, Layout, ValueId};
+use crate::ir::{Graph, Layout, Shape, ValueId};
 use crate::kernel::{Index, Lanes};
 
 /// What a group iterates over: a map an image, or one map.
@@ -49,6 +49,15 @@ pub struct Access {
     pub pixel: i64,
     /// Between channels.
     pub channel: i64,
+}
+
+/// Whether a shape's elements can be reached from a space that it stretches to by one distance for
+/// each of channels, rows and pixels. Axes beyond the third are pixels, too, so there all must stretch
+/// or none.
+pub fn reaches(shape: &Shape, space: &Shape) -> bool {
+    let rest = |shape: &Shape| shape.dims.iter().skip(2).copied().collect::<Vec<usize>>();
+    let (own, wide) = (rest(shape), rest(space));
+    own == wide || own.iter().all(|&size| size == 1)
 }
 
 impl Access {

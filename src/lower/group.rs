@@ -3,7 +3,9 @@
 use super::{Cx, Group, Lowered, elementwise, halo};
 use crate::codegen::Target;
 use crate::ir::Graph;
-use crate::ops::{Op, concat, conv, linear, loss, norm, pool, reduce, reshape, softmax};
+use crate::ops::{
+    Op, concat, conv, index, linear, loss, lrn, maximum, norm, pool, reduce, reshape, softmax,
+};
 
 /// The kernels of a group. `name` starts their names.
 pub fn lower(graph: &Graph, target: &Target, batch: usize, group: &Group, name: &str) -> Lowered {
@@ -35,10 +37,22 @@ pub fn lower(graph: &Graph, target: &Target, batch: usize, group: &Group, name: 
         Op::SoftmaxGrad => softmax::lower::softmax_grad(&mut cx, node),
         Op::CrossEntropy(op) => loss::lower::cross_entropy(&mut cx, *op, node),
         Op::CrossEntropyGrad(op) => loss::lower::cross_entropy_grad(&mut cx, *op, node),
+        Op::ReduceMax(op) => maximum::lower::reduce_max(&mut cx, op, node),
+        Op::ReduceMaxGrad(op) => maximum::lower::reduce_max_grad(&mut cx, op, node),
+        Op::LogSoftmax => softmax::lower::log_softmax(&mut cx, node),
+        Op::LogSoftmaxGrad => softmax::lower::log_softmax_grad(&mut cx, node),
+        Op::Lrn(op) => lrn::lower::forward(&mut cx, op, node),
+        Op::LrnGrad(op) => lrn::lower::grad(&mut cx, op, node),
         Op::Reshape(_) | Op::Relayout => reshape::lower::relayout(&mut cx, node),
-        Op::Concat => concat::lower::concat(&mut cx, node),
-        Op::Slice { from, to } => concat::lower::slice(&mut cx, node, *from, *to),
-        Op::Constant(_) | Op::Pointwise(_) | Op::Expand(_) | Op::Dropout(_) => {
+        Op::Transpose(axes) => reshape::lower::transpose(&mut cx, axes, node),
+        Op::Concat(op) => concat::lower::concat(&mut cx, op, node),
+        Op::Slice(op) => concat::lower::slice(&mut cx, op, node),
+        Op::Pad(op) => concat::lower::pad(&mut cx, op, node),
+        Op::Index(op) => index::lower::index(&mut cx, op, node),
+        Op::IndexGrad(op) => index::lower::index_grad(&mut cx, op, node),
+        // One that its readers cannot reach as it is.
+        Op::Expand(_) => reduce::lower::expand(&mut cx, node),
+        Op::Constant(_) | Op::Pointwise(_) | Op::Dropout(_) => {
             panic!("{name}: an element-wise node is no anchor")
         }
     }

@@ -7,16 +7,16 @@
 
 pub mod access;
 pub mod contract;
-pub mod copy;
 pub mod elementwise;
 pub mod epilogue;
+pub mod fold;
 pub mod group;
 pub mod halo;
 pub mod moments;
 pub mod partial;
 pub mod rows;
 pub mod runs;
-pub mod sweep;
+pub mod strided;
 pub mod windows;
 
 use crate::codegen::Target;
@@ -25,7 +25,7 @@ use crate::ir::arena::Id;
 use crate::ir::{Graph, IdVec, NodeId, ValueId};
 use crate::kernel::{Arg, Index, Kernel};
 
-pub use access::{Access, Space};
+pub use access::{Access, Space, vectors};
 pub use epilogue::Epilogue;
 
 id_type! {

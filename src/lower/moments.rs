@@ -5,7 +5,8 @@
 //! LeVeque ("Updating Formulae and a Pairwise Algorithm for Computing Sample Variances", 1979).
 
 use super::access::{Access, Space, vectors};
-use super::sweep::{Sweep, sum_images};
+use super::fold::{Sum, Terms};
+use super::strided::{Axis, Operand, map_steps, merged};
 use super::{Args, Buffer, Cx, Domain, ELEMENT, Units, chunk};
 use crate::ir::ValueId;
 use crate::kernel::BodyBuilder;
@@ -30,7 +31,7 @@ pub fn lower(cx: &mut Cx<'_>, x: ValueId, [mean, variance]: [ValueId; 2]) {
         let image = nest.let_(unit.clone() * images as i64);
         let count = nest.let_((Index::Batch - image.clone()).min(images as i64));
         over_channels(nest, c, cx.lanes(), |nest, channel, lanes| {
-            let body = nest.add_body(chunk_body(cx, x, &access, [h, w], lanes));
+            let body = nest.add_body(chunk_body(cx, x, [c, h, w], lanes));
             let zero = Index::Const(0);
             let offset = access.at(image.clone(), zero.clone(), zero, channel.clone());
             let slot = unit.clone() * (size as i64 * ELEMENT) + channel * ELEMENT;
@@ -90,54 +91,27 @@ fn over_channels(
 }
 
 /// Mean, then the sum of squared distances, of the pixels of some images.
-fn chunk_body(cx: &Cx<'_>, x: ValueId, access: &Access, size: [usize; 2], lanes: Lanes) -> Body {
+fn chunk_body(cx: &Cx<'_>, x: ValueId, [c, h, w]: [usize; 3], lanes: Lanes) -> Body {
     let mut b = BodyBuilder::new(format!("{}_chunk", cx.name), cx.lanes());
     let (from, mean_to, square_to) = (b.ptr_arg(), b.ptr_arg(), b.ptr_arg());
     let (images, pixels) = (b.int_arg(), b.int_arg());
-    let sources = vec![x];
-    let plain = Sweep {
-        sources: sources.clone(),
-        per_channel: Vec::new(),
-        sums: 1,
-        addends: &|_, loads, _| loads.to_vec(),
+    let operands = [Operand::value(cx, x)];
+    let [channel, row, pixel] = map_steps(cx.layout(x));
+    let channels = Axis::new(c, [channel]);
+    let rows_and_columns = merged([Axis::new(h, [row]), Axis::new(w, [pixel])]);
+    let sum = |b: &mut BodyBuilder, terms: &Terms<'_>| {
+        let sum = Sum::of_channels(&operands, &channels, &rows_and_columns, terms, 1, lanes);
+        sum.emit(b, &[from], Some(images))[0]
     };
-    let start = b.ptr_copy(from, 0);
-    let accesses = [*access];
-    let sum = sum_images(
-        &mut b,
-        &plain,
-        &[start],
-        &accesses,
-        &[],
-        size,
-        images,
-        lanes,
-    )[0];
+    let total = sum(&mut b, &|_, loads| loads.to_vec());
     let pixels = b.splat(pixels);
     let pixels = b.to_float(pixels);
-    let mean = b.div(sum, pixels);
+    let mean = b.div(total, pixels);
     b.store(mean_to, 0, mean, lanes);
-    let distances = |b: &mut BodyBuilder, loads: &[Reg], mean: &[Reg]| {
-        let distance = b.sub(loads[0], mean[0]);
+    let squares = sum(&mut b, &|b, loads| {
+        let distance = b.sub(loads[0], mean);
         vec![b.mul(distance, distance)]
-    };
-    let squared = Sweep {
-        sources,
-        per_channel: Vec::new(),
-        sums: 1,
-        addends: &distances,
-    };
-    let start = b.ptr_copy(from, 0);
-    let squares = sum_images(
-        &mut b,
-        &squared,
-        &[start],
-        &accesses,
-        &[mean],
-        size,
-        images,
-        lanes,
-    )[0];
+    });
     b.store(square_to, 0, squares, lanes);
     b.finish()
 }

@@ -1,11 +1,11 @@
-//! Loops over the channels of each pixel, for operators that look at all of them: softmax and the
-//! cross-entropy.
+//! Loops over the channels of each pixel, for operators that look at all of them: softmax, the
+//! cross-entropy, windows across channels, lists of channels.
 
 use super::access::{Access, Space, vectors};
-use super::{Args, Cx, Domain, ELEMENT, Units, chunk, split};
+use super::{Args, Buffer, Cx, Domain, ELEMENT, Units, chunk, split};
 use crate::ir::ValueId;
 use crate::kernel::BodyBuilder;
-use crate::kernel::{Count, Lanes, NestBuilder, Op, Ptr, Reg};
+use crate::kernel::{Address, Count, Index, Lanes, NestBuilder, Op, Ptr, Reg};
 
 /// What is done at each pixel.
 pub struct Rows<'r> {
@@ -30,6 +30,11 @@ pub struct Row {
 const MAX_VECTORS: usize = 4;
 
 impl Row {
+    /// How many channels there are.
+    pub fn channels(&self) -> usize {
+        self.channels
+    }
+
     /// Visits the channels vector by vector. The closure gets the offset of the vector from the
     /// pointers, its lanes, and the number of each lane's channel.
     pub fn each(
@@ -88,6 +93,13 @@ impl Row {
 
 /// Appends the step.
 pub fn lower(cx: &mut Cx<'_>, rows: &Rows<'_>) {
+    let name = cx.name.clone();
+    lower_as(cx, &name, rows, &[]);
+}
+
+/// Appends the step under a name, its code being given a pointer to a buffer of its own for each of
+/// some sizes, in elements, after the pointers of the values.
+pub fn lower_as(cx: &mut Cx<'_>, name: &str, rows: &Rows<'_>, scratch: &[usize]) {
     let space = Space::of(cx.graph, rows.over);
     let [c, h, w] = space.map;
     let accesses: Vec<Access> = rows
@@ -99,8 +111,21 @@ pub fn lower(cx: &mut Cx<'_>, rows: &Rows<'_>) {
         channels: c,
         lanes: cx.lanes(),
     };
-    let mut b = BodyBuilder::new(format!("{}_row", cx.name), cx.lanes());
-    let ptrs: Vec<Ptr> = accesses.iter().map(|_| b.ptr_arg()).collect();
+    let units = Units::Images {
+        units: h,
+        images: 1,
+    };
+    // One buffer for each unit of work, as units run side by side.
+    let scratch: Vec<(Buffer, i64)> = scratch
+        .iter()
+        .map(|&size| {
+            let all = cx.scratch(units.count(cx.batch) * size);
+            (all, size as i64 * ELEMENT)
+        })
+        .collect();
+    let mut b = BodyBuilder::new(format!("{name}_row"), cx.lanes());
+    let pointers = accesses.len() + scratch.len();
+    let ptrs: Vec<Ptr> = (0..pointers).map(|_| b.ptr_arg()).collect();
     b.repeat(Count::Imm(w as u32), |b| {
         (rows.pixel)(b, &row, &ptrs);
         for (&ptr, access) in ptrs.iter().zip(&accesses) {
@@ -112,28 +137,30 @@ pub fn lower(cx: &mut Cx<'_>, rows: &Rows<'_>) {
     let mut nest = NestBuilder::new();
     let body = nest.add_body(body);
     nest.for_domain(|nest, unit| {
-        let (image, row) = split(unit, h);
-        let zero = crate::kernel::Index::Const(0);
-        let addresses: Vec<crate::kernel::Address> = rows
-            .values
+        let own = scratch
             .iter()
-            .zip(&accesses)
-            .map(|(&value, access)| crate::kernel::Address {
-                arg: args.value(value),
-                offset: access.at(image.clone(), row.clone(), zero.clone(), zero.clone()),
+            .map(|&(buffer, size)| (buffer, unit.clone() * size));
+        let own: Vec<(Buffer, Index)> = own.collect();
+        let (image, row) = split(unit, h);
+        let zero = Index::Const(0);
+        let of_values = rows.values.iter().zip(&accesses).map(|(&value, access)| {
+            let offset = access.at(image.clone(), row.clone(), zero.clone(), zero.clone());
+            (Buffer::Value(value), offset)
+        });
+        let addresses: Vec<Address> = of_values
+            .chain(own)
+            .map(|(buffer, offset)| Address {
+                arg: args.of(buffer),
+                offset,
             })
             .collect();
         nest.call(body, addresses, Vec::new());
     });
-    let units = Units::Images {
-        units: h,
-        images: 1,
-    };
     let work = w * vectors(c, cx.lanes()).0 * rows.work;
     let domain = Domain {
         units,
         chunk: chunk(units.count(cx.batch), work),
     };
-    let kernel = nest.finish(cx.name.clone(), args.len());
+    let kernel = nest.finish(name, args.len());
     cx.step(kernel, args, domain);
 }

@@ -3,6 +3,7 @@
 //! Messages speak of shapes as a net's author writes them, without the batch. The front end says
 //! where; what helps is in [`ShapeError::help`].
 
+use super::concat::axis_name;
 use super::window::{Axis, WindowError};
 use crate::ir::{DType, Shape, Type};
 
@@ -104,28 +105,62 @@ pub enum ShapeError {
         /// The wide shape.
         to: Vec<usize>,
     },
-    /// Maps to be stacked whose heights or widths differ.
+    /// Values to be joined along an axis whose other sizes differ.
     #[error(
-        "branch {branch} has shape {found:?}, which does not stack on {first:?}: all but the channels must agree"
+        "branch {branch} has shape {found:?}, which does not stack on {first:?}: all but the {} must agree",
+        axis_name(*.axis)
     )]
     Concat {
         /// Which input, from 1.
         branch: usize,
+        /// The axis, from 0.
+        axis: usize,
         /// Its sizes.
         found: Vec<usize>,
         /// The first input's sizes.
         first: Vec<usize>,
     },
-    /// Channels that aren't there.
-    #[error("channels {from} to {to} are not a part of {channels} channels")]
+    /// A part of an axis that isn't there.
+    #[error("{axis} {from} to {to} is not a part of 0 to {size}")]
     Slice {
-        /// The first channel wanted.
+        /// What the axis is called.
+        axis: String,
+        /// The first place wanted.
         from: usize,
-        /// The channel after the last.
+        /// The place after the last.
         to: usize,
+        /// The places there are.
+        size: usize,
+    },
+    /// An order that does not name each axis once.
+    #[error("axes {axes:?} do not name each axis of {input:?} once, from 0 to {}", .input.len().saturating_sub(1))]
+    Axes {
+        /// The order asked for.
+        axes: Vec<usize>,
+        /// The input's sizes.
+        input: Vec<usize>,
+    },
+    /// Channels that can't be dealt out to groups in turn.
+    #[error("{channels} channels leave {} over when dealt out to {groups} groups", .channels % .groups)]
+    Shuffle {
+        /// The input's channels.
+        channels: usize,
+        /// The groups.
+        groups: usize,
+    },
+    /// A list of channels that names one that isn't there.
+    #[error("item {place} is channel {item}, but the channels are 0 to {}", .channels - 1)]
+    Item {
+        /// The channel asked for.
+        item: usize,
+        /// Where it stands in the list, from 0.
+        place: usize,
         /// The channels there are.
         channels: usize,
     },
+    /// A list of channels without any.
+    #[error("a list of channels has at least one item")]
+    NoItems,
     /// Another number of elements.
     #[error("{from:?} has {} elements, {to:?} has {}", .from.iter().product::<usize>(), .to.iter().product::<usize>())]
     Elements {
@@ -135,7 +170,7 @@ pub enum ShapeError {
         to: Vec<usize>,
     },
     /// Channels that can't be dealt out to pieces.
-    #[error("{channels} channels do not split into pieces of {pieces}")]
+    #[error("{}", pieces_text(*.channels, *.pieces))]
     Pieces {
         /// The input's channels.
         channels: usize,
@@ -181,10 +216,32 @@ impl ShapeError {
                     .map(|groups| format!("`groups = {groups}` divides both"))
                     .collect()
             }
+            ShapeError::Pieces { channels, pieces } => nearest_divisors(*channels, *pieces)
+                .iter()
+                .map(|pieces| format!("pieces of {pieces} divide {channels} channels"))
+                .collect(),
+            ShapeError::Shuffle { channels, groups } => nearest_divisors(*channels, *groups)
+                .iter()
+                .map(|groups| format!("`shuffle({groups})` divides {channels} channels"))
+                .collect(),
+            ShapeError::Slice {
+                axis,
+                from,
+                to,
+                size,
+            } if *from < *size && *to > *size => {
+                vec![format!("`to = {size}` takes {axis} to the end")]
+            }
             ShapeError::NoGroups => vec!["`groups = 1` is a convolution over all channels".into()],
             ShapeError::Window { pool, problem } => problem.help(*pool),
             ShapeError::Stretch { found, widest, .. } => one_apart(found, widest),
-            ShapeError::Concat { found, first, .. } => one_apart(found, first),
+            ShapeError::Concat {
+                axis: 0,
+                found,
+                first,
+                ..
+            } => one_apart(found, first),
+            ShapeError::Concat { .. } => Vec::new(),
             ShapeError::Arity { .. }
             | ShapeError::DType { .. }
             | ShapeError::Batched { .. }
@@ -193,7 +250,9 @@ impl ShapeError {
             | ShapeError::NotWider { .. }
             | ShapeError::Slice { .. }
             | ShapeError::Elements { .. }
-            | ShapeError::Pieces { .. }
+            | ShapeError::Axes { .. }
+            | ShapeError::Item { .. }
+            | ShapeError::NoItems
             | ShapeError::Rate { .. } => Vec::new(),
         }
     }
@@ -219,6 +278,28 @@ fn one_apart(one: &[usize], other: &[usize]) -> Vec<String> {
     } else {
         Vec::new()
     }
+}
+
+fn pieces_text(channels: usize, pieces: usize) -> String {
+    if pieces == 0 {
+        return "a piece has at least 1 channel".to_owned();
+    }
+    let over = channels % pieces;
+    format!("{channels} channels leave {over} over when split into pieces of {pieces}")
+}
+
+/// Numbers as attributes show them.
+pub(crate) fn list(numbers: &[usize]) -> String {
+    let numbers: Vec<String> = numbers.iter().map(usize::to_string).collect();
+    numbers.join(",")
+}
+
+/// The divisors of a number that are nearest to another, at most one below and one above it.
+pub(crate) fn nearest_divisors(number: usize, near: usize) -> Vec<usize> {
+    let divides = |divisor: &usize| number.is_multiple_of(*divisor);
+    let below = (1..near.min(number + 1)).rev().find(divides);
+    let above = (near + 1..=number).find(divides);
+    below.into_iter().chain(above).collect()
 }
 
 fn dtype(dtype: DType) -> &'static str {

@@ -1,10 +1,12 @@
 //! Layers as authors of nets know them, made of operators. The front end calls these with values
 //! it has at hand, so that what a layer means stands here, once.
 
+use super::lrn::Lrn;
+use super::maximum::{Over, ReduceMax};
 use super::pointwise::scaled;
 use super::pool::MaxPool;
 use super::window::{Pads, Window};
-use super::{AvgPool, Conv2d, Op, Pointwise, ShapeError, dropout, error, norm};
+use super::{AvgPool, Conv2d, Index, Op, Pointwise, ShapeError, dropout, error, norm};
 use crate::ir::{Builder, Init, Param, ParamRole, Shape, StepScalar, ValueId};
 
 /// The parameters of a convolution or a dense layer.
@@ -266,6 +268,71 @@ pub fn avg_pool(
     )
 }
 
+/// What [`reduce`] makes of the elements along an axis.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Reduce {
+    /// Their sum.
+    Sum,
+    /// Their sum divided by their number.
+    Mean,
+    /// The greatest; see [`ReduceMax`].
+    Max,
+}
+
+/// What [`reduce`] goes along.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Axis {
+    /// The channels: [N, C, …] → [N, 1, …].
+    Channels,
+    /// The rows: [N, C, H, W] → [N, C, 1, W].
+    Height,
+    /// The columns: [N, C, H, W] → [N, C, H, 1].
+    Width,
+    /// The pixels: [N, C, H, W] → [N, C, 1, 1].
+    Space,
+}
+
+/// A sum, mean or maximum along an axis, which stays with size 1.
+///
+/// # Errors
+///
+/// The input has no such axis.
+pub fn reduce(
+    builder: &mut Builder,
+    x: ValueId,
+    kind: Reduce,
+    axis: Axis,
+) -> Result<ValueId, ShapeError> {
+    let mut shape = builder.graph().ty(x).shape.clone();
+    let reduced = match axis {
+        Axis::Channels => 0..shape.dims.len().min(1),
+        _ => {
+            dims_of_map(builder, x)?;
+            match axis {
+                Axis::Height => 1..2,
+                Axis::Width => 2..3,
+                Axis::Channels | Axis::Space => 1..3,
+            }
+        }
+    };
+    let count: usize = shape.dims[reduced.clone()].iter().product();
+    if kind == Reduce::Max {
+        let over = match axis {
+            Axis::Channels => Over::Channels { pieces: count },
+            Axis::Height => Over::Height,
+            Axis::Width => Over::Width,
+            Axis::Space => Over::Space,
+        };
+        return fit(builder, ReduceMax { over }, &[x]);
+    }
+    shape.dims[reduced].fill(1);
+    let sum = fit(builder, Op::SumTo(shape), &[x])?;
+    Ok(match kind {
+        Reduce::Mean => scaled(builder, sum, norm::inverse(count)),
+        Reduce::Sum | Reduce::Max => sum,
+    })
+}
+
 /// [N, C, H, W] → [N, C]: the mean over all pixels.
 ///
 /// # Errors
@@ -283,8 +350,8 @@ pub fn global_avg_pool(builder: &mut Builder, x: ValueId) -> Result<ValueId, Sha
 ///
 /// The input is no map.
 pub fn global_max_pool(builder: &mut Builder, x: ValueId) -> Result<ValueId, ShapeError> {
-    let [channels, height, width] = dims_of_map(builder, x)?;
-    let y = max_pool(builder, x, Window::new([height, width]))?;
+    let [channels, ..] = dims_of_map(builder, x)?;
+    let y = reduce(builder, x, Reduce::Max, Axis::Space)?;
     fit(builder, Op::Reshape(vec![channels]), &[y])
 }
 
@@ -328,6 +395,58 @@ pub fn dropout(
     fit(builder, dropout, &[x, seed])
 }
 
+/// In training, whole samples zeroed at random and the rest scaled up by 1 / (1 - rate); at rest, the
+/// input itself (Huang et al. 2016, "Deep Networks with Stochastic Depth", in the inverted form, which
+/// leaves a network at rest as it is).
+///
+/// # Errors
+///
+/// The rate is not from 0 to 1.
+pub fn stochastic_depth(
+    builder: &mut Builder,
+    x: ValueId,
+    dropout: dropout::Dropout,
+    train: bool,
+) -> Result<ValueId, ShapeError> {
+    if !(0.0..=1.0).contains(&dropout.rate) {
+        return Err(ShapeError::Rate { rate: dropout.rate });
+    }
+    if !train {
+        return Ok(x);
+    }
+    let one = builder.constant(1.0);
+    let ones = fit(builder, Op::Expand(Shape::batched([])), &[one])?;
+    let seed = builder.step_scalar(StepScalar::Seed);
+    let gates = fit(builder, dropout, &[ones, seed])?;
+    fit(builder, Pointwise::Mul, &[x, gates])
+}
+
+/// [N, C, …] → the same: each channel times a number, plus a number.
+///
+/// # Errors
+///
+/// The numbers are not one a channel.
+pub fn scale(
+    builder: &mut Builder,
+    x: ValueId,
+    factor: ValueId,
+    shift: ValueId,
+) -> Result<ValueId, ShapeError> {
+    let scaled = fit(builder, Pointwise::Mul, &[x, factor])?;
+    fit(builder, Pointwise::Add, &[scaled, shift])
+}
+
+/// [N, C, …] → the same: the channels of `groups` groups dealt out in turn (Zhang et al. 2018,
+/// "ShuffleNet", 3.1).
+///
+/// # Errors
+///
+/// The groups do not divide the channels.
+pub fn shuffle(builder: &mut Builder, x: ValueId, groups: usize) -> Result<ValueId, ShapeError> {
+    let channels = builder.graph().dims(x).first().copied().unwrap_or(0);
+    fit(builder, Index::shuffle(channels, groups)?, &[x])
+}
+
 /// [N, C, …] → [N, C / pieces, …]: the maximum over each `pieces` consecutive channels (Goodfellow
 /// et al. 2013).
 ///
@@ -335,26 +454,23 @@ pub fn dropout(
 ///
 /// The pieces do not divide the channels.
 pub fn maxout(builder: &mut Builder, x: ValueId, pieces: usize) -> Result<ValueId, ShapeError> {
-    let mut dims = builder.graph().dims(x).to_vec();
-    let channels = dims.first().copied().unwrap_or(0);
-    if pieces == 0 || channels == 0 || !channels.is_multiple_of(pieces) {
-        return Err(ShapeError::Pieces { channels, pieces });
-    }
-    let pixels = dims[1..].iter().product();
-    dims[0] = channels / pieces;
-    let rows = fit(builder, Op::Reshape(vec![1, channels, pixels]), &[x])?;
-    let window = Window {
-        stride: [pieces, 1],
-        ..Window::new([pieces, 1])
-    };
-    let largest = max_pool(builder, rows, window)?;
-    fit(builder, Op::Reshape(dims), &[largest])
+    let over = Over::Channels { pieces };
+    fit(builder, ReduceMax { over }, &[x])
+}
+
+/// What the window of [`local_response_norm`] covers.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Across {
+    /// `size` channels of one pixel.
+    Channels,
+    /// `size` x `size` pixels of one channel.
+    Space,
 }
 
 /// The attributes of [`local_response_norm`].
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct LocalResponseNorm {
-    /// Channels in the window.
+    /// Channels in the window, or pixels along a side of it.
     pub size: usize,
     /// The factor of the sum of squares.
     pub alpha: f32,
@@ -362,12 +478,15 @@ pub struct LocalResponseNorm {
     pub beta: f32,
     /// The offset.
     pub k: f32,
-    /// Whether alpha is divided by the window's size, as in Caffe and PyTorch; the paper's isn't.
+    /// What the window covers.
+    pub across: Across,
+    /// Whether alpha is divided by the window's elements, as in Caffe and PyTorch; the paper's isn't.
     pub by_window: bool,
 }
 
-/// [N, C, H, W] → the same: `x[c] / (k + alpha · Σ x[j]²)^beta`, j over the `size` channels around c
-/// (Krizhevsky et al. 2012, 3.3). An even window has its larger half before c.
+/// [N, C, H, W] → the same: `x / (k + alpha · Σ x²)^beta`, the sum going over the window around each
+/// element (Krizhevsky et al. 2012, 3.3, across channels; Caffe also knows it within a channel). An
+/// even window has its larger half before the element.
 ///
 /// # Errors
 ///
@@ -377,41 +496,55 @@ pub fn local_response_norm(
     x: ValueId,
     norm: LocalResponseNorm,
 ) -> Result<ValueId, ShapeError> {
-    let [channels, height, width] = dims_of_map(builder, x)?;
-    let squares = builder.pointwise(Pointwise::Square, &[x]);
-    let rows = fit(
-        builder,
-        Op::Reshape(vec![1, channels, height * width]),
-        &[squares],
-    )?;
-    let before = norm.size / 2;
+    let LocalResponseNorm {
+        size,
+        alpha,
+        beta,
+        k,
+        across,
+        by_window,
+    } = norm;
+    dims_of_map(builder, x)?;
+    let before = size / 2;
+    let after = size.saturating_sub(before + 1);
     let pads = Pads {
         top: before,
-        bottom: norm.size.saturating_sub(before + 1),
-        ..Pads::default()
+        left: before,
+        bottom: after,
+        right: after,
     };
     let window = Window {
         pads,
-        ..Window::new([norm.size, 1])
+        ..Window::new([size; 2])
     };
+    #[allow(clippy::cast_precision_loss, reason = "windows are small")]
+    let (channels, pixels) = (size as f32, (size * size) as f32);
+    if across == Across::Channels {
+        if size == 0 {
+            // As the rule of a window says it.
+            window.output([1, 1])?;
+        }
+        let alpha = if by_window { alpha / channels } else { alpha };
+        let lrn = Lrn {
+            size,
+            alpha,
+            beta,
+            k,
+        };
+        return fit(builder, lrn, &[x]);
+    }
     // Counting padding, the mean is the sum over the window divided by its size.
-    let means = avg_pool(builder, rows, window, true)?;
-    let means = fit(
+    let squares = builder.pointwise(Pointwise::Square, &[x]);
+    let means = avg_pool(builder, squares, window, true)?;
+    let sums = scaled(
         builder,
-        Op::Reshape(vec![channels, height, width]),
-        &[means],
-    )?;
-    #[allow(clippy::cast_precision_loss, reason = "a window has few channels")]
-    let alpha = if norm.by_window {
-        norm.alpha
-    } else {
-        norm.alpha * norm.size as f32
-    };
-    let sums = scaled(builder, means, alpha);
-    let k = builder.constant(norm.k);
+        means,
+        if by_window { alpha } else { alpha * pixels },
+    );
+    let k = builder.constant(k);
     let base = builder.pointwise(Pointwise::Add, &[sums, k]);
     let exponent = builder.pointwise(Pointwise::Log, &[base]);
-    let exponent = scaled(builder, exponent, -norm.beta);
+    let exponent = scaled(builder, exponent, -beta);
     let factor = builder.pointwise(Pointwise::Exp, &[exponent]);
     Ok(builder.pointwise(Pointwise::Mul, &[x, factor]))
 }

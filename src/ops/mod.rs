@@ -12,9 +12,12 @@ pub mod concat;
 pub mod conv;
 pub mod dropout;
 pub mod error;
+pub mod index;
 pub mod layers;
 pub mod linear;
 pub mod loss;
+pub mod lrn;
+pub mod maximum;
 pub mod norm;
 pub mod pointwise;
 pub mod pool;
@@ -26,8 +29,12 @@ pub(crate) mod testing;
 pub mod window;
 
 pub use array::{Array, Real};
+pub use concat::{Concat, Pad, Slice};
 pub use conv::{Conv2d, Conv2dFilterGrad, Conv2dInputGrad};
 pub use error::ShapeError;
+pub use index::{Index, IndexGrad};
+pub use lrn::Lrn;
+pub use maximum::{Over, ReduceMax, ReduceMaxGrad};
 pub use pointwise::Pointwise;
 pub use pool::{AvgPool, AvgPoolGrad, MaxPool, MaxPoolGrad};
 pub use window::{Pads, Window};
@@ -61,6 +68,10 @@ pub enum Op {
     AvgPoolGrad(AvgPoolGrad),
     /// Element by element; operands stretch by [`Shape::stretches_to`].
     Pointwise(Pointwise),
+    /// The greatest along axes of each image, and the number of its place there, i32.
+    ReduceMax(ReduceMax),
+    /// (gradient of the output, places) → gradient of the input.
+    ReduceMaxGrad(ReduceMaxGrad),
     /// The value stretched to a shape.
     Expand(Shape),
     /// The value summed down to a shape that stretches to its own: the transpose of `Expand`.
@@ -79,17 +90,28 @@ pub enum Op {
     /// (logits, labels, gradient `[N]` of the cross-entropy) → gradient of the logits; class weights
     /// come last.
     CrossEntropyGrad(loss::CrossEntropyGrad),
+    /// The logarithm of softmax: [N, C, …] → [N, C, …].
+    LogSoftmax,
+    /// (log softmax's output, its gradient) → gradient of the input.
+    LogSoftmaxGrad,
+    /// Local response normalisation across channels: [N, C, …] → [N, C, …].
+    Lrn(lrn::LrnForward),
+    /// (x, gradient of the output) → gradient of x.
+    LrnGrad(lrn::LrnGrad),
     /// The same elements, in C, H, W order, with other sizes.
     Reshape(Vec<usize>),
-    /// Maps of one height and width, channels stacked.
-    Concat,
-    /// Some of the channels, from `from` up to `to`.
-    Slice {
-        /// The first channel.
-        from: usize,
-        /// The channel after the last.
-        to: usize,
-    },
+    /// Axes in another order: axis i of the result is the input's axis of that number.
+    Transpose(Vec<usize>),
+    /// Values joined along an axis, their other sizes being the same.
+    Concat(Concat),
+    /// A range of an axis.
+    Slice(Slice),
+    /// A number around the value.
+    Pad(Pad),
+    /// Channels by a list: [N, C, …] → [N, items, …].
+    Index(Index),
+    /// Gradient of the output → gradient of the input.
+    IndexGrad(IndexGrad),
     /// (x, seed i32 []) → x with elements zeroed at random and the rest scaled up.
     Dropout(dropout::Dropout),
     /// The same value in another layout.
@@ -159,6 +181,8 @@ macro_rules! with_rules {
             Op::AvgPool($rules) => $result,
             Op::AvgPoolGrad($rules) => $result,
             Op::Pointwise($rules) => $result,
+            Op::ReduceMax($rules) => $result,
+            Op::ReduceMaxGrad($rules) => $result,
             Op::Expand(shape) => with_rules!(@ &reduce::Expand(shape), $rules => $result),
             Op::SumTo(shape) => with_rules!(@ &reduce::SumTo(shape), $rules => $result),
             Op::BatchStats => with_rules!(@ &norm::BatchStats, $rules => $result),
@@ -167,11 +191,17 @@ macro_rules! with_rules {
             Op::SoftmaxGrad => with_rules!(@ &softmax::SoftmaxGrad, $rules => $result),
             Op::CrossEntropy($rules) => $result,
             Op::CrossEntropyGrad($rules) => $result,
+            Op::LogSoftmax => with_rules!(@ &softmax::LogSoftmax, $rules => $result),
+            Op::LogSoftmaxGrad => with_rules!(@ &softmax::LogSoftmaxGrad, $rules => $result),
+            Op::Lrn($rules) => $result,
+            Op::LrnGrad($rules) => $result,
             Op::Reshape(dims) => with_rules!(@ &reshape::Reshape(dims), $rules => $result),
-            Op::Concat => with_rules!(@ &concat::Concat, $rules => $result),
-            Op::Slice { from, to } => {
-                with_rules!(@ &concat::Slice { from: *from, to: *to }, $rules => $result)
-            }
+            Op::Transpose(axes) => with_rules!(@ &reshape::Transpose(axes), $rules => $result),
+            Op::Concat($rules) => $result,
+            Op::Slice($rules) => $result,
+            Op::Pad($rules) => $result,
+            Op::Index($rules) => $result,
+            Op::IndexGrad($rules) => $result,
             Op::Dropout($rules) => $result,
             Op::Relayout => with_rules!(@ &reshape::Relayout, $rules => $result),
         }

@@ -1,7 +1,7 @@
 //! Element-wise operators: a closed table whose rows give a name, a scalar function and a gradient.
 //! The loop over elements, stretching and summing back are written once, for all.
 //!
-//! The result has the shape of the widest operand; the others stretch to it by
+//! The result is as large along each axis as the largest operand; the others stretch to it by
 //! [`Shape::stretches_to`], channels aligned with channels.
 
 pub mod lower;
@@ -407,12 +407,21 @@ pub(crate) fn scaled(builder: &mut Builder, value: ValueId, factor: f32) -> Valu
     builder.pointwise(Pointwise::Mul, &[value, factor])
 }
 
-/// The shape that all stretch to: that of the widest.
-fn widest(inputs: &[Type]) -> Result<&Shape, ShapeError> {
+/// The shape that all stretch to: along each axis the largest size.
+fn widest(inputs: &[Type]) -> Result<Shape, ShapeError> {
     let shapes = || inputs.iter().map(|ty| &ty.shape);
-    let widest = shapes().find(|to| shapes().all(|from| from.stretches_to(to)));
-    if let Some(shape) = widest {
-        return Ok(shape);
+    let axes = shapes().map(|shape| shape.dims.len()).max().unwrap_or(0);
+    let size = |axis: usize| {
+        shapes()
+            .filter_map(|shape| shape.dims.get(axis).copied())
+            .max()
+    };
+    let widest = Shape {
+        batched: shapes().any(|shape| shape.batched),
+        dims: (0..axes).filter_map(size).collect(),
+    };
+    if shapes().all(|from| from.stretches_to(&widest)) {
+        return Ok(widest);
     }
     let largest = shapes().max_by_key(|shape| (shape.batched, shape.dims.len(), shape.elements()));
     let largest = largest.expect("every row has an operand");
@@ -485,7 +494,7 @@ impl OpRules for Pointwise {
         for input in inputs {
             error::floats(input, "operand")?;
         }
-        Ok(vec![Type::f32(widest(inputs)?.clone())])
+        Ok(vec![Type::f32(widest(inputs)?)])
     }
 
     fn eval<T: Real>(&self, batch: usize, inputs: &[&Array<T>]) -> Vec<Array<T>> {
@@ -493,7 +502,7 @@ impl OpRules for Pointwise {
             .iter()
             .map(|x| Type::f32(x.shape().clone()))
             .collect();
-        let shape = widest(&types).expect("the shape rule said yes").clone();
+        let shape = widest(&types).expect("the shape rule said yes");
         let sources: Vec<Vec<usize>> = inputs
             .iter()
             .map(|x| array::stretched(x.shape(), &shape, batch))

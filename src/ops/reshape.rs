@@ -1,4 +1,5 @@
-//! The same elements seen another way: with other sizes, or lying otherwise in memory.
+//! The same elements seen another way: with other sizes, with axes in another order, or lying
+//! otherwise in memory.
 
 pub mod lower;
 
@@ -9,6 +10,8 @@ use crate::ir::{Builder, Shape, Type};
 
 /// The same elements, in row-major C, H, W order, with other sizes; each image by itself.
 pub(super) struct Reshape<'a>(pub(super) &'a [usize]);
+/// Axes in another order: axis i of the result is axis `axes[i]` of the input. The batch stays.
+pub(super) struct Transpose<'a>(pub(super) &'a [usize]);
 /// The same value in another layout.
 pub(super) struct Relayout;
 
@@ -53,6 +56,64 @@ impl OpRules for Reshape<'_> {
         };
         let dims = builder.graph().dims(at.inputs[0]).to_vec();
         vec![Grad::Value(builder.op(Op::Reshape(dims), &[dy]))]
+    }
+}
+
+impl OpRules for Transpose<'_> {
+    fn name(&self) -> &'static str {
+        "transpose"
+    }
+
+    fn attributes(&self) -> String {
+        format!("axes {}", error::list(self.0))
+    }
+
+    fn infer(&self, inputs: &[Type]) -> Result<Vec<Type>, ShapeError> {
+        let [x] = error::exactly(inputs)?;
+        let mut sorted = self.0.to_vec();
+        sorted.sort_unstable();
+        if !sorted.into_iter().eq(0..x.shape.dims.len()) {
+            return Err(ShapeError::Axes {
+                axes: self.0.to_vec(),
+                input: x.shape.dims.clone(),
+            });
+        }
+        let mut ty = x.clone();
+        ty.shape.dims = self.0.iter().map(|&axis| x.shape.dims[axis]).collect();
+        Ok(vec![ty])
+    }
+
+    fn eval<T: Real>(&self, _: usize, inputs: &[&Array<T>]) -> Vec<Array<T>> {
+        let x = inputs[0];
+        let shape = Shape {
+            batched: x.shape().batched,
+            dims: self.0.iter().map(|&axis| x.dims()[axis]).collect(),
+        };
+        let stride = |axis: usize| x.dims()[axis + 1..].iter().product::<usize>();
+        let mut sources = vec![0];
+        for &axis in self.0 {
+            let places = 0..x.dims()[axis];
+            sources = sources
+                .into_iter()
+                .flat_map(|start| places.clone().map(move |place| (start, place)))
+                .map(|(start, place)| start + place * stride(axis))
+                .collect();
+        }
+        let images = x.data().chunks(shape.elements().max(1));
+        let data = images.flat_map(|image| sources.iter().map(|&source| image[source]));
+        let data = data.collect();
+        vec![Array::new(shape, data)]
+    }
+
+    fn grad(&self, builder: &mut Builder, at: GradInputs<'_>) -> Vec<Grad> {
+        let &[Some(dy)] = at.grads else {
+            unreachable!("one output")
+        };
+        let mut back = vec![0; self.0.len()];
+        for (to, &from) in self.0.iter().enumerate() {
+            back[from] = to;
+        }
+        vec![Grad::Value(builder.op(Op::Transpose(back), &[dy]))]
     }
 }
 

@@ -2,7 +2,8 @@
 //!
 //! `y[c] = e^(x[c] - m) / Σ e^(x[·] - m)` with m the largest x, which changes nothing but keeps the
 //! powers finite (Goodfellow, Bengio and Courville, "Deep Learning", 4.1). Its gradient is
-//! `dx[c] = y[c] · (dy[c] - Σ y · dy)`.
+//! `dx[c] = y[c] · (dy[c] - Σ y · dy)`. Its logarithm is `x[c] - m - log Σ e^(x[·] - m)`, with the
+//! gradient `dx[c] = dy[c] - e^y[c] · Σ dy`.
 
 pub mod lower;
 
@@ -15,6 +16,10 @@ use crate::ir::{Builder, Type};
 pub(super) struct Softmax;
 /// (softmax's output, its gradient) → gradient of the input.
 pub(super) struct SoftmaxGrad;
+/// [N, C, …] → [N, C, …]: the logarithm of softmax, of which none is infinite.
+pub(super) struct LogSoftmax;
+/// (its output, its gradient) → gradient of the input.
+pub(super) struct LogSoftmaxGrad;
 
 fn infer(x: &Type) -> Result<Vec<Type>, ShapeError> {
     error::floats(x, "input")?;
@@ -26,6 +31,13 @@ fn infer(x: &Type) -> Result<Vec<Type>, ShapeError> {
         });
     }
     Ok(vec![x.clone()])
+}
+
+fn infer_grad(inputs: &[Type]) -> Result<Vec<Type>, ShapeError> {
+    let [y, dy] = error::exactly(inputs)?;
+    error::floats(dy, "gradient")?;
+    error::same_shape(&dy.shape, &y.shape, "gradient")?;
+    infer(y)
 }
 
 /// The positions of each pixel's channels, pixel by pixel.
@@ -97,10 +109,7 @@ impl OpRules for SoftmaxGrad {
     }
 
     fn infer(&self, inputs: &[Type]) -> Result<Vec<Type>, ShapeError> {
-        let [y, dy] = error::exactly(inputs)?;
-        error::floats(dy, "gradient")?;
-        error::same_shape(&dy.shape, &y.shape, "gradient")?;
-        infer(y)
+        infer_grad(inputs)
     }
 
     fn eval<T: Real>(&self, _: usize, inputs: &[&Array<T>]) -> Vec<Array<T>> {
@@ -127,6 +136,77 @@ impl OpRules for SoftmaxGrad {
             Grad::Unknown,
             Grad::Value(builder.op(Op::SoftmaxGrad, &[at.inputs[0], grad])),
         ]
+    }
+}
+
+impl OpRules for LogSoftmax {
+    fn name(&self) -> &'static str {
+        "log_softmax"
+    }
+
+    fn attributes(&self) -> String {
+        String::new()
+    }
+
+    fn infer(&self, inputs: &[Type]) -> Result<Vec<Type>, ShapeError> {
+        let [x] = error::exactly(inputs)?;
+        infer(x)
+    }
+
+    fn eval<T: Real>(&self, _: usize, inputs: &[&Array<T>]) -> Vec<Array<T>> {
+        let x = inputs[0];
+        let mut y = x.clone();
+        for channels in pixels(x) {
+            let max = largest(channels.iter().map(|&at| x.data()[at]));
+            let mut sum = T::ZERO;
+            for &at in &channels {
+                sum += (x.data()[at] - max).exp();
+            }
+            for &at in &channels {
+                y.data_mut()[at] = x.data()[at] - max - sum.ln();
+            }
+        }
+        vec![y]
+    }
+
+    fn grad(&self, builder: &mut Builder, at: GradInputs<'_>) -> Vec<Grad> {
+        let (&[y], &[Some(dy)]) = (at.outputs, at.grads) else {
+            unreachable!("one output")
+        };
+        vec![Grad::Value(builder.op(Op::LogSoftmaxGrad, &[y, dy]))]
+    }
+}
+
+impl OpRules for LogSoftmaxGrad {
+    fn name(&self) -> &'static str {
+        "log_softmax_grad"
+    }
+
+    fn attributes(&self) -> String {
+        String::new()
+    }
+
+    fn infer(&self, inputs: &[Type]) -> Result<Vec<Type>, ShapeError> {
+        infer_grad(inputs)
+    }
+
+    fn eval<T: Real>(&self, _: usize, inputs: &[&Array<T>]) -> Vec<Array<T>> {
+        let (y, dy) = (inputs[0], inputs[1]);
+        let mut dx = y.clone();
+        for channels in pixels(y) {
+            let mut sum = T::ZERO;
+            for &at in &channels {
+                sum += dy.data()[at];
+            }
+            for &at in &channels {
+                dx.data_mut()[at] = dy.data()[at] - y.data()[at].exp() * sum;
+            }
+        }
+        vec![dx]
+    }
+
+    fn grad(&self, _: &mut Builder, _: GradInputs<'_>) -> Vec<Grad> {
+        vec![Grad::Unknown; 2]
     }
 }
 

@@ -14,8 +14,8 @@ use std::collections::BTreeSet;
 
 use super::Remark;
 use crate::ir::arena::Id;
-use crate::ir::{Graph, IdVec, Layout, NodeId, ValueId};
-use crate::lower::{Group, GroupId, Space};
+use crate::ir::{Graph, IdVec, Layout, Node, NodeId, ValueId};
+use crate::lower::{Group, GroupId, Space, access};
 use crate::ops::{Op, OpRules};
 
 /// The groups of a graph, and the values that are another's memory under another shape.
@@ -59,21 +59,37 @@ fn passes_on(op: &Op) -> bool {
         | Op::Conv2dFilterGrad(_)
         | Op::DenseFilterGrad
         | Op::SumTo(_)
+        | Op::ReduceMax(_)
+        | Op::ReduceMaxGrad(_)
         | Op::BatchStats
         | Op::ChannelSums
         | Op::Softmax
         | Op::SoftmaxGrad
         | Op::CrossEntropy(_)
         | Op::CrossEntropyGrad(_)
+        | Op::LogSoftmax
+        | Op::LogSoftmaxGrad
+        | Op::Lrn(_)
+        | Op::LrnGrad(_)
         | Op::Reshape(_)
-        | Op::Concat
-        | Op::Slice { .. }
+        | Op::Transpose(_)
+        | Op::Concat(_)
+        | Op::Slice(_)
+        | Op::Pad(_)
+        | Op::Index(_)
+        | Op::IndexGrad(_)
         | Op::Relayout => false,
     }
 }
 
-fn is_element_wise(op: &Op) -> bool {
-    matches!(op, Op::Pointwise(_) | Op::Expand(_) | Op::Dropout(_))
+/// Whether a node is computed element by element from operands that are reached where they lie. A
+/// stretch that is not is a copy.
+fn is_element_wise(graph: &Graph, node: &Node) -> bool {
+    match &node.op {
+        Op::Pointwise(_) | Op::Dropout(_) => true,
+        Op::Expand(shape) => access::reaches(&graph.ty(node.inputs[0]).shape, shape),
+        _ => false,
+    }
 }
 
 struct Pass<'g> {
@@ -97,7 +113,7 @@ pub fn run(graph: &Graph, options: Options) -> Groups {
         if pass.views[node.outputs[0]].is_some() || matches!(node.op, Op::Constant(_)) {
             continue;
         }
-        let joined = is_element_wise(&node.op) && options.fuse && pass.join(id);
+        let joined = is_element_wise(graph, node) && options.fuse && pass.join(id);
         if !joined {
             pass.group_of[id] = Some(pass.groups.len());
             pass.groups.push(vec![id]);
@@ -106,7 +122,7 @@ pub fn run(graph: &Graph, options: Options) -> Groups {
     pass.finish()
 }
 
-/// A reshaped value in the same layout is the same memory.
+/// A reshaped value whose elements have the same places is the same memory.
 fn views(graph: &Graph) -> IdVec<ValueId, Option<ValueId>> {
     let mut views: IdVec<ValueId, Option<ValueId>> = IdVec::filled(graph.values.len(), None);
     for (_, node) in graph.nodes.iter() {
@@ -114,7 +130,10 @@ fn views(graph: &Graph) -> IdVec<ValueId, Option<ValueId>> {
             (Op::Reshape(_), Some(&from)) => (from, node.outputs[0]),
             _ => continue,
         };
-        if graph.values[from].layout == graph.values[to].layout {
+        if graph.values[from]
+            .layout
+            .same_places(&graph.values[to].layout)
+        {
             views[to] = Some(views[from].unwrap_or(from));
         }
     }
@@ -208,10 +227,11 @@ impl Pass<'_> {
         space: &Space,
     ) -> Option<&'static str> {
         let head = self.groups[group][0];
-        if !self.groups[group]
-            .iter()
-            .all(|&node| passes_on(&self.graph.nodes[node].op))
-        {
+        if !self.groups[group].iter().all(|&node| {
+            let node = &self.graph.nodes[node];
+            passes_on(&node.op)
+                && (!matches!(node.op, Op::Expand(_)) || is_element_wise(self.graph, node))
+        }) {
             return Some("its maker does not hand over results in registers");
         }
         if self.graph.producer(operand) == Some(head)
@@ -258,7 +278,7 @@ impl Pass<'_> {
         for index in order {
             let nodes = &self.groups[index];
             let head = nodes[0];
-            let anchor = (!is_element_wise(&self.graph.nodes[head].op)).then_some(head);
+            let anchor = (!is_element_wise(self.graph, &self.graph.nodes[head])).then_some(head);
             let mut chain: Vec<NodeId> = Vec::new();
             for &node in nodes.iter().skip(usize::from(anchor.is_some())) {
                 // Numbers are made where they are used.
@@ -323,7 +343,7 @@ impl Pass<'_> {
                     matches!(self.graph.nodes[producer].op, Op::Constant(_))
                 });
                 let inside = if is_number {
-                    is_element_wise(&node.op)
+                    is_element_wise(self.graph, node)
                 } else {
                     self.views[input].is_none() && self.maker(input) == self.group_of[id]
                 };

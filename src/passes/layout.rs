@@ -12,6 +12,7 @@ use super::Remark;
 use super::rewrite::Rewriter;
 use crate::codegen::Target;
 use crate::ir::{FilterOrder, Graph, Halo, IdVec, Layout, Node, NodeId, Shape, ValueId, ValueKind};
+use crate::lower::access;
 use crate::ops::window::Axis;
 use crate::ops::{Conv2d, Op, conv};
 
@@ -363,7 +364,13 @@ impl Pass<'_> {
                 layouts[0] = self.filter_layout(FilterOrder::Forward, 1, [k, c, h, w]);
             }
             Op::Pointwise(_) | Op::Dropout(_) | Op::Expand(_) => {
+                self.stretch(id, node, &mut inputs);
                 layouts[0] = self.element_wise(id, node, &mut inputs);
+            }
+            Op::SumTo(_) => {
+                if let Some(layout) = self.sum_to(id, node, &mut inputs) {
+                    layouts[0] = layout;
+                }
             }
             Op::Reshape(_) => layouts[0] = self.reshape(id, node, &mut inputs),
             Op::Constant(_)
@@ -372,15 +379,24 @@ impl Pass<'_> {
             | Op::MaxPoolGrad(_)
             | Op::AvgPool(_)
             | Op::AvgPoolGrad(_)
-            | Op::SumTo(_)
+            | Op::ReduceMax(_)
+            | Op::ReduceMaxGrad(_)
             | Op::BatchStats
             | Op::ChannelSums
             | Op::Softmax
             | Op::SoftmaxGrad
             | Op::CrossEntropy(_)
             | Op::CrossEntropyGrad(_)
-            | Op::Concat
-            | Op::Slice { .. }
+            | Op::LogSoftmax
+            | Op::LogSoftmaxGrad
+            | Op::Lrn(_)
+            | Op::LrnGrad(_)
+            | Op::Transpose(_)
+            | Op::Concat(_)
+            | Op::Slice(_)
+            | Op::Pad(_)
+            | Op::Index(_)
+            | Op::IndexGrad(_)
             | Op::Relayout => {
                 for input in &mut inputs {
                     *input = self.plain(id, *input);
@@ -447,7 +463,59 @@ impl Pass<'_> {
         layout
     }
 
-    /// A flattened or unflattened map stays where it is.
+    /// Writes out operands of more than three axes that no element-wise loop can reach stretched.
+    fn stretch(&mut self, id: NodeId, node: &Node, inputs: &mut [ValueId]) {
+        let shape = &self.graph.ty(node.outputs[0]).shape;
+        if matches!(node.op, Op::Expand(_)) {
+            return;
+        }
+        for input in inputs {
+            let own = self.rewriter.graph().ty(*input).shape.clone();
+            if access::reaches(&own, shape) {
+                continue;
+            }
+            if !self.is_placed(*input) {
+                self.place(*input, Layout::plain(&own));
+            }
+            let plain = self.plain(id, *input);
+            let to = Shape {
+                batched: own.batched,
+                dims: shape.dims.clone(),
+            };
+            let layout = self.map_layout(&to, Halo::default());
+            let made = self.rewriter.push(Op::Expand(to), &[plain], &node.origin)[0];
+            self.rewriter.set_layout(made, layout);
+            let text = format!("writes {own} out: its axes stretch each by itself");
+            self.remarks
+                .push(Remark::new("layout", self.graph, id, true, text));
+            *input = made;
+        }
+    }
+
+    /// A sum over all of a flattened map, or over images alone, goes as the map lies; the layout of
+    /// the result, if it follows from that.
+    fn sum_to(&mut self, id: NodeId, node: &Node, inputs: &mut [ValueId]) -> Option<Layout> {
+        let (from, to) = (
+            self.graph.dims(node.inputs[0]),
+            self.graph.dims(node.outputs[0]),
+        );
+        if from.len() == 1 && self.graph.ty(node.outputs[0]).shape.elements() == 1 {
+            return None;
+        }
+        if from.len() == 1 && from == to {
+            let [c, h, w] = self.map_of(inputs[0]);
+            return Some(Layout::Nhwc {
+                map: [c, h, w],
+                pixel: pixel(c, h * w),
+                halo: Halo::default(),
+            });
+        }
+        inputs[0] = self.plain(id, inputs[0]);
+        None
+    }
+
+    /// A flattened or unflattened map stays where it is, and so does whatever has its elements in the
+    /// same places under the other shape.
     fn reshape(&mut self, id: NodeId, node: &Node, inputs: &mut [ValueId]) -> Layout {
         let to = &self.graph.ty(node.outputs[0]).shape;
         let from = &self.graph.ty(node.inputs[0]).shape;
@@ -460,7 +528,33 @@ impl Pass<'_> {
             return self.layout(inputs[0]).clone();
         }
         inputs[0] = self.plain(id, inputs[0]);
-        self.map_layout(to, self.halos[node.outputs[0]])
+        let halo = self.halos[node.outputs[0]];
+        let layout = self.map_layout(to, halo);
+        if let Layout::Nhwc { pixel, .. } = *self.layout(inputs[0])
+            && pixel >= c
+        {
+            let map = [c, h, w];
+            let seen = Layout::Nhwc { map, pixel, halo };
+            if self.layout(inputs[0]).same_places(&seen) {
+                let text = "not converted: its elements have the same places under its other shape";
+                self.remarks
+                    .push(Remark::new("layout", self.graph, id, false, text));
+                return seen;
+            }
+        }
+        let map = self.map_of(inputs[0]);
+        if Layout::common_axes(map, [c, h, w]).is_none() {
+            // No axes divide one another: by way of all elements in order.
+            let shape = Shape {
+                batched: to.batched,
+                dims: vec![to.elements()],
+            };
+            let flat = Op::Reshape(shape.dims.clone());
+            let flat = self.rewriter.push(flat, &[inputs[0]], &node.origin)[0];
+            self.rewriter.set_layout(flat, Layout::plain(&shape));
+            inputs[0] = flat;
+        }
+        layout
     }
 
     /// What is kept for the next step is made in the layout it is kept in.

@@ -11,10 +11,11 @@ use super::report::{Fact, PoolSite};
 use super::value::EvArg;
 use super::{Elab, InitRule};
 use crate::diag::{Diagnostic, Span, codes};
-use crate::ir::{Init, ParamRole, Shape, Type, ValueId};
+use crate::ir::{Builder, Init, ParamRole, Shape, Type, ValueId};
 
+use crate::ops::layers;
 use crate::ops::window::Axis;
-use crate::ops::{AvgPool, Conv2d, MaxPool, Op, OpRules, Pads, Pointwise, Window};
+use crate::ops::{AvgPool, Conv2d, MaxPool, Op, OpRules, Pads, Pointwise, ShapeError, Window};
 
 /// One use of a layer.
 #[derive(Clone, Copy, Debug)]
@@ -58,9 +59,24 @@ impl<'a> Elab<'a> {
             LayerKind::Softmax => self.keep(Op::Softmax, &[site.input?], site),
             LayerKind::BatchNorm => self.batch_norm(&attrs, site),
             LayerKind::Dropout => self.dropout(&attrs, site),
+            LayerKind::StochasticDepth => self.stochastic_depth(&attrs, site),
+            LayerKind::Reduce(kind) => self.reduce(&attrs, kind, site),
+            LayerKind::Lrn => self.lrn(&attrs, site),
+            LayerKind::Scale => self.scale(site),
+            LayerKind::LogSoftmax => self.keep(Op::LogSoftmax, &[site.input?], site),
+            LayerKind::Maxout => self.maxout(&attrs, site),
+            LayerKind::Transpose => self.transpose(&attrs, site),
+            LayerKind::Slice => self.slice(&attrs, site),
+            LayerKind::Pad => self.pad(&attrs, site),
+            LayerKind::Shuffle => self.shuffle(&attrs, site),
+            LayerKind::Index => self.channels_by_list(&attrs, site),
             LayerKind::Flatten => self.flatten(site),
             LayerKind::Reshape => {
                 let dims = self.list(&attrs, "shape")?;
+                if !fits(&dims) {
+                    self.too_large(&dims, site);
+                    return None;
+                }
                 self.node(Op::Reshape(dims), &[site.input?], site, Fact::at(site.span))
                     .map(|outputs| outputs[0])
             }
@@ -76,28 +92,28 @@ impl<'a> Elab<'a> {
         site: Site<'_>,
         fact: Fact,
     ) -> Option<Vec<ValueId>> {
-        let types: Vec<Type> = inputs
-            .iter()
-            .map(|&input| self.builder.graph().ty(input).clone())
-            .collect();
-        match op.infer(&types) {
-            Err(error) => {
-                self.shape_error(&error, site.layer, site.span, inputs[0]);
-                return None;
-            }
-            Ok(made) => {
-                if let Some(ty) = made.iter().find(|ty| !fits(&ty.shape.dims)) {
-                    let message = format!("a tensor of shape {:?} is too large", ty.shape.dims);
-                    let help = format!("a tensor of one image has at most {MAX_ELEMENTS} elements");
-                    self.report(
-                        Diagnostic::error(codes::TOO_LARGE_TENSOR, message)
-                            .primary(site.span, "")
-                            .help(help),
-                    );
-                    return None;
-                }
-            }
-        }
+        let outputs = self.appended(site, |builder| builder.try_node(op, inputs))?;
+        self.facts.insert(outputs[0], fact);
+        Some(outputs)
+    }
+
+    /// Appends a layer that is made of several nodes, on the same terms.
+    pub(super) fn composed(
+        &mut self,
+        site: Site<'_>,
+        fact: Fact,
+        build: impl FnOnce(&mut Builder) -> Result<ValueId, ShapeError>,
+    ) -> Option<ValueId> {
+        let output = self.appended(site, |builder| Ok(vec![build(builder)?]))?[0];
+        self.facts.insert(output, fact);
+        Some(output)
+    }
+
+    fn appended(
+        &mut self,
+        site: Site<'_>,
+        build: impl FnOnce(&mut Builder) -> Result<Vec<ValueId>, ShapeError>,
+    ) -> Option<Vec<ValueId>> {
         if self.builder.graph().nodes.len() >= MAX_NODES {
             let message = format!("the net has more than {MAX_NODES} operations");
             self.stop(
@@ -108,9 +124,35 @@ impl<'a> Elab<'a> {
             );
             return None;
         }
-        let outputs = self.builder.node(op, inputs);
-        self.facts.insert(outputs[0], fact);
+        let before = self.builder.graph().nodes.len();
+        let outputs = match build(&mut self.builder) {
+            Ok(outputs) => outputs,
+            Err(error) => {
+                self.shape_error(&error, site.layer, site.span, site.input?);
+                return None;
+            }
+        };
+        let graph = self.builder.graph();
+        let made = graph.nodes.iter().skip(before);
+        let large: Option<Vec<usize>> = made
+            .flat_map(|(_, node)| &node.outputs)
+            .map(|&value| graph.dims(value).to_vec())
+            .find(|dims| !fits(dims));
+        if let Some(dims) = large {
+            self.too_large(&dims, site);
+            return None;
+        }
         Some(outputs)
+    }
+
+    fn too_large(&mut self, dims: &[usize], site: Site<'_>) {
+        let message = format!("a tensor of shape {dims:?} is too large");
+        let help = format!("a tensor of one image has at most {MAX_ELEMENTS} elements");
+        self.report(
+            Diagnostic::error(codes::TOO_LARGE_TENSOR, message)
+                .primary(site.span, "")
+                .help(help),
+        );
     }
 
     /// Appends a node whose result has the sizes of its first input, for the same reason.
@@ -126,7 +168,7 @@ impl<'a> Elab<'a> {
     }
 
     /// What is known of a tensor whose sizes are those of another.
-    fn inherited(&self, from: ValueId, site: Site<'_>) -> Fact {
+    pub(super) fn inherited(&self, from: ValueId, site: Site<'_>) -> Fact {
         let fact = self.facts.get(&from).map(|fact| Fact {
             span: site.span,
             ..fact.clone()
@@ -336,52 +378,16 @@ impl<'a> Elab<'a> {
             .map(|outputs| outputs[0])
     }
 
-    /// The mean of each channel: a sum over its pixels, divided by their number.
     fn global_avgpool(&mut self, site: Site<'_>) -> Option<ValueId> {
         let input = site.input?;
-        let [channels, height, width] = self.map_of(site)?;
-        let sum = self.node(
-            Op::SumTo(Shape::batched([channels])),
-            &[input],
-            site,
-            Fact::at(site.span),
-        )?[0];
-        #[allow(
-            clippy::cast_precision_loss,
-            reason = "a factor of single precision is meant"
-        )]
-        let factor = super::attrs::narrow(1.0 / (height * width) as f64);
-        let factor = self.builder.constant(factor);
-        self.keep(Op::Pointwise(Pointwise::Mul), &[sum, factor], site)
+        let fact = Fact::at(site.span);
+        self.composed(site, fact, |b| layers::global_avg_pool(b, input))
     }
 
-    /// The largest element of each channel: a pool over the whole map.
     fn global_maxpool(&mut self, site: Site<'_>) -> Option<ValueId> {
-        let [channels, height, width] = self.map_of(site)?;
-        let pool = MaxPool {
-            window: Window::new([height, width]),
-        };
-        let pooled = self.node(pool.into(), &[site.input?], site, Fact::at(site.span))?[0];
-        self.node(
-            Op::Reshape(vec![channels]),
-            &[pooled],
-            site,
-            Fact::at(site.span),
-        )
-        .map(|outputs| outputs[0])
-    }
-
-    /// Channels, height and width of an input that must be a map.
-    fn map_of(&mut self, site: Site<'_>) -> Option<[usize; 3]> {
         let input = site.input?;
-        let ty = self.builder.graph().ty(input).clone();
-        match crate::ops::error::map(&ty, "input") {
-            Ok(dims) => Some(dims),
-            Err(error) => {
-                self.shape_error(&error, site.layer, site.span, input);
-                None
-            }
-        }
+        let fact = Fact::at(site.span);
+        self.composed(site, fact, |b| layers::global_max_pool(b, input))
     }
 
     fn flatten(&mut self, site: Site<'_>) -> Option<ValueId> {

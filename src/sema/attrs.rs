@@ -2,7 +2,7 @@
 
 use super::Elab;
 use super::args::Callee;
-use super::layers::{AttrKind, Default, Layer};
+use super::layers::{AXES, AttrKind, Default, Layer};
 use super::limits::{MAX_SIZE, MAX_WINDOW};
 use super::value::{EvArg, Value};
 use crate::diag::{Diagnostic, Span, codes};
@@ -330,6 +330,45 @@ impl<'a> Elab<'a> {
     pub(super) fn list(&mut self, attrs: &Attrs<'a>, name: &str) -> Option<Vec<usize>> {
         let (value, span, what, _) = self.attr(attrs, name);
         self.shape_list(&value, &what, span)
+    }
+
+    /// A list of places, counted from 0.
+    pub(super) fn places(&mut self, attrs: &Attrs<'a>, name: &str) -> Option<Vec<usize>> {
+        let (value, span, what, kind) = self.attr(attrs, name);
+        let AttrKind::Places(max) = kind else {
+            unreachable!("{what} is a list of places")
+        };
+        let Value::List(items) = &value else {
+            self.wrong_kind(&value, &what, "a list of whole numbers", span);
+            return None;
+        };
+        self.sizes(items, &what, Bounds { min: 0, max }, span)
+    }
+
+    /// A list of axes, each a number from 0 or a word.
+    pub(super) fn axes(&mut self, attrs: &Attrs<'a>, name: &str) -> Option<Vec<usize>> {
+        let (value, span, what, _) = self.attr(attrs, name);
+        let Value::List(items) = &value else {
+            let wanted = "a list of axes, such as `[channels, width, height]` or `[0, 2, 1]`";
+            self.wrong_kind(&value, &what, wanted, span);
+            return None;
+        };
+        let axis = |item: &Value<'a>| match item {
+            Value::Word(word) => AXES.iter().position(|axis| *axis == &**word),
+            item => item.whole().and_then(|axis| usize::try_from(axis).ok()),
+        };
+        if let Some(item) = items.iter().find(|item| axis(item).is_none()) {
+            if !item.is_poison() {
+                let message = format!("{what} names {item}, which is no axis");
+                self.report(
+                    Diagnostic::error(codes::WRONG_KIND, message)
+                        .primary(span, "")
+                        .help("axes are `channels`, `height`, `width`, or 0, 1, 2"),
+                );
+            }
+            return None;
+        }
+        items.iter().map(axis).collect()
     }
 
     /// Padding: a size, (height, width), (top, left, bottom, right), `same` or `valid`.

@@ -8,8 +8,11 @@ use super::scope::{Env, Scope};
 use super::value::Value;
 use crate::diag::{Diagnostic, Span, codes};
 use crate::ir::{Type, ValueId};
-use crate::ops::{Op, OpRules, Pointwise, ShapeError, Window};
+use crate::ops::{Concat, Op, OpRules, Pointwise, ShapeError, Window};
 use crate::syntax::ast::{Flow, Join, JoinKind, Stmt};
+
+/// The axes that values can be joined along.
+const AXES: &[&str] = &["channels", "height", "width"];
 
 /// What a branch gave.
 #[derive(Clone, Copy, Debug)]
@@ -26,7 +29,7 @@ impl<'a> Elab<'a> {
         join: &'a Join,
         input: ValueId,
     ) -> Option<ValueId> {
-        self.join_args(env, join);
+        let axis = self.join_args(env, join);
         let branches = self.branches(env, join, Flowing::Tensor(input));
         let values: Vec<ValueId> = branches
             .iter()
@@ -43,13 +46,14 @@ impl<'a> Elab<'a> {
             .iter()
             .map(|&value| self.builder.graph().ty(value).clone())
             .collect();
-        let wrong = misfits(join.kind, &types);
+        let axis = axis?;
+        let wrong = misfits(join.kind, axis, &types);
         if !wrong.is_empty() {
-            self.branch_error(join, &branches, &wrong);
+            self.branch_error(join, axis, &branches, &wrong);
             return None;
         }
         self.builder.set_origin(self.names.path(join.kind.word()));
-        self.joined(join, &values)
+        self.joined(join, axis, &values)
     }
 
     /// The branches of a combinator whose input is unknown, for the errors that they hold.
@@ -58,13 +62,13 @@ impl<'a> Elab<'a> {
         self.branches(env, join, Flowing::Unknown);
     }
 
-    /// The attributes of a combinator; so far only the axis that is the default.
-    fn join_args(&mut self, env: &Env<'a>, join: &'a Join) {
+    /// The axis that a combinator joins along, counted from 0; `None` where an error has been reported.
+    fn join_args(&mut self, env: &Env<'a>, join: &'a Join) -> Option<usize> {
         let axis = super::args::Formal {
             name: "axis",
             required: false,
             positional: false,
-            words: &["channels", "height", "width"],
+            words: AXES,
         };
         let axis = [axis];
         let formals = if join.kind == JoinKind::Concat {
@@ -78,17 +82,23 @@ impl<'a> Elab<'a> {
             declared: None,
             span: join.kind_span,
         };
-        if self.bind(callee, formals, &args).is_none() {
-            return;
+        self.bind(callee, formals, &args)?;
+        let Some(arg) = args.first() else {
+            return Some(0);
+        };
+        let axis = match &arg.value {
+            Value::Word(word) => AXES.iter().position(|axis| *axis == &**word),
+            _ => None,
+        };
+        if axis.is_none() && !arg.value.is_poison() {
+            let message = format!("`axis` of `concat` cannot be {}", arg.value);
+            self.report(
+                Diagnostic::error(codes::WRONG_KIND, message)
+                    .primary(arg.span, "")
+                    .help("it is one of `channels`, `height`, `width`"),
+            );
         }
-        for arg in &args {
-            if !matches!(&arg.value, Value::Word(word) if &**word == "channels")
-                && !arg.value.is_poison()
-            {
-                let message = format!("`concat` along {} is not supported yet", arg.value);
-                self.report(Diagnostic::error(codes::NOT_SUPPORTED, message).primary(arg.span, ""));
-            }
-        }
+        axis
     }
 
     fn branches(&mut self, env: &Env<'a>, join: &'a Join, input: Flowing) -> Vec<Branch> {
@@ -131,21 +141,23 @@ impl<'a> Elab<'a> {
     }
 
     /// The joined value of branches that fit.
-    fn joined(&mut self, join: &Join, values: &[ValueId]) -> Option<ValueId> {
+    fn joined(&mut self, join: &Join, axis: usize, values: &[ValueId]) -> Option<ValueId> {
         let span = join.kind_span;
         let pointwise = match join.kind {
             JoinKind::Add => Pointwise::Add,
             JoinKind::Mul => Pointwise::Mul,
             JoinKind::Max => Pointwise::Max,
             JoinKind::Concat => {
-                let joined = self.join_node(Op::Concat, values, span)?;
-                let channels: Vec<String> = values
+                let joined = self.join_node(Concat { axis }.into(), values, span)?;
+                let sizes: Vec<String> = values
                     .iter()
-                    .map(|&value| self.builder.graph().dims(value)[0].to_string())
+                    .map(|&value| self.builder.graph().dims(value)[axis].to_string())
                     .collect();
-                let total = self.builder.graph().dims(joined)[0];
-                let arithmetic = if values.len() > 1 {
-                    format!("{} = {total} channels", channels.join(" + "))
+                let total = self.builder.graph().dims(joined)[axis];
+                let arithmetic = if values.len() > 1 && axis == 0 {
+                    format!("{} = {total} channels", sizes.join(" + "))
+                } else if values.len() > 1 {
+                    format!("{} {} = {total}", AXES[axis], sizes.join(" + "))
                 } else {
                     String::new()
                 };
@@ -183,8 +195,14 @@ impl<'a> Elab<'a> {
     }
 
     /// Every branch with its shape and the arithmetic that led to it.
-    fn branch_error(&mut self, join: &Join, branches: &[Branch], wrong: &[Option<ShapeError>]) {
-        let (message, need) = misfit_text(join.kind);
+    fn branch_error(
+        &mut self,
+        join: &Join,
+        axis: usize,
+        branches: &[Branch],
+        wrong: &[Option<ShapeError>],
+    ) {
+        let (message, need) = misfit_text(join.kind, axis);
         let mut diagnostic =
             Diagnostic::error(codes::BRANCH_SHAPES, message).primary(join.kind_span, need);
         let mut seen: Vec<Span> = Vec::new();
@@ -293,7 +311,7 @@ impl<'a> Elab<'a> {
 }
 
 /// What is wrong, and what the combinator needs.
-fn misfit_text(kind: JoinKind) -> (String, &'static str) {
+fn misfit_text(kind: JoinKind, axis: usize) -> (String, &'static str) {
     let word = kind.word();
     match kind {
         JoinKind::Add | JoinKind::Max => (
@@ -302,7 +320,11 @@ fn misfit_text(kind: JoinKind) -> (String, &'static str) {
         ),
         JoinKind::Concat => (
             format!("the branches of `{word}` cannot be stacked"),
-            "needs one height and one width",
+            match axis {
+                0 => "needs one height and one width",
+                1 => "needs one number of channels and one width",
+                _ => "needs one number of channels and one height",
+            },
         ),
         JoinKind::Mul => (
             format!("the branches of `{word}` do not fit"),
@@ -314,11 +336,11 @@ fn misfit_text(kind: JoinKind) -> (String, &'static str) {
 /// For each branch that does not fit the first, what the operator's rule says about it, if it does.
 ///
 /// Joins are written, never guessed: `add` and `max` want equal shapes although their operators could stretch.
-fn misfits(kind: JoinKind, types: &[Type]) -> Vec<Option<ShapeError>> {
+fn misfits(kind: JoinKind, axis: usize, types: &[Type]) -> Vec<Option<ShapeError>> {
     let Some((first, others)) = types.split_first() else {
         return Vec::new();
     };
-    let stacked = |ty: &Type| Op::Concat.infer(&[first.clone(), ty.clone()]).err();
+    let stacked = |ty: &Type| Concat { axis }.infer(&[first.clone(), ty.clone()]).err();
     match kind {
         JoinKind::Add | JoinKind::Max => others
             .iter()

@@ -5,6 +5,7 @@
 
 use super::args::Formal;
 use crate::ops::Pointwise;
+use crate::ops::layers::Reduce;
 
 /// A built-in layer.
 #[derive(Debug)]
@@ -44,6 +45,28 @@ pub(super) enum LayerKind {
     BatchNorm,
     /// Dropout.
     Dropout,
+    /// Dropout of whole samples.
+    StochasticDepth,
+    /// A sum, mean or maximum along an axis.
+    Reduce(Reduce),
+    /// Local response normalisation.
+    Lrn,
+    /// A learned factor and shift a channel.
+    Scale,
+    /// The logarithm of softmax.
+    LogSoftmax,
+    /// The largest of consecutive channels.
+    Maxout,
+    /// Axes in another order.
+    Transpose,
+    /// A range of an axis.
+    Slice,
+    /// A number around a map.
+    Pad,
+    /// Channels dealt out to groups.
+    Shuffle,
+    /// Channels by a list.
+    Index,
     /// All axes as one.
     Flatten,
     /// The same elements with other sizes.
@@ -61,6 +84,7 @@ impl LayerKind {
                 | Self::DwConv
                 | Self::Dense
                 | Self::BatchNorm
+                | Self::Scale
                 | Self::Activation(ActivationKind::Prelu)
         )
     }
@@ -114,8 +138,10 @@ pub(super) enum AttrKind {
     Numbers,
     /// One of these words.
     Word(&'static [&'static str]),
-    /// Not looked at yet.
-    Any,
+    /// A list of places, counted from 0, at most so many.
+    Places(i64),
+    /// A list of axes, by number or by word.
+    Axes,
 }
 
 /// What an attribute is where it is not written.
@@ -142,7 +168,6 @@ impl AttrKind {
             AttrKind::Pad => &["same", "valid"],
             AttrKind::Numbers => &["none"],
             AttrKind::Word(words) => words,
-            AttrKind::Any => ANY_WORDS,
             _ => &[],
         }
     }
@@ -174,9 +199,7 @@ pub(super) fn is_word(word: &str) -> bool {
 /// All words that some attribute takes.
 pub(super) fn words() -> impl Iterator<Item = &'static str> {
     let attrs = LAYERS.iter().flat_map(|layer| layer.attrs);
-    attrs
-        .flat_map(|attr| attr.kind.words().iter().copied())
-        .chain(ANY_WORDS.iter().copied())
+    attrs.flat_map(|attr| attr.kind.words().iter().copied())
 }
 
 const fn first(name: &'static str, kind: AttrKind) -> Attr {
@@ -213,7 +236,6 @@ const fn layer(name: &'static str, kind: LayerKind, attrs: &'static [Attr]) -> L
 
 const SIZE: AttrKind = AttrKind::Int(1, super::limits::MAX_SIZE);
 const GROUPS: AttrKind = AttrKind::Int(0, super::limits::MAX_SIZE);
-const ANY_WORDS: &[&str] = &["channels", "height", "width", "space", "within"];
 /// How weights start; `auto` is what the training half says.
 pub(super) const INITS: &[&str] = &["auto", "fan_in", "he", "xavier", "zeros"];
 
@@ -229,10 +251,13 @@ const AXIS: Attr = first(
     "axis",
     AttrKind::Word(&["channels", "height", "width", "space"]),
 );
+/// The axes of a map in the order of their numbers.
+pub(super) const AXES: &[&str] = &["channels", "height", "width"];
+const ONE_AXIS: Attr = first("axis", AttrKind::Word(AXES));
 
 /// All layers of the language reference.
 pub(super) static LAYERS: &[Layer] = {
-    use AttrKind::{Any, Bool, Float, Int, Pad, Size, Sizes, Word};
+    use AttrKind::{Axes, Bool, Float, Int, Places, Size, Sizes, Word};
     use LayerKind::*;
     &[
         layer(
@@ -294,9 +319,13 @@ pub(super) static LAYERS: &[Layer] = {
         ),
         layer("global_avgpool", GlobalAvgPool, &[]),
         layer("global_maxpool", GlobalMaxPool, &[]),
-        layer("reduce_mean", Later, &[AXIS]),
-        layer("reduce_max", Later, &[AXIS]),
-        layer("reduce_sum", Later, &[AXIS]),
+        layer(
+            "reduce_mean",
+            LayerKind::Reduce(self::Reduce::Mean),
+            &[AXIS],
+        ),
+        layer("reduce_max", LayerKind::Reduce(self::Reduce::Max), &[AXIS]),
+        layer("reduce_sum", LayerKind::Reduce(self::Reduce::Sum), &[AXIS]),
         layer(
             "bn",
             BatchNorm,
@@ -308,7 +337,7 @@ pub(super) static LAYERS: &[Layer] = {
         ),
         layer(
             "lrn",
-            Later,
+            Lrn,
             &[
                 first("size", Int(1, 1024)),
                 named("alpha", Float, Default::Float(1e-4)),
@@ -323,7 +352,7 @@ pub(super) static LAYERS: &[Layer] = {
             ],
         ),
         layer("dropout", Dropout, &[first("rate", Float)]),
-        layer("stochastic_depth", Later, &[first("rate", Float)]),
+        layer("stochastic_depth", StochasticDepth, &[first("rate", Float)]),
         layer("relu", LayerKind::Pointwise(self::Pointwise::Relu), &[]),
         layer("relu6", Activation(ActivationKind::Relu6), &[]),
         layer(
@@ -365,31 +394,35 @@ pub(super) static LAYERS: &[Layer] = {
             Activation(ActivationKind::Clip),
             &[first("lo", Float), first("hi", Float)],
         ),
-        layer("scale", Later, &[]),
+        layer("scale", Scale, &[]),
         layer("softmax", Softmax, &[]),
-        layer("log_softmax", Later, &[]),
-        layer("maxout", Later, &[first("pieces", SIZE)]),
+        layer("log_softmax", LogSoftmax, &[]),
+        layer("maxout", Maxout, &[first("pieces", SIZE)]),
         layer("flatten", Flatten, &[]),
         layer("reshape", Reshape, &[first("shape", Sizes)]),
-        layer("transpose", Later, &[first("axes", Sizes)]),
+        layer("transpose", Transpose, &[first("axes", Axes)]),
         layer(
             "slice",
-            Later,
+            Slice,
             &[
-                AXIS,
+                ONE_AXIS,
                 first("from", Int(0, super::limits::MAX_SIZE)),
                 first("to", SIZE),
             ],
         ),
         layer(
             "pad",
-            Later,
+            LayerKind::Pad,
             &[
-                first("pad", Pad),
+                first("pad", AttrKind::Pad),
                 named("value", Float, Default::Float(0.0)),
             ],
         ),
-        layer("shuffle", Later, &[first("groups", SIZE)]),
-        layer("index", Later, &[first("items", Any)]),
+        layer("shuffle", Shuffle, &[first("groups", SIZE)]),
+        layer(
+            "index",
+            Index,
+            &[first("items", Places(super::limits::MAX_SIZE))],
+        ),
     ]
 };

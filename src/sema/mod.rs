@@ -20,6 +20,7 @@ mod eval;
 mod join;
 mod layers;
 mod limits;
+mod moves;
 mod names;
 mod net;
 mod norms;

@@ -135,14 +135,20 @@ impl Elab<'_> {
 fn code_of(error: &ShapeError) -> Code {
     match error {
         ShapeError::Rank { .. } => codes::INPUT_RANK,
-        ShapeError::NoGroups | ShapeError::InputGroups { .. } | ShapeError::OutputGroups { .. } => {
-            codes::GROUPS
-        }
+        ShapeError::NoGroups
+        | ShapeError::InputGroups { .. }
+        | ShapeError::OutputGroups { .. }
+        | ShapeError::Pieces { .. }
+        | ShapeError::Shuffle { .. } => codes::GROUPS,
         ShapeError::Window {
             problem: WindowError::Zero { .. },
             ..
         }
-        | ShapeError::Rate { .. } => codes::OUT_OF_RANGE,
+        | ShapeError::Rate { .. }
+        | ShapeError::Slice { .. }
+        | ShapeError::Item { .. }
+        | ShapeError::NoItems
+        | ShapeError::Axes { .. } => codes::OUT_OF_RANGE,
         ShapeError::Window { .. } => codes::WINDOW,
         ShapeError::Stretch { .. } | ShapeError::Concat { .. } => codes::BRANCH_SHAPES,
         ShapeError::Elements { .. } => codes::ELEMENT_COUNT,
@@ -150,9 +156,7 @@ fn code_of(error: &ShapeError) -> Code {
         | ShapeError::DType { .. }
         | ShapeError::Batched { .. }
         | ShapeError::Differs { .. }
-        | ShapeError::NotWider { .. }
-        | ShapeError::Pieces { .. }
-        | ShapeError::Slice { .. } => codes::INPUT_SHAPE,
+        | ShapeError::NotWider { .. } => codes::INPUT_SHAPE,
     }
 }
 

@@ -79,6 +79,53 @@ class Mixed(nn.Module):
         return self.dense1(x.mean(dim=(2, 3)))
 
 
+class Scale(nn.Module):
+    """A factor and a shift a channel."""
+
+    def __init__(self, channels):
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(channels).uniform_(0.5, 1.5))
+        self.bias = nn.Parameter(torch.empty(channels).normal_(std=0.2))
+
+    def forward(self, x):
+        return x * self.weight[:, None, None] + self.bias[:, None, None]
+
+
+class SpatialAttention(nn.Module):
+    def __init__(self, kernel):
+        super().__init__()
+        self.conv1 = nn.Conv2d(2, 1, kernel, padding="same", bias=False)
+
+    def forward(self, x):
+        parts = [x.mean(dim=1, keepdim=True), x.max(dim=1, keepdim=True).values]
+        return x * torch.sigmoid(self.conv1(torch.cat(parts, dim=1)))
+
+
+class Moves(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv1 = nn.Conv2d(6, 12, 3, padding=1)
+        self.scale1 = Scale(12)
+        self.spatial_attention1 = SpatialAttention(3)
+        self.dense1 = nn.Linear(24, 5)
+
+    def forward(self, x):
+        x = F.relu(self.scale1(self.conv1(x)))
+        x = F.local_response_norm(x, 5, alpha=0.5, beta=0.75, k=1)
+        trunk = F.channel_shuffle(x, 3)
+        x = trunk.unflatten(1, (6, 2)).max(dim=2).values
+        x = F.pad(x, (0, 2, 1, 0), value=0.5)
+        # PyTorch divides alpha by the window.
+        x = F.local_response_norm(x, 4, alpha=4 * 0.1, beta=0.5, k=2)
+        cut = x[:, :, 1:9, 0:7]
+        turned = trunk[:, [11, 0, 0, 5, 7, 2]].transpose(2, 3).log_softmax(dim=1).transpose(2, 3)
+        x = self.spatial_attention1(torch.cat([cut, turned], dim=2))
+        x = x.reshape(-1, 12, 8, 7) * trunk.mean(dim=(2, 3), keepdim=True)
+        peaks = x.sum(dim=3, keepdim=True).max(dim=2, keepdim=True).values
+        shares = x.mean(dim=(2, 3)).softmax(dim=1)[:, :, None, None]
+        return self.dense1(torch.cat([peaks, shares], dim=1).flatten(1))
+
+
 def xor_samples():
     x = torch.tensor([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]])
     return x, torch.tensor([[0.0], [1.0], [1.0], [0.0]])
@@ -94,6 +141,7 @@ CASES = [
     ("lenet5_classic", 2, lambda: LeNet5(torch.tanh, F.avg_pool2d), pictures((1, 28, 28), 10), F.cross_entropy),
     ("xor", 3, Xor, xor_samples, F.mse_loss),
     ("mixed", 4, Mixed, pictures((3, 17, 15), 7), F.cross_entropy),
+    ("moves", 5, Moves, pictures((6, 8, 7), 5), F.cross_entropy),
 ]
 
 

@@ -1,85 +1,92 @@
-//! Concatenation and slices of channels as copies.
+//! Joining and cutting as copies.
 
-use crate::ir::{Layout, Node, ValueId};
-use crate::lower::copy::{self, Axis, Copy};
-use crate::lower::{Buffer, Cx, ELEMENT};
-use crate::ops::reshape::lower::images;
+use super::{Concat, Pad, Slice};
+use crate::ir::{Node, ValueId};
+use crate::lower::Cx;
+use crate::lower::strided::{self, Axis, Moves, Operand, steps};
 
-/// Copies each input beside the last.
-pub fn concat(cx: &mut Cx<'_>, node: &Node) {
+/// Copies each input behind the last.
+pub fn concat(cx: &mut Cx<'_>, op: &Concat, node: &Node) {
     let name = cx.name.clone();
-    let mut channel = 0;
-    for (index, &input) in node.inputs.iter().enumerate() {
-        let channels = cx.graph.dims(input)[0];
-        let at = [0, channel];
-        channels_of(
-            cx,
-            &format!("{name}_{index}"),
-            [input, node.outputs[0]],
-            at,
-            channels,
-        );
-        channel += channels;
+    let to = node.outputs[0];
+    let step = steps(cx, to)[op.axis];
+    let mut place = 0;
+    for (index, &from) in node.inputs.iter().enumerate() {
+        let name = format!("{name}_{index}");
+        part(cx, &name, [from, to], [0, place * step], from);
+        place += cx.graph.dims(from)[op.axis] as i64;
     }
 }
 
-/// Copies some of the channels.
-pub fn slice(cx: &mut Cx<'_>, node: &Node, from: usize, to: usize) {
+/// Copies a part.
+pub fn slice(cx: &mut Cx<'_>, op: &Slice, node: &Node) {
+    let (from, to) = (node.inputs[0], node.outputs[0]);
+    let start = steps(cx, from)[op.axis] * op.from as i64;
     let name = cx.name.clone();
-    channels_of(
-        cx,
-        &name,
-        [node.inputs[0], node.outputs[0]],
-        [from, 0],
-        to - from,
-    );
+    part(cx, &name, [from, to], [start, 0], to);
 }
 
-fn channels_of(
+/// Copies the value into the middle and writes the number around it.
+pub fn pad(cx: &mut Cx<'_>, op: &Pad, node: &Node) {
+    let (from, to) = (node.inputs[0], node.outputs[0]);
+    let steps = steps(cx, to);
+    let name = cx.name.clone();
+    let inside = cx.graph.dims(from).to_vec();
+    let outside = cx.graph.dims(to).to_vec();
+    let batched = cx.graph.ty(to).shape.batched;
+    let destination = Operand::value(cx, to);
+    // For each axis what lies before and after, along the axes before it only within their middle, so
+    // that nothing is written twice.
+    for axis in 0..inside.len() {
+        let [before, after] = [op.before[axis], op.after[axis]];
+        for (side, count, start) in [
+            ("before", before, 0),
+            ("after", after, before + inside[axis]),
+        ] {
+            if count == 0 {
+                continue;
+            }
+            let mut origin = start as i64 * steps[axis];
+            let mut axes = Vec::with_capacity(inside.len());
+            for (other, &step) in steps.iter().enumerate() {
+                let count = if other < axis {
+                    origin += op.before[other] as i64 * step;
+                    inside[other]
+                } else if other == axis {
+                    count
+                } else {
+                    outside[other]
+                };
+                axes.push(Axis::new(count, [step]));
+            }
+            let moves = Moves {
+                sources: Vec::new(),
+                destination: destination.at(origin),
+                batched,
+                axes,
+                visit: &|b, _, _| b.const_f(op.value),
+            };
+            strided::lower(cx, &format!("{name}_{side}{axis}"), &moves);
+        }
+    }
+    let middle = op.before.iter().zip(&steps);
+    let origin = middle.map(|(&before, step)| before as i64 * step).sum();
+    part(cx, &name, [from, to], [0, origin], from);
+}
+
+/// Copies all of `extent`'s places between two values, so many bytes from their first elements.
+fn part(
     cx: &mut Cx<'_>,
     name: &str,
     [from, to]: [ValueId; 2],
-    channel: [usize; 2],
-    channels: usize,
+    [from_start, to_start]: [i64; 2],
+    extent: ValueId,
 ) {
-    let side = |value: ValueId| {
-        let layout = cx.layout(value);
-        let Layout::Nhwc { map, pixel, .. } = layout else {
-            panic!("{value} is a map")
-        };
-        (
-            *map,
-            layout.row_stride() as i64 * ELEMENT,
-            *pixel as i64 * ELEMENT,
-            layout.origin(),
-        )
-    };
-    let ([_, h, w], from_row, from_pixel, from_origin) = side(from);
-    let (_, to_row, to_pixel, to_origin) = side(to);
-    let copy = Copy {
-        from: (
-            Buffer::Value(from),
-            (from_origin + channel[0]) as i64 * ELEMENT,
-        ),
-        to: (Buffer::Value(to), (to_origin + channel[1]) as i64 * ELEMENT),
-        images: images(cx, from, to),
-        axes: [
-            Axis {
-                count: h,
-                from: from_row,
-                to: to_row,
-            },
-            Axis {
-                count: w,
-                from: from_pixel,
-                to: to_pixel,
-            },
-            Axis {
-                count: channels,
-                from: ELEMENT,
-                to: ELEMENT,
-            },
-        ],
-    };
-    copy::lower(cx, name, &copy);
+    let (from_steps, to_steps) = (steps(cx, from), steps(cx, to));
+    let axes = cx.graph.dims(extent).iter().enumerate();
+    let axes = axes.map(|(axis, &count)| Axis::new(count, [from_steps[axis], to_steps[axis]]));
+    let axes = axes.collect();
+    let from = Operand::value(cx, from).at(from_start);
+    let to = Operand::value(cx, to).at(to_start);
+    strided::copy(cx, name, from, to, axes);
 }

@@ -1,7 +1,7 @@
 use crate::ir::{Shape, Type};
 use crate::ops::loss::CrossEntropy;
 use crate::ops::testing::refusal;
-use crate::ops::{AvgPool, Conv2d, MaxPool, Op, Pads, Pointwise, Window};
+use crate::ops::{AvgPool, Concat, Conv2d, MaxPool, Op, Pads, Pointwise, Slice, Window};
 
 fn maps(dims: &[usize]) -> Type {
     Type::f32(Shape::batched(dims))
@@ -111,8 +111,11 @@ fn joins() {
     let messages = [
         refusal(Pointwise::Add, &[maps(&[64, 8, 8]), maps(&[64, 7, 7])]),
         refusal(Pointwise::Mul, &[maps(&[64, 8, 8]), maps(&[32])]),
-        refusal(Op::Concat, &[maps(&[64, 14, 14]), maps(&[32, 15, 15])]),
-        refusal(Op::Concat, &[maps(&[64, 14, 14]), maps(&[32])]),
+        refusal(
+            Concat { axis: 0 },
+            &[maps(&[64, 14, 14]), maps(&[32, 15, 15])],
+        ),
+        refusal(Concat { axis: 0 }, &[maps(&[64, 14, 14]), maps(&[32])]),
     ];
     insta::assert_snapshot!(messages.join("\n\n"), @r"
     operand 2 has shape [64, 7, 7], which does not stretch to [64, 8, 8]
@@ -134,7 +137,14 @@ fn shapes() {
     let labels = Type::i32(Shape::batched([]));
     let messages = [
         refusal(Op::Reshape(vec![5, 3]), &[maps(&[4, 2, 2])]),
-        refusal(Op::Slice { from: 2, to: 9 }, &[maps(&[8, 2, 2])]),
+        refusal(
+            Slice {
+                axis: 0,
+                from: 2,
+                to: 9,
+            },
+            &[maps(&[8, 2, 2])],
+        ),
         refusal(Op::Expand(Shape::batched([8, 2, 2])), &[maps(&[4])]),
         refusal(Op::SumTo(Shape::batched([8])), &[maps(&[4, 2, 2])]),
         refusal(CrossEntropy::default(), &[maps(&[10]), maps(&[])]),
@@ -142,7 +152,8 @@ fn shapes() {
     ];
     insta::assert_snapshot!(messages.join("\n"), @r"
     [4, 2, 2] has 16 elements, [5, 3] has 15
-    channels 2 to 9 are not a part of 8 channels
+    channels 2 to 9 is not a part of 0 to 8
+    help: `to = 8` takes channels to the end
     [4] does not stretch to [8, 2, 2]
     [8] does not stretch to [4, 2, 2]
     the labels must be integers, not numbers

@@ -1,4 +1,4 @@
-use super::{BatchNorm, LocalResponseNorm};
+use super::{Across, Axis, BatchNorm, LocalResponseNorm, Reduce};
 use crate::interp::{self, Bindings, StepValues};
 use crate::ir::{Builder, Graph, Shape, Type, ValueId};
 use crate::ops::testing::{assert_close, batched, told};
@@ -112,8 +112,6 @@ fn maxout_takes_consecutive_channels() {
     let graph = layer(&[4, 1, 2], |builder, x| layers::maxout(builder, x, 2)).unwrap();
     let x = batched(&[4, 1, 2], &[1., 8., 5., 7., 2., 6., 3., 5.]);
     assert_close(output(&graph, &x).data(), &[5., 8., 3., 6.]);
-    let refused = layer(&[5], |builder, x| layers::maxout(builder, x, 2)).unwrap_err();
-    insta::assert_snapshot!(told(&refused), @"5 channels do not split into pieces of 2");
 }
 
 #[test]
@@ -125,6 +123,7 @@ fn local_response_normalisation() {
         alpha: 1.0,
         beta: 1.0,
         k: 1.0,
+        across: Across::Channels,
         by_window: true,
     };
     let paper = LocalResponseNorm {
@@ -165,4 +164,91 @@ fn local_response_normalisation() {
         let y = output(&graph.unwrap(), &batched(&[5, 1, 1], &x));
         assert_close(y.data(), &expected);
     }
+}
+
+/// Sums over pixels of one channel, counted by hand.
+#[test]
+fn response_normalisation_within_a_channel() {
+    let norm = LocalResponseNorm {
+        size: 3,
+        alpha: 9.0,
+        beta: 1.0,
+        k: 1.0,
+        across: Across::Space,
+        by_window: true,
+    };
+    let graph = layer(&[1, 1, 3], |b, x| layers::local_response_norm(b, x, norm)).unwrap();
+    let y = output(&graph, &batched(&[1, 1, 3], &[1., 2., 3.]));
+    assert_close(y.data(), &[1. / 6., 2. / 15., 3. / 14.]);
+}
+
+#[test]
+fn reductions_keep_an_axis_of_one() {
+    let x = batched(&[2, 2, 2], &[1., 2., 3., 4., 5., 7., 6., 8.]);
+    let cases = [
+        (
+            Reduce::Sum,
+            Axis::Channels,
+            vec![1, 2, 2],
+            vec![6., 9., 9., 12.],
+        ),
+        (
+            Reduce::Mean,
+            Axis::Height,
+            vec![2, 1, 2],
+            vec![2., 3., 5.5, 7.5],
+        ),
+        (
+            Reduce::Max,
+            Axis::Width,
+            vec![2, 2, 1],
+            vec![2., 4., 7., 8.],
+        ),
+        (Reduce::Mean, Axis::Space, vec![2, 1, 1], vec![2.5, 6.5]),
+        (
+            Reduce::Max,
+            Axis::Channels,
+            vec![1, 2, 2],
+            vec![5., 7., 6., 8.],
+        ),
+    ];
+    for (kind, axis, dims, expected) in cases {
+        let graph = layer(&[2, 2, 2], |b, x| layers::reduce(b, x, kind, axis)).unwrap();
+        let y = output(&graph, &x);
+        assert_eq!(y.dims(), dims);
+        assert_close(y.data(), &expected);
+    }
+    let vector = layer(&[4], |b, x| {
+        layers::reduce(b, x, Reduce::Mean, Axis::Height)
+    });
+    insta::assert_snapshot!(told(&vector.unwrap_err()), @r"
+    the input must have a shape like [C, H, W], not [4]
+    help: `reshape([4, 1, 1])` before it makes it a map of one pixel
+    ");
+}
+
+#[test]
+fn stochastic_depth_drops_whole_samples() {
+    let depth = |rate: f32, train: bool| {
+        let dropout = dropout::Dropout { rate, stream: 1 };
+        layer(&[3], |b, x| layers::stochastic_depth(b, x, dropout, train))
+    };
+    let x = batched(&[3], &[1.0; 3 * 64]);
+    let y = output(&depth(0.5, true).unwrap(), &x);
+    let mut kept = 0;
+    for sample in y.data().chunks(3) {
+        assert!(sample == [0.0; 3] || sample == [2.0; 3], "{sample:?}");
+        kept += usize::from(sample[0] > 0.0);
+    }
+    // Four deviations around a half of 64 samples.
+    assert!((16..=48).contains(&kept), "{kept} of 64 are kept");
+    assert_eq!(output(&depth(0.0, true).unwrap(), &x), x);
+    assert!(
+        output(&depth(1.0, true).unwrap(), &x)
+            .data()
+            .iter()
+            .all(|&y| y == 0.0)
+    );
+    assert_eq!(output(&depth(0.5, false).unwrap(), &x), x);
+    insta::assert_snapshot!(told(&depth(1.5, true).unwrap_err()), @"the rate must be from 0 to 1, not 1.5");
 }

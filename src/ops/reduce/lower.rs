@@ -1,34 +1,18 @@
-//! Sums down to a shape.
+//! Sums down to a shape, and stretching to one where no reader can do that itself.
 
-use crate::ir::Node;
+use crate::ir::{Layout, Node, ValueId};
 use crate::kernel::{Address, BodyBuilder, Index, Lanes, NestBuilder};
-use crate::lower::sweep::{self, Sweep};
+use crate::lower::fold::{self, Batch, Fold, Rule};
+use crate::lower::strided::{self, Axis, Operand, map_steps, steps};
 use crate::lower::{Args, Cx, Domain, ELEMENT, Units};
 
-/// Chooses the loop by what is left: channels, channels of each image, or numbers.
-pub fn sum_to(cx: &mut Cx<'_>, node: &Node) {
-    let (from, to) = (node.inputs[0], node.outputs[0]);
-    let (source, target) = (&cx.graph.ty(from).shape, &cx.graph.ty(to).shape);
-    let sweep = Sweep {
-        sources: vec![from],
-        per_channel: Vec::new(),
-        sums: 1,
-        addends: &|_, loads, _| loads.to_vec(),
-    };
-    let keeps_channels = target.dims.first() == source.dims.first() && !target.dims.is_empty();
-    let drops_pixels = target.elements() == target.chw().0;
-    match (keeps_channels && drops_pixels, target.batched) {
-        (true, true) => sweep::to_images(cx, &sweep, &[to]),
-        (true, false) => sweep::to_channels(cx, &sweep, &[to]),
-        (false, batched) => {
-            assert_eq!(
-                target.elements(),
-                1,
-                "{}: no loop sums {source} to {target}",
-                cx.name
-            );
-            sweep::to_numbers(cx, from, to, !batched);
+/// The axes along which a value lies: those of its map if it is a flattened one.
+fn axes(cx: &Cx<'_>, value: ValueId) -> (Vec<usize>, Vec<i64>) {
+    match cx.layout(value) {
+        layout @ Layout::Nhwc { map, .. } if cx.graph.dims(value).len() <= 1 => {
+            (map.to_vec(), map_steps(layout).to_vec())
         }
+        _ => (cx.graph.dims(value).to_vec(), steps(cx, value)),
     }
 }
 
@@ -65,4 +49,48 @@ pub fn numbers(cx: &mut Cx<'_>, numbers: &[f32], node: &Node) {
     let kernel = nest.finish(cx.name.clone(), args.len());
     let units = Units::Fixed(1);
     cx.step(kernel, args, Domain { units, chunk: 1 });
+}
+
+/// Sums over the axes that the result lacks.
+pub fn sum_to(cx: &mut Cx<'_>, node: &Node) {
+    let (from, to) = (node.inputs[0], node.outputs[0]);
+    let batched = [from, to].map(|value| cx.graph.ty(value).shape.batched);
+    let ((sizes, from_steps), (narrow, to_steps)) = (axes(cx, from), axes(cx, to));
+    let (mut kept, mut reduced) = (Vec::new(), Vec::new());
+    for (axis, (&count, &step)) in sizes.iter().zip(&from_steps).enumerate() {
+        if narrow.get(axis) == Some(&count) {
+            kept.push(Axis::new(count, [step, to_steps[axis]]));
+        } else {
+            reduced.push(Axis::new(count, [step]));
+        }
+    }
+    let fold = Fold {
+        sources: vec![Operand::value(cx, from)],
+        results: vec![to],
+        kept,
+        reduced,
+        batch: match batched {
+            [true, true] => Batch::Kept,
+            [true, false] => Batch::Summed,
+            [false, _] => Batch::None,
+        },
+        rule: Rule::Sum(&|_, loads| loads.to_vec()),
+    };
+    fold::lower(cx, &fold);
+}
+
+/// Writes each element to everywhere that it is stretched to.
+pub fn expand(cx: &mut Cx<'_>, node: &Node) {
+    let (from, to) = (node.inputs[0], node.outputs[0]);
+    let (from_steps, to_steps) = (steps(cx, from), steps(cx, to));
+    let narrow = cx.graph.dims(from);
+    let axes = cx.graph.dims(to).iter().enumerate().map(|(axis, &count)| {
+        let stretched = narrow.get(axis) != Some(&count);
+        let step = if stretched { 0 } else { from_steps[axis] };
+        Axis::new(count, [step, to_steps[axis]])
+    });
+    let axes = axes.collect();
+    let name = cx.name.clone();
+    let [from, to] = [from, to].map(|value| Operand::value(cx, value));
+    strided::copy(cx, &name, from, to, axes);
 }

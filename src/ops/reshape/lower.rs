@@ -1,14 +1,27 @@
-//! Changes of layout as strided copies.
+//! Changes of layout, of sizes and of the order of axes as copies.
 
-use crate::ir::{FilterOrder, Layout, Node, ValueId};
-use crate::lower::copy::{self, Axis, Copy};
-use crate::lower::{Buffer, Cx, ELEMENT};
+use crate::ir::{FilterOrder, Layout, Node};
+use crate::lower::strided::{self, Axis, Operand, map_steps, steps};
+use crate::lower::{Cx, ELEMENT};
 
 /// Copies a value into another with the same elements in C, H, W order.
 pub fn relayout(cx: &mut Cx<'_>, node: &Node) {
     let (from, to) = (node.inputs[0], node.outputs[0]);
+    let name = cx.name.clone();
     let axes = match (cx.layout(from), cx.layout(to)) {
-        (Layout::Nhwc { .. }, Layout::Nhwc { .. }) => maps(cx, from, to),
+        (a @ Layout::Nhwc { map, .. }, b @ Layout::Nhwc { map: other, .. }) => {
+            let parts = Layout::common_axes(*map, *other)
+                .unwrap_or_else(|| panic!("{name}: no copy from {a} to {b} in one step"));
+            let (a, b) = (map_steps(a), map_steps(b));
+            parts
+                .into_iter()
+                .map(|part| {
+                    let [from, to] = [(part.from, a), (part.to, b)]
+                        .map(|((axis, places), steps)| steps[axis] * places as i64);
+                    Axis::new(part.count, [from, to])
+                })
+                .collect()
+        }
         (
             Layout::Filter {
                 order: FilterOrder::Forward,
@@ -22,134 +35,29 @@ pub fn relayout(cx: &mut Cx<'_>, node: &Node) {
                 ..
             },
         ) => {
-            let (row, to_row) = (*row as i64 * ELEMENT, *to_row as i64 * ELEMENT);
-            [
-                Axis {
-                    count: groups * r * s,
-                    from: *c as i64 * row,
-                    to: *k as i64 * to_row,
-                },
-                Axis {
-                    count: *k,
-                    from: ELEMENT,
-                    to: to_row,
-                },
-                Axis {
-                    count: *c,
-                    from: row,
-                    to: ELEMENT,
-                },
+            let (k, c, row, to_row) = (*k as i64, *c as i64, *row as i64, *to_row as i64);
+            let bytes = |elements: [i64; 2]| elements.map(|elements| elements * ELEMENT);
+            vec![
+                Axis::new(groups * r * s, bytes([c * row, k * to_row])),
+                Axis::new(k as usize, bytes([1, to_row])),
+                Axis::new(c as usize, bytes([row, 1])),
             ]
         }
-        (a, b) => panic!("{}: no copy from {a} to {b}", cx.name),
+        (a, b) => panic!("{name}: no copy from {a} to {b}"),
     };
+    let [from, to] = [from, to].map(|value| Operand::value(cx, value));
+    strided::copy(cx, &name, from, to, axes);
+}
+
+/// Copies along the result's axes.
+pub fn transpose(cx: &mut Cx<'_>, axes: &[usize], node: &Node) {
+    let (from, to) = (node.inputs[0], node.outputs[0]);
+    let (from_steps, to_steps) = (steps(cx, from), steps(cx, to));
+    let counts = cx.graph.dims(to);
+    let axes = axes.iter().enumerate();
+    let axes = axes.map(|(to, &from)| Axis::new(counts[to], [from_steps[from], to_steps[to]]));
+    let axes = axes.collect();
     let name = cx.name.clone();
-    copy::lower(
-        cx,
-        &name,
-        &Copy {
-            from: (Buffer::Value(from), origin(cx, from)),
-            to: (Buffer::Value(to), origin(cx, to)),
-            images: images(cx, from, to),
-            axes,
-        },
-    );
-}
-
-fn origin(cx: &Cx<'_>, value: ValueId) -> i64 {
-    cx.layout(value).origin() as i64 * ELEMENT
-}
-
-/// The distances of images, if there is a map an image.
-pub fn images(cx: &Cx<'_>, from: ValueId, to: ValueId) -> Option<(i64, i64)> {
-    let bytes = |value: ValueId| cx.layout(value).image_stride() as i64 * ELEMENT;
-    cx.graph
-        .ty(from)
-        .shape
-        .batched
-        .then(|| (bytes(from), bytes(to)))
-}
-
-/// The axes of a copy between maps: of one form, or to or from a vector in C, H, W order.
-fn maps(cx: &Cx<'_>, from: ValueId, to: ValueId) -> [Axis; 3] {
-    let strides = |value: ValueId| {
-        let Layout::Nhwc { map, pixel, .. } = cx.layout(value) else {
-            panic!("{value} is a map");
-        };
-        (
-            *map,
-            cx.layout(value).row_stride() as i64 * ELEMENT,
-            *pixel as i64 * ELEMENT,
-        )
-    };
-    let (from_map, from_row, from_pixel) = strides(from);
-    let (to_map, to_row, to_pixel) = strides(to);
-    let [c, h, w] = if from_map[1] * from_map[2] > 1 {
-        from_map
-    } else {
-        to_map
-    };
-    let plain_row = w as i64 * ELEMENT;
-    let plain_channel = h as i64 * plain_row;
-    if from_map == to_map {
-        [
-            Axis {
-                count: h,
-                from: from_row,
-                to: to_row,
-            },
-            Axis {
-                count: w,
-                from: from_pixel,
-                to: to_pixel,
-            },
-            Axis {
-                count: c,
-                from: ELEMENT,
-                to: ELEMENT,
-            },
-        ]
-    } else if to_map[1] * to_map[2] == 1 {
-        [
-            Axis {
-                count: c,
-                from: ELEMENT,
-                to: plain_channel,
-            },
-            Axis {
-                count: h,
-                from: from_row,
-                to: plain_row,
-            },
-            Axis {
-                count: w,
-                from: from_pixel,
-                to: ELEMENT,
-            },
-        ]
-    } else {
-        assert_eq!(
-            from_map[1] * from_map[2],
-            1,
-            "{}: a copy has one vector side",
-            cx.name
-        );
-        [
-            Axis {
-                count: h,
-                from: plain_row,
-                to: to_row,
-            },
-            Axis {
-                count: w,
-                from: ELEMENT,
-                to: to_pixel,
-            },
-            Axis {
-                count: c,
-                from: plain_channel,
-                to: ELEMENT,
-            },
-        ]
-    }
+    let [from, to] = [from, to].map(|value| Operand::value(cx, value));
+    strided::copy(cx, &name, from, to, axes);
 }

@@ -105,3 +105,55 @@ pub fn softmax_grad(cx: &mut Cx<'_>, node: &Node) {
         },
     );
 }
+
+/// y = x - max x - log of the sum of exp(x - max x).
+pub fn log_softmax(cx: &mut Cx<'_>, node: &Node) {
+    let pixel = |b: &mut BodyBuilder, row: &Row, ptrs: &[Ptr]| {
+        let (x, y) = (ptrs[0], ptrs[1]);
+        let most = greatest(b, row, x);
+        let sum = row_sum(b, row, &[x], |b, off, lanes, _| {
+            shifted_exp(b, row, x, off, lanes, most)
+        });
+        let log = math::log(b, sum);
+        row.each(b, &[x, y], |b, off, lanes, _| {
+            let x = b.load(x, off, lanes);
+            let shifted = b.sub(x, most);
+            let result = b.sub(shifted, log);
+            b.store(y, off, result, lanes);
+        });
+    };
+    let values = vec![node.inputs[0], node.outputs[0]];
+    rows::lower(
+        cx,
+        &Rows {
+            over: node.inputs[0],
+            values,
+            work: 30,
+            pixel: &pixel,
+        },
+    );
+}
+
+/// dx = dy - exp(y) · sum of dy.
+pub fn log_softmax_grad(cx: &mut Cx<'_>, node: &Node) {
+    let pixel = |b: &mut BodyBuilder, row: &Row, ptrs: &[Ptr]| {
+        let (y, dy, dx) = (ptrs[0], ptrs[1], ptrs[2]);
+        let sum = row_sum(b, row, &[dy], |b, off, lanes, _| b.load(dy, off, lanes));
+        row.each(b, &[y, dy, dx], |b, off, lanes, _| {
+            let (y, dy) = (b.load(y, off, lanes), b.load(dy, off, lanes));
+            let softmax = math::exp(b, y);
+            let result = b.fma_neg(softmax, sum, dy);
+            b.store(dx, off, result, lanes);
+        });
+    };
+    let values = vec![node.inputs[0], node.inputs[1], node.outputs[0]];
+    rows::lower(
+        cx,
+        &Rows {
+            over: node.inputs[0],
+            values,
+            work: 30,
+            pixel: &pixel,
+        },
+    );
+}
