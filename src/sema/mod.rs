@@ -32,14 +32,17 @@ mod value;
 use std::collections::BTreeMap;
 
 use crate::diag::{Diagnostic, Files, Span, codes};
-use crate::ir::{Builder, Graph, Init, ValueId};
+use crate::ir::{Builder, Graph, ValueId};
 use crate::syntax::Ast;
 use crate::syntax::ast::{Block, Body, Fn, Name};
 pub use net::net_names;
 pub use overrides::Override;
-pub use train::config::{
-    Const, Decay, InitRule, Loss, OptimizerConfig, OutputLoss, Schedule, Spec, SpecArg, TrainConfig,
-};
+pub use train::config::TrainConfig;
+pub use train::init::InitRule;
+pub use train::loss::{Loss, OutputLoss};
+pub use train::optimizer::{Decay, OptimizerConfig};
+pub use train::schedule::Schedule;
+pub use train::spec::{Const, Spec, SpecArg};
 
 /// Whether the graph is for use or for training.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -281,34 +284,6 @@ impl<'a> Elab<'a> {
                     .primary(span, "")
                     .help(format!("remove it, or call it `_{name}`")),
             );
-        }
-    }
-}
-
-impl InitRule {
-    fn from_word(word: &str) -> Option<Self> {
-        Some(match word {
-            "fan_in" => Self::FanIn,
-            "he" => Self::He,
-            "xavier" => Self::Xavier,
-            "zeros" => Self::Zeros,
-            _ => return None,
-        })
-    }
-
-    fn weights(self, fan_in: usize, fan_out: usize) -> Init {
-        match self {
-            Self::FanIn => Init::FanInUniform { fan_in },
-            Self::He => Init::HeNormal { fan_in },
-            Self::Xavier => Init::XavierUniform { fan_in, fan_out },
-            Self::Zeros => Init::Constant(0.0),
-        }
-    }
-
-    fn biases(self, fan_in: usize) -> Init {
-        match self {
-            Self::FanIn => Init::FanInUniform { fan_in },
-            Self::He | Self::Xavier | Self::Zeros => Init::Constant(0.0),
         }
     }
 }
