@@ -3,7 +3,7 @@
 use super::{Cx, Group, Lowered, elementwise, halo};
 use crate::codegen::Target;
 use crate::ir::Graph;
-use crate::ops::{Op, concat, conv, linear, loss, norm, pool, reduce, reshape, softmax};
+use crate::ops::{Op, concat, conv, linear, loss, magnitude, norm, pool, reduce, reshape, softmax};
 
 /// The kernels of a group. `name` starts their names.
 pub fn lower(graph: &Graph, target: &Target, batch: usize, group: &Group, name: &str) -> Lowered {
@@ -28,6 +28,8 @@ pub fn lower(graph: &Graph, target: &Target, batch: usize, group: &Group, name: 
         Op::AvgPool(op) => pool::lower::avg_pool(&mut cx, op, node),
         Op::AvgPoolGrad(op) => pool::lower::avg_pool_grad(&mut cx, op, node),
         Op::SumTo(_) => reduce::lower::sum_to(&mut cx, node),
+        Op::SumSquares => magnitude::lower::sum_squares(&mut cx, node),
+        Op::MaxNorm(op) => magnitude::lower::max_norm(&mut cx, *op, node),
         Op::BatchStats => norm::lower::batch_stats(&mut cx, node),
         Op::ChannelSums => norm::lower::channel_sums(&mut cx, node),
         Op::Softmax => softmax::lower::softmax(&mut cx, node),

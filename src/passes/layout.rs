@@ -365,6 +365,21 @@ impl Pass<'_> {
             Op::Pointwise(_) | Op::Dropout(_) | Op::Expand(_) => {
                 layouts[0] = self.element_wise(id, node, &mut inputs);
             }
+            // Their rows are read where they lie: a filter is not put into another order for them.
+            Op::SumSquares | Op::MaxNorm(_) => {
+                if !matches!(
+                    self.layout(inputs[0]),
+                    Layout::Filter {
+                        order: FilterOrder::Forward,
+                        ..
+                    }
+                ) {
+                    inputs[0] = self.plain(id, inputs[0]);
+                }
+                if matches!(node.op, Op::MaxNorm(_)) {
+                    layouts[0] = self.layout(inputs[0]).clone();
+                }
+            }
             Op::Reshape(_) => layouts[0] = self.reshape(id, node, &mut inputs),
             Op::Constant(_)
             | Op::MaxPool(_)

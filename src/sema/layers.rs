@@ -96,7 +96,9 @@ pub(super) enum AttrKind {
     Sizes,
     /// One of these words.
     Word(&'static [&'static str]),
-    /// Not looked at yet.
+    /// How weights start.
+    Init,
+    /// Looked at by whoever reads it, if at all.
     Any,
 }
 
@@ -123,6 +125,7 @@ impl AttrKind {
         match self {
             AttrKind::Pad => &["same", "valid"],
             AttrKind::Word(words) => words,
+            AttrKind::Init => &[AUTO],
             AttrKind::Any => ANY_WORDS,
             _ => &[],
         }
@@ -185,11 +188,11 @@ const fn layer(name: &'static str, kind: LayerKind, attrs: &'static [Attr]) -> L
 const SIZE: AttrKind = AttrKind::Int(1, super::limits::MAX_SIZE);
 const GROUPS: AttrKind = AttrKind::Int(0, super::limits::MAX_SIZE);
 const ANY_WORDS: &[&str] = &["channels", "height", "width", "space", "within"];
-/// How weights start; `auto` is what the training half says.
-pub(super) const INITS: &[&str] = &["auto", "fan_in", "he", "xavier", "zeros"];
+/// What starts weights as the training half says.
+pub(super) const AUTO: &str = "auto";
 
 const ONE: Default = Default::Int(1);
-const INIT: Attr = named("init", AttrKind::Word(INITS), Default::Word("auto"));
+const INIT: Attr = named("init", AttrKind::Init, Default::Word(AUTO));
 const STRIDE: Attr = named("stride", AttrKind::Size, ONE);
 const PAD: Attr = named("pad", AttrKind::Pad, Default::Int(0));
 const DILATION: Attr = named("dilation", AttrKind::Size, ONE);

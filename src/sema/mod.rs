@@ -37,10 +37,13 @@ use crate::syntax::Ast;
 use crate::syntax::ast::{Block, Body, Fn, Name};
 pub use net::net_names;
 pub use overrides::Override;
+pub use train::clip::Clip;
 pub use train::config::TrainConfig;
-pub use train::init::InitRule;
+pub use train::freeze::Freeze;
+pub use train::init::{InitFile, InitRule};
 pub use train::loss::{Loss, OutputLoss};
-pub use train::optimizer::{Decay, OptimizerConfig};
+pub use train::optimizer::{Decay, OptimizerConfig, UpdateRule, WeightDecay};
+pub use train::regularize::{Penalty, Regularize};
 pub use train::schedule::Schedule;
 pub use train::spec::{Const, Spec, SpecArg};
 
@@ -64,6 +67,8 @@ pub struct Model {
     pub inputs: Vec<ModelInput>,
     /// Heads that exist only in training, among the graph's outputs.
     pub aux: Vec<Aux>,
+    /// Weights files that initialisers name, which [`crate::ir::Init::File`] counts.
+    pub init_files: Vec<InitFile>,
     /// The `train` section, if the file has one for this net.
     pub train: Option<TrainConfig>,
     /// Findings that the net survives.
@@ -139,6 +144,10 @@ struct Elab<'a> {
     declared: BTreeMap<Span, Declared>,
     /// How weights start where the layer does not say.
     init: InitRule,
+    /// Weights files that initialisers name.
+    init_files: Vec<InitFile>,
+    /// Parameters that training leaves as they are.
+    freeze: Freeze,
     aux: Vec<Aux>,
     /// Auxiliary heads so far, built or not.
     auxes: usize,
@@ -196,6 +205,8 @@ impl<'a> Elab<'a> {
             facts: BTreeMap::new(),
             declared: BTreeMap::new(),
             init: InitRule::FanIn,
+            init_files: Vec::new(),
+            freeze: Freeze::default(),
             aux: Vec::new(),
             auxes: 0,
             dropouts: 0,

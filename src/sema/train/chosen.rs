@@ -7,7 +7,7 @@ use crate::sema::attrs::{Attrs, Bounds};
 use crate::sema::layers::Layer;
 use crate::sema::report::{quoted, suggest};
 use crate::sema::scope::Env;
-use crate::sema::value::EvArg;
+use crate::sema::value::{EvArg, Value};
 use crate::syntax::ast::{Args, Expr, ExprKind};
 
 /// A word with its arguments, as an optimizer or a schedule is written.
@@ -17,7 +17,47 @@ pub(super) struct Chosen<'a> {
     pub args: Option<&'a Args>,
 }
 
+impl Chosen<'_> {
+    /// The word with its arguments.
+    pub(super) fn span(&self) -> Span {
+        let name = self.name_span;
+        self.args.map_or(name, |args| name.to(args.span))
+    }
+}
+
+/// How something with arguments is written.
+pub(super) fn call(name: &str, args: &[(&str, String)]) -> String {
+    let args = args.iter().map(|(name, value)| format!("{name} = {value}"));
+    format!("{name}({})", args.collect::<Vec<_>>().join(", "))
+}
+
 impl<'a> Elab<'a> {
+    /// The values of a line that takes several, each as a line of its own, without what overrides set.
+    pub(super) fn parts(&mut self, line: &Line<'a>) -> Vec<Line<'a>> {
+        let mut values = line.values.clone();
+        for arg in line
+            .args
+            .map(|args| args.list.as_slice())
+            .unwrap_or_default()
+        {
+            if let Some(name) = &arg.name {
+                let message = format!("`{}` has no argument `{}`", line.key.text, name.text);
+                self.report(
+                    Diagnostic::error(codes::UNKNOWN_ARGUMENT, message).primary(arg.span, ""),
+                );
+            }
+            values.push(&arg.value);
+        }
+        let item = |value: &'a Expr| Line {
+            values: vec![value],
+            args: None,
+            set: Vec::new(),
+            span: value.span,
+            ..line.clone()
+        };
+        values.into_iter().map(item).collect()
+    }
+
     /// The only value of a line.
     pub(super) fn value(&mut self, line: &Line<'a>) -> Option<&'a Expr> {
         if let ([value], None) = (line.values.as_slice(), line.args) {
@@ -127,7 +167,16 @@ impl<'a> Elab<'a> {
                     Some(given) => given.text == name.text,
                     None => Some(at) == slot,
                 });
-            let value = self.eval(env, expr);
+            // As in a file, a bare word is the word where the argument lists it.
+            let words = slot.map(|slot| signature.attrs[slot].kind.words());
+            let value = match &expr.kind {
+                ExprKind::Name(word)
+                    if words.is_some_and(|words| words.contains(&word.as_str())) =>
+                {
+                    Value::Word(word.as_str().into())
+                }
+                _ => self.eval(env, expr),
+            };
             let arg = EvArg {
                 name: Some(name),
                 value,
@@ -144,16 +193,27 @@ impl<'a> Elab<'a> {
                 None => args.push(arg),
             }
         }
-        self.attrs(
-            signature,
-            &args,
-            chosen
-                .args
-                .map_or(chosen.name_span, |args| chosen.name_span.to(args.span)),
-        )
+        self.attrs(signature, &args, chosen.span())
     }
 
     pub(super) fn real(&mut self, attrs: &Attrs<'a>, name: &str, max: f64) -> Option<f64> {
         self.number_of(attrs, name, 0.0, max)
+    }
+
+    /// A number above 0.
+    pub(super) fn above_zero(&mut self, attrs: &Attrs<'a>, name: &str) -> Option<f64> {
+        let number = self.real(attrs, name, f64::INFINITY)?;
+        let span = self.place(attrs, name);
+        self.positive(number, &quoted(name), span)
+    }
+
+    /// The number, which is not negative, unless it is 0.
+    pub(super) fn positive(&mut self, number: f64, what: &str, span: Span) -> Option<f64> {
+        if number > 0.0 {
+            return Some(number);
+        }
+        let message = format!("{what} must be greater than 0, but is {number}");
+        self.report(Diagnostic::error(codes::OUT_OF_RANGE, message).primary(span, ""));
+        None
     }
 }

@@ -1,8 +1,11 @@
 //! The training half as the trainer reads it: everything resolved, every default filled in.
 
+use super::clip::Clip;
+use super::freeze::Freeze;
 use super::init::InitRule;
 use super::loss::OutputLoss;
 use super::optimizer::OptimizerConfig;
+use super::regularize::Regularize;
 use super::schedule::Schedule;
 use super::spec::Spec;
 use crate::diag::Span;
@@ -26,6 +29,14 @@ pub struct TrainConfig {
     pub seed: u64,
     /// How weights start where the layer does not say.
     pub init: InitRule,
+    /// What keeps weights small.
+    pub regularize: Regularize,
+    /// Which parameters stay as they are.
+    pub freeze: Freeze,
+    /// How large a gradient may be.
+    pub clip: Option<Clip>,
+    /// Steps whose gradients are averaged for one update.
+    pub accumulate: usize,
     /// The whole section.
     pub span: Span,
 }

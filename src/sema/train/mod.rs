@@ -1,19 +1,24 @@
 //! The `train` section: a closed set of keys, each read as what it must be, in a file of its own.
 
 mod chosen;
+pub(super) mod clip;
 pub(super) mod config;
+pub(super) mod freeze;
 pub(super) mod init;
 mod lines;
 pub(super) mod loss;
 pub(super) mod optimizer;
+pub(super) mod regularize;
 pub(super) mod schedule;
 pub(super) mod spec;
 mod table;
 
 use config::TrainConfig;
+use freeze::Freeze;
 use init::InitRule;
 use lines::Line;
 use loss::OutputLoss;
+use regularize::Regularize;
 use schedule::Schedule;
 
 use super::Elab;
@@ -57,6 +62,13 @@ impl<'a> Elab<'a> {
             },
         );
         let init = find("init").map_or(Some(InitRule::FanIn), |line| self.init_of(env, line));
+        let regularize = find("regularize").map_or(Some(Regularize::default()), |line| {
+            self.regularize(env, line)
+        });
+        let freeze =
+            find("freeze").map_or(Some(Freeze::default()), |line| self.freeze_of(env, line));
+        let clip = find("clip").map(|line| self.clip(env, line));
+        let accumulate = self.count(env, find("accumulate"), 1, count(MAX_ITEMS));
         Some(TrainConfig {
             data,
             losses,
@@ -66,6 +78,10 @@ impl<'a> Elab<'a> {
             epochs: usize::try_from(epochs?).ok()?,
             seed: u64::try_from(seed?).ok()?,
             init: init?,
+            regularize: regularize?,
+            freeze: freeze?,
+            clip: clip.map_or(Some(None), |read| read.map(Some))?,
+            accumulate: usize::try_from(accumulate?).ok()?,
             span: section.span,
         })
     }

@@ -133,7 +133,7 @@ impl<'a> Elab<'a> {
     }
 
     /// A constant; a name that is bound to nothing is a word.
-    fn constant(&mut self, env: &Env<'a>, expr: &'a Expr) -> Option<Const> {
+    pub(super) fn constant(&mut self, env: &Env<'a>, expr: &'a Expr) -> Option<Const> {
         if let ExprKind::Name(word) = &expr.kind
             && env.find(word).is_none()
         {
@@ -158,6 +158,6 @@ fn constant(value: &Value<'_>) -> Option<Const> {
         Value::List(items) | Value::Tuple(items) => {
             Const::List(items.iter().map(constant).collect::<Option<_>>()?)
         }
-        Value::Layer(_) | Value::Tensor(_) | Value::Poison => return None,
+        Value::Layer(_) | Value::Init(_) | Value::Tensor(_) | Value::Poison => return None,
     })
 }
