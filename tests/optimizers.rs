@@ -125,6 +125,54 @@ fn five_steps_are_pytorchs() {
     }
 }
 
+/// Two batches of a group give the step of one batch of both, to rounding.
+#[test]
+fn a_group_is_one_large_batch() {
+    let golden = golden();
+    let after = |lines: &str, batch: usize, steps: usize| {
+        let net = net(lines);
+        let train = net.model(Mode::Train).expect("the net is right");
+        let graph = model::training_graph(&train).expect("the section is complete");
+        let params = net.parameters(Mode::Train, None, 1).expect("fresh ones");
+        let mut runner = Runner::new(&graph, batch, &compiled(1), &params).expect("compiles");
+        let groups = Groups {
+            every: steps,
+            steps,
+            batch,
+            images: 2 * BATCH,
+        };
+        runner.set_scalar(netc::ir::StepScalar::LearningRate, 0.1);
+        let [x, t] = ["x", "t"].map(|name| {
+            let [first, second] = [0, 1].map(|step| numbers(&golden[name][step]));
+            [first, second].concat()
+        });
+        for step in 0..steps {
+            for (scalar, number) in groups.scalars(step) {
+                runner.set_scalar(scalar, number);
+            }
+            let part = |data: &[f32]| {
+                let size = data.len() / (2 * BATCH) * batch;
+                let from = step * size;
+                data[from..data.len().min(from + size)].to_vec()
+            };
+            let x = part(&x);
+            runner.set_input("input", &x).expect("fits");
+            runner.set_input(TARGET, &part(&t)).expect("fits");
+            runner.run(x.len() / 3).expect("runs");
+        }
+        runner.param("dense1.weight").expect("is there")
+    };
+    let whole = after("optimizer sgd(lr = 0.1)", 2 * BATCH, 1);
+    // Parts of 4 and 4, and of 3, 3 and 2, whose last mean is over fewer images.
+    for (batch, steps) in [(4, 2), (3, 3)] {
+        let lines = format!("optimizer sgd(lr = 0.1)\naccumulate {steps}");
+        let parts = after(&lines, batch, steps);
+        for (x, y) in whole.iter().zip(&parts) {
+            assert!((x - y).abs() < 1e-6, "{whole:?} is not {parts:?}");
+        }
+    }
+}
+
 #[test]
 fn frozen_parameters_cost_nothing() {
     let train = net("optimizer adam\nfreeze \"dense1\"")

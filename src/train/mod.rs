@@ -3,6 +3,7 @@
 pub mod accumulate;
 pub mod clip;
 pub mod data;
+pub mod describe;
 pub mod fit;
 pub mod mean;
 pub mod optimizer;

@@ -5,7 +5,7 @@ use super::clip::{self, Clip};
 use super::optimizer::{self, OptimizerConfig};
 use super::regularize::{self, Regularize};
 use crate::autodiff;
-use crate::ir::{Builder, DType, Graph, Shape, StepScalar, Type, ValueId};
+use crate::ir::{Builder, DType, Graph, Param, Shape, StepScalar, Type, ValueId};
 use crate::ops::pointwise::scaled;
 use crate::ops::{Op, Pointwise, ShapeError, norm};
 use crate::sema::{Freeze, TrainConfig};
@@ -72,6 +72,12 @@ impl From<OptimizerConfig> for StepConfig {
 }
 
 impl StepConfig {
+    /// Whether a parameter learns.
+    #[must_use]
+    pub fn trains(&self, param: &Param) -> bool {
+        learns(&self.freeze, param)
+    }
+
     /// What a `train` section says, and the optimizer, which it may lack.
     #[must_use]
     pub fn new(section: &TrainConfig, optimizer: OptimizerConfig) -> StepConfig {
@@ -204,11 +210,15 @@ fn name(builder: &Builder, value: ValueId) -> String {
         .to_owned()
 }
 
+fn learns(freeze: &Freeze, param: &Param) -> bool {
+    param.role.is_trainable() && !freeze.covers(&param.name)
+}
+
 /// The parameters that learn.
 fn trained(builder: &Builder, freeze: &Freeze) -> Vec<ValueId> {
     let params = builder.graph().params();
     params
-        .filter(|(_, param)| param.role.is_trainable() && !freeze.covers(&param.name))
+        .filter(|(_, param)| learns(freeze, param))
         .map(|(id, _)| id)
         .collect()
 }
