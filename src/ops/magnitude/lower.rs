@@ -257,12 +257,17 @@ fn squares_by(
         b.fma_into(sum, x, x, sum);
         b.advance(from, stride);
     };
-    b.repeat(turns, |b| {
-        for &sum in &sums {
-            add(b, sum);
-        }
-    });
-    b.repeat(rest, |b| add(b, sums[0]));
+    // A loop that never runs is none.
+    if turns != Count::Imm(0) {
+        b.repeat(turns, |b| {
+            for &sum in &sums {
+                add(b, sum);
+            }
+        });
+    }
+    if rest != Count::Imm(0) {
+        b.repeat(rest, |b| add(b, sums[0]));
+    }
     for &sum in &sums[1..] {
         b.add_into(sums[0], sums[0], sum);
     }
