@@ -100,6 +100,9 @@ pub enum NetError {
     Weights(#[from] WeightsError),
 }
 
+/// A parameter's path and sizes, in PyTorch's order of axes.
+type Named = (String, Vec<usize>);
+
 /// A parameter's path, sizes and values, in PyTorch's order of axes.
 pub type NamedParam = (String, Vec<usize>, Vec<f32>);
 
@@ -211,8 +214,7 @@ impl Net {
         let wanted = names_and_dims(graph);
         // The parameters of heads that exist only in training may be there.
         let known = || Ok(names_and_dims(&self.model(Mode::Train)?.graph));
-        let is_known =
-            |known: &[(String, Vec<usize>)], tensor: &(String, Vec<usize>)| known.contains(tensor);
+        let is_known = |known: &[Named], tensor: &Named| known.contains(tensor);
         read(path, &wanted, &known, &is_known)
     }
 
@@ -235,7 +237,7 @@ impl Net {
             let path = folder.join(&*file.path);
             let known = || Ok(names_and_dims(&self.model(Mode::Train)?.graph));
             // Layers with an initialiser of their own may have other sizes in the file.
-            let is_known = |known: &[(String, Vec<usize>)], tensor: &(String, Vec<usize>)| {
+            let is_known = |known: &[Named], tensor: &Named| {
                 Some(index) != whole || known.iter().any(|(name, _)| *name == tensor.0)
             };
             for (name, dims, data) in read(&path, &wanted, &known, &is_known)? {
@@ -252,9 +254,9 @@ impl Net {
 /// training that they belong to it.
 fn read(
     path: &Path,
-    wanted: &[(String, Vec<usize>)],
-    known: &dyn Fn() -> Result<Vec<(String, Vec<usize>)>, NetError>,
-    is_known: &dyn Fn(&[(String, Vec<usize>)], &(String, Vec<usize>)) -> bool,
+    wanted: &[Named],
+    known: &dyn Fn() -> Result<Vec<Named>, NetError>,
+    is_known: &dyn Fn(&[Named], &Named) -> bool,
 ) -> Result<Vec<NamedParam>, NetError> {
     let mut file = WeightsFile::open(path)?;
     let mut difference = weights::difference(wanted, &file);

@@ -48,7 +48,8 @@ impl fmt::Display for Described<'_> {
             let mut penalties = penalties.into_iter().flatten();
             penalties.any(|penalty| penalty.strength != 0.0 && penalty.on.touches(param.role))
         };
-        let lists: [(&str, &dyn Fn(&Param) -> bool); 4] = [
+        type Belongs<'b> = &'b dyn Fn(&Param) -> bool;
+        let lists: [(&str, Belongs<'_>); 4] = [
             ("trained", &|param| config.trains(param)),
             ("decayed", &|param| config.trains(param) && decays(param)),
             ("penalised", &|param| {

@@ -64,7 +64,7 @@ pub fn append(
         grad
     };
     let direction = match optimizer.rule {
-        UpdateRule::Sgd { momentum, .. } if momentum == 0.0 => grad,
+        UpdateRule::Sgd { momentum: 0.0, .. } => grad,
         UpdateRule::Sgd {
             momentum,
             dampening,
@@ -116,7 +116,7 @@ impl States<'_> {
         scaled(self.builder, value, narrow(factor))
     }
 
-    fn new(&mut self, suffix: &str) -> ValueId {
+    fn state(&mut self, suffix: &str) -> ValueId {
         let ty = self.builder.graph().ty(self.like).clone();
         self.builder.state(format!("{}.{suffix}", self.name), ty)
     }
@@ -127,7 +127,7 @@ impl States<'_> {
 
     /// A state that keeps a share of itself and takes an addend in; what it becomes.
     fn moving(&mut self, suffix: &str, keeps: f64, addend: ValueId) -> ValueId {
-        let state = self.new(suffix);
+        let state = self.state(suffix);
         let kept = self.scaled(state, keeps);
         let next = self.op(Pointwise::Add, &[kept, addend]);
         self.update(state, next);
@@ -180,7 +180,7 @@ fn adam(
     let squared = states.op(Pointwise::Square, &[grad]);
     let mut v = states.average("second_moment", beta2, squared);
     if amsgrad {
-        let largest = states.new("largest_second_moment");
+        let largest = states.state("largest_second_moment");
         v = states.op(Pointwise::Max, &[largest, v]);
         states.update(largest, v);
     }

@@ -128,7 +128,7 @@ impl<'a> Elab<'a> {
                     let message = format!("there is no regularize `{other}`");
                     let diagnostic =
                         Diagnostic::error(codes::BAD_VALUE, message).primary(name.span, "");
-                    self.report(match suggest(other, ["l1", "l2", "max_norm"].into_iter()) {
+                    self.report(match suggest(other, ["l1", "l2", "max_norm"]) {
                         Some(near) => diagnostic.help(format!("did you mean `{near}`?")),
                         None => diagnostic.help("known are `l1`, `l2`, `max_norm`"),
                     });
