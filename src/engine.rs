@@ -196,6 +196,10 @@ impl Runner {
             StepScalar::LearningRate => step.learning_rate = number,
             StepScalar::FirstMomentCorrection => step.first_moment_correction = number,
             StepScalar::SecondMomentCorrection => step.second_moment_correction = number,
+            StepScalar::VelocityShare => step.velocity_share = number,
+            StepScalar::GroupShare => step.group_share = number,
+            StepScalar::Continues => step.continues = number,
+            StepScalar::Applies => step.applies = number,
             // These follow from the batch and from `set_seed`.
             StepScalar::InverseBatch | StepScalar::Seed => {}
         };

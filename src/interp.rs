@@ -15,16 +15,28 @@ pub struct StepValues {
     pub first_moment_correction: f64,
     /// Adam's 1 / (1 - beta2^t).
     pub second_moment_correction: f64,
+    /// The share of the gradient that enters a velocity.
+    pub velocity_share: f64,
+    /// Images of this batch by those of its group.
+    pub group_share: f64,
+    /// 1 where a group of steps goes on, 0 where it starts.
+    pub continues: f64,
+    /// 1 where a group of steps ends, 0 elsewhere.
+    pub applies: f64,
     /// The seed of the masks of dropout. An `f32` run can only take one below 2^24.
     pub seed: u32,
 }
 
 impl StepValues {
-    /// For graphs that do not learn.
+    /// For graphs that do not learn; and what a step reads of optimizers and groups that have no use for it.
     pub const REST: StepValues = StepValues {
         learning_rate: 0.0,
         first_moment_correction: 1.0,
         second_moment_correction: 1.0,
+        velocity_share: 1.0,
+        group_share: 1.0,
+        continues: 0.0,
+        applies: 1.0,
         seed: 0,
     };
 
@@ -35,6 +47,10 @@ impl StepValues {
             StepScalar::LearningRate => self.learning_rate,
             StepScalar::FirstMomentCorrection => self.first_moment_correction,
             StepScalar::SecondMomentCorrection => self.second_moment_correction,
+            StepScalar::VelocityShare => self.velocity_share,
+            StepScalar::GroupShare => self.group_share,
+            StepScalar::Continues => self.continues,
+            StepScalar::Applies => self.applies,
             StepScalar::Seed => f64::from(self.seed),
         }
     }
@@ -56,8 +72,11 @@ impl<T: Real> Bindings<T> {
                 ValueKind::Param(param) => match param.init {
                     Init::Constant(start) => start,
                     Init::FanInUniform { .. }
-                    | Init::HeNormal { .. }
-                    | Init::XavierUniform { .. } => continue,
+                    | Init::Scaled(_)
+                    | Init::Normal { .. }
+                    | Init::TruncatedNormal { .. }
+                    | Init::Uniform { .. }
+                    | Init::File { .. } => continue,
                 },
                 ValueKind::Input(_) | ValueKind::Step(_) | ValueKind::Result { .. } => continue,
             };

@@ -23,14 +23,13 @@ use crate::io::atomic::WriteError;
 use crate::io::weights::{
     self, Difference, NamedTensor, WeightsError, WeightsFile, WeightsProblem,
 };
-use crate::ir::Graph;
+use crate::ir::{Graph, Init, Param};
 use crate::ops::ShapeError;
 use crate::runtime::params;
-use crate::sema::{self, Decay, Mode, Model, OptimizerConfig, Override, TrainConfig};
+use crate::sema::{self, InitRule, Mode, Model, Override, TrainConfig};
 use crate::syntax::{self, Ast};
 use crate::train::loss::{Loss, LossKind, OutputLoss};
-use crate::train::optimizer::{Decays, Optimizer, Rule};
-use crate::train::step;
+use crate::train::step::{self, StepConfig};
 
 /// A net of a file.
 #[derive(Debug)]
@@ -101,6 +100,9 @@ pub enum NetError {
     #[error(transparent)]
     Weights(#[from] WeightsError),
 }
+
+/// A parameter's path and sizes, in PyTorch's order of axes.
+type Named = (String, Vec<usize>);
 
 /// A parameter's path, sizes and values, in PyTorch's order of axes.
 pub type NamedParam = (String, Vec<usize>, Vec<f32>);
@@ -204,28 +206,76 @@ impl Net {
         weights: Option<&Path>,
         seed: u64,
     ) -> Result<Vec<NamedParam>, NetError> {
-        let graph = self.model(mode)?.graph;
+        let model = self.model(mode)?;
+        let graph = &model.graph;
         let Some(path) = weights else {
-            return Ok(params::all(&graph, seed));
+            let mut fresh = params::all(graph, seed);
+            self.read_starts(&model, &mut fresh)?;
+            return Ok(fresh);
         };
-        let wanted = names_and_dims(&graph);
-        let mut file = WeightsFile::open(path)?;
-        let mut difference = weights::difference(&wanted, &file);
-        if !difference.extra.is_empty() {
-            let known = names_and_dims(&self.model(Mode::Train)?.graph);
-            difference.extra.retain(|tensor| !known.contains(tensor));
-        }
-        if difference != Difference::default() {
-            return Err(InFile::new(path, WeightsProblem::Misfit(difference)).into());
-        }
-        wanted
-            .into_iter()
-            .map(|(name, dims)| {
-                let tensor = file.read(&name)?;
-                Ok((name, dims, tensor.into_data()))
-            })
-            .collect()
+        let wanted = names_and_dims(graph);
+        // The parameters of heads that exist only in training may be there.
+        let known = || Ok(names_and_dims(&self.model(Mode::Train)?.graph));
+        let is_known = |known: &[Named], tensor: &Named| known.contains(tensor);
+        read(path, &wanted, &known, &is_known)
     }
+
+    /// Reads what initialisers take from files. A file for the whole net must have nothing that the net
+    /// lacks; from one for single layers, only their tensors are looked at.
+    fn read_starts(&self, model: &Model, fresh: &mut [NamedParam]) -> Result<(), NetError> {
+        let whole = model.train.as_ref().and_then(|train| match train.init {
+            InitRule::File { index, .. } => Some(index),
+            _ => None,
+        });
+        for (index, file) in model.init_files.iter().enumerate() {
+            let from_file = |(_, param): &(_, &Param)| param.init == Init::File { index };
+            let wanted: Vec<(String, Vec<usize>)> = model
+                .graph
+                .params()
+                .filter(from_file)
+                .map(|(value, param)| (param.name.clone(), model.graph.dims(value).to_vec()))
+                .collect();
+            let folder = self.path.parent().unwrap_or(Path::new(""));
+            let path = folder.join(&*file.path);
+            let known = || Ok(names_and_dims(&self.model(Mode::Train)?.graph));
+            // Layers with an initialiser of their own may have other sizes in the file.
+            let is_known = |known: &[Named], tensor: &Named| {
+                Some(index) != whole || known.iter().any(|(name, _)| *name == tensor.0)
+            };
+            for (name, dims, data) in read(&path, &wanted, &known, &is_known)? {
+                if let Some(own) = fresh.iter_mut().find(|(own, ..)| *own == name) {
+                    *own = (name, dims, data);
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The wanted tensors of a weights file. Further ones are an error unless `is_known` says of all that the net has in
+/// training that they belong to it.
+fn read(
+    path: &Path,
+    wanted: &[Named],
+    known: &dyn Fn() -> Result<Vec<Named>, NetError>,
+    is_known: &dyn Fn(&[Named], &Named) -> bool,
+) -> Result<Vec<NamedParam>, NetError> {
+    let mut file = WeightsFile::open(path)?;
+    let mut difference = weights::difference(wanted, &file);
+    if !difference.extra.is_empty() {
+        let known = known()?;
+        difference.extra.retain(|tensor| !is_known(&known, tensor));
+    }
+    if difference != Difference::default() {
+        return Err(InFile::new(path, WeightsProblem::Misfit(difference)).into());
+    }
+    wanted
+        .iter()
+        .map(|(name, dims)| {
+            let tensor = file.read(name)?;
+            Ok((name.clone(), dims.clone(), tensor.into_data()))
+        })
+        .collect()
 }
 
 /// Names and sizes of a graph's parameters, in PyTorch's order of axes.
@@ -339,60 +389,15 @@ pub(crate) fn no_optimizer(model: &Model) -> NetError {
     }
 }
 
-/// How parameters learn.
+/// What a step does with gradients: how parameters follow them, and what holds them back.
 ///
 /// # Errors
 ///
-/// The file names no optimiser, or a variant that does not exist yet.
-pub fn optimizer(model: &Model) -> Result<Optimizer, NetError> {
-    let refuse = |problem: &str| NetError::Training {
-        net: model.name.clone(),
-        problem: problem.to_owned(),
-    };
-    let config = train_config(model)?;
-    let config = config.optimizer.ok_or_else(|| no_optimizer(model))?;
-    let decays = |decay: Decay| match decay {
-        Decay::All => Decays::All,
-        Decay::Weights => Decays::Weights,
-    };
-    match config {
-        OptimizerConfig::Sgd { dampening, .. } if dampening != 0.0 => {
-            Err(refuse("`dampening` other than 0 is not supported yet"))
-        }
-        OptimizerConfig::Sgd {
-            momentum,
-            nesterov,
-            weight_decay,
-            decay,
-            ..
-        } => Ok(Optimizer {
-            rule: Rule::Sgd {
-                momentum: momentum as f32,
-                nesterov,
-            },
-            weight_decay: weight_decay as f32,
-            decays: decays(decay),
-        }),
-        OptimizerConfig::Adam {
-            decoupled: true, ..
-        } => Err(refuse("decoupled weight decay is not supported yet")),
-        OptimizerConfig::Adam {
-            beta1,
-            beta2,
-            eps,
-            weight_decay,
-            decay,
-            ..
-        } => Ok(Optimizer {
-            rule: Rule::Adam {
-                beta1: beta1 as f32,
-                beta2: beta2 as f32,
-                eps: eps as f32,
-            },
-            weight_decay: weight_decay as f32,
-            decays: decays(decay),
-        }),
-    }
+/// The file has no `train` section, or names no optimiser.
+pub fn step_config(model: &Model) -> Result<StepConfig, NetError> {
+    let section = train_config(model)?;
+    let optimizer = section.optimizer.ok_or_else(|| no_optimizer(model))?;
+    Ok(StepConfig::new(section, optimizer))
 }
 
 /// The graph of a training step: forward, loss, gradients, updates.
@@ -401,22 +406,25 @@ pub fn optimizer(model: &Model) -> Result<Optimizer, NetError> {
 ///
 /// The `train` section lacks something, or the loss does not fit the output.
 pub fn training_graph(model: &Model) -> Result<Graph, NetError> {
-    let (loss, optimizer) = (loss(model)?, optimizer(model)?);
-    step::training_step(model.graph.clone(), loss, &optimizer).map_err(|source| NetError::Loss {
+    let (loss, config) = (loss(model)?, step_config(model)?);
+    step::training_step(model.graph.clone(), loss, &config).map_err(|source| NetError::Loss {
         net: model.name.clone(),
         source: Box::new(source),
     })
 }
 
-/// The graph that gives the loss and all gradients, and changes nothing.
+/// The graph that gives the loss and the gradients of all that is not frozen, and changes nothing.
 ///
 /// # Errors
 ///
 /// The `train` section names no loss, or the loss does not fit the output.
 pub fn gradient_graph(model: &Model) -> Result<Graph, NetError> {
-    step::gradient_graph(model.graph.clone(), loss(model)?).map_err(|source| NetError::Loss {
-        net: model.name.clone(),
-        source: Box::new(source),
+    let freeze = &train_config(model)?.freeze;
+    step::gradient_graph(model.graph.clone(), loss(model)?, freeze).map_err(|source| {
+        NetError::Loss {
+            net: model.name.clone(),
+            source: Box::new(source),
+        }
     })
 }
 

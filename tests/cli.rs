@@ -195,12 +195,48 @@ fn summary_counts() {
 }
 
 #[test]
+fn weights_start_from_files() {
+    let folder = Folder::new();
+    folder.write("tiny.net", TINY);
+    folder.ok("init tiny.net --seed 1 --out w.safetensors");
+    // The whole net.
+    let whole = TINY.replace("batch 8", "batch 8\n    init file(\"w.safetensors\")");
+    folder.write("whole.net", &whole);
+    folder.ok("init whole.net --seed 2 --out copy.safetensors");
+    let bytes = |name: &str| std::fs::read(folder.path(name)).expect("was written");
+    assert_eq!(bytes("copy.safetensors"), bytes("w.safetensors"));
+    // One layer; the other starts afresh and may have another size.
+    let one = TINY
+        .replace("pad = 1)", "pad = 1, init = file(\"w.safetensors\"))")
+        .replace("classes = 3", "classes = 5");
+    folder.write("one.net", &one);
+    folder.ok("init one.net --seed 2 --out one.safetensors");
+    let read = |file: &str, name: &str| {
+        let mut file = WeightsFile::open(&folder.path(file)).expect("is a weights file");
+        file.read(name).expect("is there").into_data()
+    };
+    for name in ["conv1.weight", "conv1.bias"] {
+        assert_eq!(read("one.safetensors", name), read("w.safetensors", name));
+    }
+    // What does not fit is told by name.
+    folder.write("wrong.net", &whole.replace("classes = 3", "classes = 5"));
+    folder.fails("init wrong.net --out no.safetensors", 1, "dense1.weight");
+    folder.write(
+        "gone.net",
+        &whole.replace("w.safetensors", "gone.safetensors"),
+    );
+    folder.fails("init gone.net --out no.safetensors", 1, "gone.safetensors");
+    assert!(!folder.path("no.safetensors").exists());
+}
+
+#[test]
 fn dump_shows_every_stage() {
     let folder = Folder::new();
     folder.write("tiny.net", TINY);
     let dump = |args: &str| folder.ok(&format!("dump tiny.net --isa baseline {args}"));
     insta::assert_snapshot!("dump_ast", dump("--stage ast"));
     insta::assert_snapshot!("dump_graph", dump("--stage graph"));
+    insta::assert_snapshot!("dump_train", dump("--stage train"));
     insta::assert_snapshot!("dump_grad", dump("--stage grad"));
     insta::assert_snapshot!("dump_fused", dump("--stage fused"));
     insta::assert_snapshot!("dump_fused_train", dump("--stage fused --train"));

@@ -11,8 +11,8 @@ use netc::ir::verify::verify;
 use netc::ir::{Builder, DType, Graph, IdVec, Shape, StepScalar, Type, ValueId, ValueKind};
 use netc::ops::activation;
 use netc::ops::dropout::Dropout;
-use netc::ops::loss::CrossEntropy;
 use netc::ops::layers::{self, Across, Axis, BatchNorm, LocalResponseNorm, Reduce, WeightInit};
+use netc::ops::loss::CrossEntropy;
 use netc::ops::{
     Array, AvgPool, AvgPoolGrad, Concat, Conv2d, Conv2dFilterGrad, Conv2dInputGrad, Index,
     IndexGrad, Lrn, MaxPool, Op, Over, Pad, Pads, Pointwise, ReduceMax, Slice, Window,

@@ -49,6 +49,9 @@ train Small {
     data fashion_mnist_small
     loss cross_entropy
     optimizer adam(lr = 0.001)
+    regularize l2(1e-5), max_norm(3)
+    clip norm(1)
+    accumulate 3
     batch 100
     epochs 2
     seed 1

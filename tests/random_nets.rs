@@ -15,7 +15,7 @@ use netc::ir::{Graph, ValueKind};
 use netc::runtime::Session;
 use netc::sema::{self, Mode};
 use netc::syntax;
-use netc::train::optimizer::{Decays, Optimizer, Rule};
+use netc::train::optimizer::{Decay, OptimizerConfig, UpdateRule, WeightDecay};
 use netc::train::step::{LossKind, training_step};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -297,23 +297,29 @@ fn loss(seed: u64) -> LossKind {
 
 fn step(seed: u64, text: &str) -> Graph {
     let rule = if seed.is_multiple_of(2) {
-        Rule::Sgd {
+        UpdateRule::Sgd {
             momentum: 0.9,
+            dampening: 0.0,
             nesterov: false,
         }
     } else {
-        Rule::Adam {
+        UpdateRule::Adam {
             beta1: 0.9,
             beta2: 0.999,
             eps: 1e-3,
+            amsgrad: false,
         }
     };
-    let optimizer = Optimizer {
+    let optimizer = OptimizerConfig {
+        lr: 0.05,
         rule,
-        weight_decay: 1e-2,
-        decays: Decays::Weights,
+        weight_decay: WeightDecay {
+            factor: 1e-2,
+            decoupled: false,
+            decay: Decay::Weights,
+        },
     };
-    training_step(forward(text), loss(seed), &optimizer).expect("fits")
+    training_step(forward(text), loss(seed), &optimizer.into()).expect("fits")
 }
 
 /// Random data of sizes as in training: filters by fan-in, states small and not negative.

@@ -7,9 +7,9 @@ use common::{check_norm, random};
 use netc::diag::Files;
 use netc::ir::{DType, Graph, ValueKind};
 use netc::sema::{self, Mode};
+use netc::sema::{Clip, Decay, OptimizerConfig, Penalty, Regularize, UpdateRule, WeightDecay};
 use netc::syntax;
-use netc::train::optimizer::{Decays, Optimizer, Rule};
-use netc::train::step::{LossKind, training_step};
+use netc::train::step::{LossKind, StepConfig, training_step};
 
 /// The forward net of a file for training.
 fn forward(name: &str, text: &str) -> Graph {
@@ -24,28 +24,39 @@ fn forward(name: &str, text: &str) -> Graph {
         .graph
 }
 
-const SGD: Optimizer = Optimizer {
-    rule: Rule::Sgd {
+const SGD: OptimizerConfig = OptimizerConfig {
+    lr: 0.05,
+    rule: UpdateRule::Sgd {
         momentum: 0.9,
+        dampening: 0.0,
         nesterov: false,
     },
-    weight_decay: 1e-3,
-    decays: Decays::All,
-};
-const ADAM: Optimizer = Optimizer {
-    rule: Rule::Adam {
-        beta1: 0.9,
-        beta2: 0.999,
-        eps: 1e-8,
+    weight_decay: WeightDecay {
+        factor: 1e-3,
+        decoupled: false,
+        decay: Decay::All,
     },
-    weight_decay: 0.0,
-    decays: Decays::All,
 };
 
-fn check(name: &str, loss: LossKind, optimizer: &Optimizer, batch: usize, most: usize) {
+fn with(rule: UpdateRule) -> OptimizerConfig {
+    OptimizerConfig {
+        rule,
+        weight_decay: WeightDecay::NONE,
+        ..SGD
+    }
+}
+
+const ADAM: UpdateRule = UpdateRule::Adam {
+    beta1: 0.9,
+    beta2: 0.999,
+    eps: 1e-8,
+    amsgrad: false,
+};
+
+fn check(name: &str, loss: LossKind, config: impl Into<StepConfig>, batch: usize, most: usize) {
     let path = format!("{}/tests/golden/{name}.net", env!("CARGO_MANIFEST_DIR"));
     let text = std::fs::read_to_string(&path).expect("is there");
-    let graph = training_step(forward(&path, &text), loss, optimizer).expect("fits");
+    let graph = training_step(forward(&path, &text), loss, &config.into()).expect("fits");
     let mut bindings = random(&graph, batch, 31, 3);
     // Weights that keep activations near one, so that no gradient drowns in rounding; momenta that
     // are squares' means are not negative.
@@ -71,23 +82,98 @@ fn check(name: &str, loss: LossKind, optimizer: &Optimizer, batch: usize, most: 
 
 #[test]
 fn lenet5_modern() {
-    check("lenet5_modern", LossKind::CROSS_ENTROPY, &SGD, 5, 8);
-    check("lenet5_modern", LossKind::CROSS_ENTROPY, &ADAM, 64, 64);
+    check("lenet5_modern", LossKind::CROSS_ENTROPY, SGD, 5, 8);
+    check("lenet5_modern", LossKind::CROSS_ENTROPY, with(ADAM), 64, 64);
 }
 
 #[test]
 fn lenet5_classic() {
-    check("lenet5_classic", LossKind::CROSS_ENTROPY, &SGD, 33, 64);
+    check("lenet5_classic", LossKind::CROSS_ENTROPY, SGD, 33, 64);
 }
 
 #[test]
 fn xor() {
-    check("xor", LossKind::MeanSquared, &SGD, 4, 4);
-    check("xor", LossKind::MeanSquared, &ADAM, 3, 4);
+    check("xor", LossKind::MeanSquared, SGD, 4, 4);
+    check("xor", LossKind::MeanSquared, with(ADAM), 3, 4);
 }
 
 #[test]
 fn mixed() {
-    check("mixed", LossKind::CROSS_ENTROPY, &SGD, 5, 5);
-    check("mixed", LossKind::CROSS_ENTROPY, &ADAM, 7, 16);
+    check("mixed", LossKind::CROSS_ENTROPY, SGD, 5, 5);
+    check("mixed", LossKind::CROSS_ENTROPY, with(ADAM), 7, 16);
+}
+
+/// Filters of one, two and three groups, padded rows, a dense layer behind a map: everything that an update can lie as.
+const RULES: [UpdateRule; 5] = [
+    UpdateRule::Sgd {
+        momentum: 0.9,
+        dampening: 0.5,
+        nesterov: false,
+    },
+    UpdateRule::Sgd {
+        momentum: 0.9,
+        dampening: 0.0,
+        nesterov: true,
+    },
+    UpdateRule::Adam {
+        beta1: 0.9,
+        beta2: 0.99,
+        eps: 1e-3,
+        amsgrad: true,
+    },
+    UpdateRule::RmsProp {
+        alpha: 0.9,
+        eps: 1e-2,
+        momentum: 0.5,
+        centered: false,
+    },
+    UpdateRule::Adagrad {
+        lr_decay: 0.1,
+        initial_accumulator_value: 0.1,
+        eps: 1e-3,
+    },
+];
+
+#[test]
+fn every_rule() {
+    for rule in RULES {
+        check("mixed", LossKind::CROSS_ENTROPY, with(rule), 3, 4);
+    }
+}
+
+#[test]
+fn everything_at_once() {
+    let penalty = |strength, on| Some(Penalty { strength, on });
+    let config = StepConfig {
+        regularize: Regularize {
+            l1: penalty(1e-3, Decay::Weights),
+            l2: penalty(1e-2, Decay::All),
+            max_norm: Some(0.9),
+        },
+        clip: Some(Clip::Norm(0.1)),
+        accumulate: 2,
+        ..StepConfig::from(SGD)
+    };
+    check("mixed", LossKind::CROSS_ENTROPY, config.clone(), 3, 4);
+    check(
+        "lenet5_classic",
+        LossKind::CROSS_ENTROPY,
+        config.clone(),
+        2,
+        2,
+    );
+    let decoupled = OptimizerConfig {
+        weight_decay: WeightDecay {
+            factor: 0.1,
+            decoupled: true,
+            decay: Decay::Weights,
+        },
+        ..with(ADAM)
+    };
+    let config = StepConfig {
+        optimizer: decoupled,
+        clip: Some(Clip::Value(0.01)),
+        ..config
+    };
+    check("mixed", LossKind::CROSS_ENTROPY, config, 3, 4);
 }

@@ -230,8 +230,15 @@ fn steps(
         .collect();
     // So small that the loss stays finite however often the step is taken.
     runner.set_scalar(StepScalar::LearningRate, 1e-6);
-    runner.set_scalar(StepScalar::FirstMomentCorrection, 1.0);
-    runner.set_scalar(StepScalar::SecondMomentCorrection, 1.0);
+    for scalar in [
+        StepScalar::FirstMomentCorrection,
+        StepScalar::SecondMomentCorrection,
+        StepScalar::VelocityShare,
+        StepScalar::GroupShare,
+        StepScalar::Applies,
+    ] {
+        runner.set_scalar(scalar, 1.0);
+    }
     let pool = runner.take_threads();
     let mut work = move || -> Result<(Duration, Series), CliError> {
         let mut call = || -> Result<(), CliError> {

@@ -13,6 +13,7 @@ use crate::passes::print;
 use crate::plan;
 use crate::sema::Mode;
 use crate::syntax;
+use crate::train::describe::Described;
 
 /// What `dump` takes.
 #[derive(Debug, clap::Args)]
@@ -40,6 +41,8 @@ enum Stage {
     Ast,
     /// The net as a graph.
     Graph,
+    /// The `train` section with every default, and what becomes of each parameter.
+    Train,
     /// The training step as a graph: forward, loss, gradients, updates.
     Grad,
     /// The graph after all passes, with layouts and groups.
@@ -58,6 +61,17 @@ pub(super) fn run(args: &Args, common: &Common, out: &mut Out) -> Result<(), Cli
     let net = common.net(&args.file)?;
     match args.stage {
         Stage::Ast => return out.text(&syntax::print::print(&net.ast)),
+        Stage::Train => {
+            let model = common.model(&net, Mode::Train)?;
+            let section = model::train_config(&model)?;
+            return out.text(
+                &Described {
+                    section,
+                    graph: &model.graph,
+                }
+                .to_string(),
+            );
+        }
         Stage::Grad => return out.line(training(&net, common)?),
         Stage::Graph => {
             let mode = if args.train { Mode::Train } else { Mode::Infer };

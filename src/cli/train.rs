@@ -51,7 +51,7 @@ pub(super) fn run(args: &Args, common: &Common, out: &mut Out) -> Result<(), Cli
     let section = model::train_config(&train)?;
     // What the file lacks is told before data is looked for.
     model::loss(&train)?;
-    model::optimizer(&train)?;
+    model::step_config(&train)?;
     let seed = common.seed(&train);
     let config = FitConfig {
         engine,

@@ -1,6 +1,7 @@
 //! Graphs: values, nodes, and what leaves them.
 
 use super::arena::IdVec;
+use super::init::Init;
 use super::layout::Layout;
 use super::types::Type;
 use crate::id_type;
@@ -79,31 +80,6 @@ impl ParamRole {
     }
 }
 
-/// How a parameter starts.
-#[derive(Clone, Copy, PartialEq, Debug)]
-pub enum Init {
-    /// The same number everywhere.
-    Constant(f32),
-    /// Uniform in ±sqrt(1 / fan-in): the default of PyTorch's convolution and dense layers, weights
-    /// and biases alike.
-    FanInUniform {
-        /// Inputs that one output sums over.
-        fan_in: usize,
-    },
-    /// Normal with variance 2 / fan-in (He et al. 2015).
-    HeNormal {
-        /// Inputs that one output sums over.
-        fan_in: usize,
-    },
-    /// Uniform in ±sqrt(6 / (fan-in + fan-out)) (Glorot and Bengio 2010).
-    XavierUniform {
-        /// Inputs that one output sums over.
-        fan_in: usize,
-        /// Outputs that one input reaches.
-        fan_out: usize,
-    },
-}
-
 /// A number that the runtime sets before each step.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
 pub enum StepScalar {
@@ -115,17 +91,29 @@ pub enum StepScalar {
     FirstMomentCorrection,
     /// Adam's 1 / (1 - beta2^t).
     SecondMomentCorrection,
+    /// The share of the gradient that enters a velocity: 1 in the first step, less dampening then.
+    VelocityShare,
+    /// Images of this batch by those of its whole group, where gradients of several steps are averaged.
+    GroupShare,
+    /// 1 where a group of steps goes on, 0 where it starts.
+    Continues,
+    /// 1 where a group of steps ends and parameters are updated, 0 elsewhere.
+    Applies,
     /// An integer that differs from step to step, for dropout.
     Seed,
 }
 
 impl StepScalar {
     /// All of them, in the order of their slots.
-    pub const ALL: [StepScalar; 5] = [
+    pub const ALL: [StepScalar; 9] = [
         StepScalar::InverseBatch,
         StepScalar::LearningRate,
         StepScalar::FirstMomentCorrection,
         StepScalar::SecondMomentCorrection,
+        StepScalar::VelocityShare,
+        StepScalar::GroupShare,
+        StepScalar::Continues,
+        StepScalar::Applies,
         StepScalar::Seed,
     ];
 
@@ -136,6 +124,10 @@ impl StepScalar {
             StepScalar::LearningRate => "learning_rate",
             StepScalar::FirstMomentCorrection => "first_moment_correction",
             StepScalar::SecondMomentCorrection => "second_moment_correction",
+            StepScalar::VelocityShare => "velocity_share",
+            StepScalar::GroupShare => "group_share",
+            StepScalar::Continues => "continues",
+            StepScalar::Applies => "applies",
             StepScalar::Seed => "seed",
         }
     }

@@ -8,6 +8,7 @@
 pub mod arena;
 pub mod builder;
 pub mod graph;
+pub mod init;
 pub mod layout;
 pub mod print;
 pub mod types;
@@ -16,8 +17,8 @@ pub mod verify;
 pub use arena::IdVec;
 pub use builder::Builder;
 pub use graph::{
-    Graph, Init, Node, NodeId, Output, Param, ParamRole, StepScalar, Update, Value, ValueId,
-    ValueKind,
+    Graph, Node, NodeId, Output, Param, ParamRole, StepScalar, Update, Value, ValueId, ValueKind,
 };
+pub use init::{Distribution, Init, Scaled, Scaling};
 pub use layout::{FilterOrder, Halo, Layout};
 pub use types::{DType, Shape, Type};

@@ -4,7 +4,7 @@
 use std::fmt;
 
 use super::arena::{Id, IdVec};
-use super::graph::{Graph, Init, Node, ParamRole, ValueId, ValueKind};
+use super::graph::{Graph, Node, ParamRole, ValueId, ValueKind};
 use crate::ops::OpRules;
 
 /// A graph with its layouts, to be formatted.
@@ -91,7 +91,7 @@ impl<'a> Printer<'a> {
             match &value.kind {
                 ValueKind::Input(input) => writeln!(f, "  {name} = input {input} : {ty}")?,
                 ValueKind::Param(param) => {
-                    let (path, role, init) = (&param.name, role(param.role), init(param.init));
+                    let (path, role, init) = (&param.name, role(param.role), &param.init);
                     writeln!(f, "  {name} = param {path} {{{role}, {init}}} : {ty}")?;
                 }
                 ValueKind::State(state) => writeln!(f, "  {name} = state {state} : {ty}")?,
@@ -141,15 +141,6 @@ fn role(role: ParamRole) -> &'static str {
         ParamRole::Scale => "scale",
         ParamRole::Shift => "shift",
         ParamRole::Statistic => "statistic",
-    }
-}
-
-fn init(init: Init) -> String {
-    match init {
-        Init::Constant(value) => format!("{value:?}"),
-        Init::FanInUniform { fan_in } => format!("fan_in_uniform({fan_in})"),
-        Init::HeNormal { fan_in } => format!("he_normal({fan_in})"),
-        Init::XavierUniform { fan_in, fan_out } => format!("xavier_uniform({fan_in}, {fan_out})"),
     }
 }
 

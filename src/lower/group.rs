@@ -4,7 +4,8 @@ use super::{Cx, Group, Lowered, elementwise, halo};
 use crate::codegen::Target;
 use crate::ir::Graph;
 use crate::ops::{
-    Op, concat, conv, index, linear, loss, lrn, maximum, norm, pool, reduce, reshape, softmax,
+    Op, concat, conv, index, linear, loss, lrn, magnitude, maximum, norm, pool, reduce, reshape,
+    softmax,
 };
 
 /// The kernels of a group. `name` starts their names.
@@ -31,6 +32,8 @@ pub fn lower(graph: &Graph, target: &Target, batch: usize, group: &Group, name: 
         Op::AvgPoolGrad(op) => pool::lower::avg_pool_grad(&mut cx, op, node),
         Op::Numbers(numbers) => reduce::lower::numbers(&mut cx, numbers, node),
         Op::SumTo(_) => reduce::lower::sum_to(&mut cx, node),
+        Op::SumSquares => magnitude::lower::sum_squares(&mut cx, node),
+        Op::MaxNorm(op) => magnitude::lower::max_norm(&mut cx, *op, node),
         Op::BatchStats => norm::lower::batch_stats(&mut cx, node),
         Op::ChannelSums => norm::lower::channel_sums(&mut cx, node),
         Op::Softmax => softmax::lower::softmax(&mut cx, node),

@@ -7,7 +7,9 @@ use super::pointwise::scaled;
 use super::pool::MaxPool;
 use super::window::{Pads, Window};
 use super::{AvgPool, Conv2d, Index, Op, Pointwise, ShapeError, dropout, error, norm};
-use crate::ir::{Builder, Init, Param, ParamRole, Shape, StepScalar, ValueId};
+use crate::ir::{
+    Builder, Distribution, Init, Param, ParamRole, Scaled, Scaling, Shape, StepScalar, ValueId,
+};
 
 /// The parameters of a convolution or a dense layer.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -23,9 +25,9 @@ pub struct Affine {
 pub enum WeightInit {
     /// [`Init::FanInUniform`].
     FanIn,
-    /// [`Init::HeNormal`].
+    /// [`Scaling::HeFanIn`], normal.
     He,
-    /// [`Init::XavierUniform`].
+    /// [`Scaling::Xavier`], uniform.
     Xavier,
     /// [`Init::Constant`].
     Constant(f32),
@@ -77,13 +79,19 @@ fn affine(
     init: WeightInit,
 ) -> Affine {
     let fan_in = dims[1..].iter().product();
-    let init = match init {
-        WeightInit::FanIn => Init::FanInUniform { fan_in },
-        WeightInit::He => Init::HeNormal { fan_in },
-        WeightInit::Xavier => Init::XavierUniform {
+    let scaled = |scaling, distribution| {
+        Init::Scaled(Scaled {
+            scaling,
+            distribution,
+            gain: 1.0,
             fan_in,
             fan_out: outputs_reached,
-        },
+        })
+    };
+    let init = match init {
+        WeightInit::FanIn => Init::FanInUniform { fan_in },
+        WeightInit::He => scaled(Scaling::HeFanIn, Distribution::Normal),
+        WeightInit::Xavier => scaled(Scaling::Xavier, Distribution::Uniform),
         WeightInit::Constant(value) => Init::Constant(value),
     };
     let name = format!("{path}.weight");

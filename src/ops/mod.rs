@@ -17,6 +17,7 @@ pub mod layers;
 pub mod linear;
 pub mod loss;
 pub mod lrn;
+pub mod magnitude;
 pub mod maximum;
 pub mod norm;
 pub mod pointwise;
@@ -76,6 +77,10 @@ pub enum Op {
     Expand(Shape),
     /// The value summed down to a shape that stretches to its own: the transpose of `Expand`.
     SumTo(Shape),
+    /// Any shape, but no batch → the sum of all squares, [].
+    SumSquares,
+    /// [K, …] → the same, each row scaled to at most a norm.
+    MaxNorm(magnitude::MaxNorm),
     /// [N, C, H, W] → mean `[C]` and biased variance `[C]` over batch and pixels.
     BatchStats,
     /// (gradient, x, mean `[C]`) → sum of the gradient `[C]`, sum of gradient · (x - mean) `[C]`.
@@ -185,6 +190,8 @@ macro_rules! with_rules {
             Op::ReduceMaxGrad($rules) => $result,
             Op::Expand(shape) => with_rules!(@ &reduce::Expand(shape), $rules => $result),
             Op::SumTo(shape) => with_rules!(@ &reduce::SumTo(shape), $rules => $result),
+            Op::SumSquares => with_rules!(@ &magnitude::SumSquares, $rules => $result),
+            Op::MaxNorm($rules) => $result,
             Op::BatchStats => with_rules!(@ &norm::BatchStats, $rules => $result),
             Op::ChannelSums => with_rules!(@ &norm::ChannelSums, $rules => $result),
             Op::Softmax => with_rules!(@ &softmax::Softmax, $rules => $result),

@@ -61,6 +61,8 @@ fn passes_on(op: &Op) -> bool {
         | Op::SumTo(_)
         | Op::ReduceMax(_)
         | Op::ReduceMaxGrad(_)
+        | Op::SumSquares
+        | Op::MaxNorm(_)
         | Op::BatchStats
         | Op::ChannelSums
         | Op::Softmax
@@ -95,6 +97,10 @@ fn is_element_wise(graph: &Graph, node: &Node) -> bool {
 struct Pass<'g> {
     graph: &'g Graph,
     views: IdVec<ValueId, Option<ValueId>>,
+    /// The nodes that read each value.
+    users: IdVec<ValueId, Vec<NodeId>>,
+    /// Whether a value is asked for or kept.
+    leaves: IdVec<ValueId, bool>,
     group_of: IdVec<NodeId, Option<usize>>,
     groups: Vec<Vec<NodeId>>,
     remarks: Vec<Remark>,
@@ -102,8 +108,15 @@ struct Pass<'g> {
 
 /// Runs the pass.
 pub fn run(graph: &Graph, options: Options) -> Groups {
+    let mut leaves = IdVec::filled(graph.values.len(), false);
+    let outputs = graph.outputs.iter().map(|output| output.value);
+    for value in outputs.chain(graph.updates.iter().map(|update| update.value)) {
+        leaves[value] = true;
+    }
     let mut pass = Pass {
         graph,
+        users: graph.users(),
+        leaves,
         views: views(graph),
         group_of: IdVec::filled(graph.nodes.len(), None),
         groups: Vec::new(),
@@ -174,17 +187,24 @@ impl Pass<'_> {
         false
     }
 
+    /// Buffers that a group of these nodes touches: what it reads but makes not, numbers left out, and what it may have
+    /// to store, which is all that has a reader outside or none so far.
     fn buffers(&self, nodes: &[NodeId]) -> usize {
-        let made = |value: ValueId| {
-            nodes
-                .iter()
-                .any(|&node| self.graph.nodes[node].outputs.contains(&value))
+        let graph = self.graph;
+        let is_inside = |id: &NodeId| nodes.contains(id);
+        let inputs = nodes.iter().flat_map(|&node| &graph.nodes[node].inputs);
+        let is_read = |&input: &ValueId| match graph.producer(input) {
+            Some(id) => !is_inside(&id) && !matches!(graph.nodes[id].op, Op::Constant(_)),
+            None => true,
         };
-        let inputs = nodes
-            .iter()
-            .flat_map(|&node| &self.graph.nodes[node].inputs);
-        let read: BTreeSet<ValueId> = inputs.copied().filter(|&input| !made(input)).collect();
-        read.len() + nodes.len()
+        let read: BTreeSet<ValueId> = inputs.copied().filter(is_read).collect();
+        let is_stored = |&value: &ValueId| {
+            self.leaves[value]
+                || self.users[value].is_empty()
+                || !self.users[value].iter().all(is_inside)
+        };
+        let made = nodes.iter().flat_map(|&node| &graph.nodes[node].outputs);
+        read.len() + made.filter(|value| is_stored(value)).count()
     }
 
     /// Puts the node into the group of one of its operands, the latest that will have it.

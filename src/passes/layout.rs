@@ -372,6 +372,21 @@ impl Pass<'_> {
                     layouts[0] = layout;
                 }
             }
+            // Their rows are read where they lie: a filter is not put into another order for them.
+            Op::SumSquares | Op::MaxNorm(_) => {
+                if !matches!(
+                    self.layout(inputs[0]),
+                    Layout::Filter {
+                        order: FilterOrder::Forward,
+                        ..
+                    }
+                ) {
+                    inputs[0] = self.plain(id, inputs[0]);
+                }
+                if matches!(node.op, Op::MaxNorm(_)) {
+                    layouts[0] = self.layout(inputs[0]).clone();
+                }
+            }
             Op::Reshape(_) => layouts[0] = self.reshape(id, node, &mut inputs),
             Op::Constant(_)
             | Op::Numbers(_)

@@ -3,13 +3,13 @@
 //! Sizes are never worked out here. Each node's shape comes from its operator's rule, and a refusal of that rule is
 //! what the author of the net reads.
 
+use super::Elab;
 use super::attrs::{Attrs, Padding};
 use super::layers::{Layer, LayerKind};
 use super::limits::{MAX_ELEMENTS, MAX_NODES};
 use super::names::Segment;
 use super::report::{Fact, PoolSite};
 use super::value::EvArg;
-use super::{Elab, InitRule};
 use crate::diag::{Diagnostic, Span, codes};
 use crate::ir::{Builder, Init, ParamRole, Shape, Type, ValueId};
 
@@ -345,11 +345,6 @@ impl<'a> Elab<'a> {
         } else {
             Some(made)
         }
-    }
-
-    fn init_rule(&mut self, attrs: &Attrs<'a>) -> Option<InitRule> {
-        let word = self.word(attrs, "init")?;
-        Some(InitRule::from_word(word).unwrap_or(self.init))
     }
 
     fn pool(&mut self, attrs: &Attrs<'a>, site: Site<'_>, average: bool) -> Option<ValueId> {

@@ -1,10 +1,10 @@
 //! Reading the attributes of a built-in layer as what they must be.
 
-use super::Elab;
 use super::args::Callee;
-use super::layers::{AXES, AttrKind, Default, Layer};
+use super::layers::{AUTO, AXES, AttrKind, Default, Layer};
 use super::limits::{MAX_SIZE, MAX_WINDOW};
 use super::value::{EvArg, Value};
+use super::{Elab, InitRule};
 use crate::diag::{Diagnostic, Span, codes};
 use crate::ops::Pads;
 
@@ -148,6 +148,36 @@ impl<'a> Elab<'a> {
     pub(super) fn given(&self, attrs: &Attrs<'a>, name: &str) -> (Value<'a>, Span, String) {
         let (value, span, what, _) = self.attr(attrs, name);
         (value, span, what)
+    }
+
+    /// Where an attribute is given, or the whole use where it is not.
+    pub(super) fn place(&self, attrs: &Attrs<'a>, name: &str) -> Span {
+        self.attr(attrs, name).1
+    }
+
+    /// A string.
+    pub(super) fn string(&mut self, attrs: &Attrs<'a>, name: &str) -> Option<String> {
+        let (value, span, what, _) = self.attr(attrs, name);
+        match value {
+            Value::Str(text) => Some((*text).to_owned()),
+            other => {
+                self.wrong_kind(&other, &what, "a string", span);
+                None
+            }
+        }
+    }
+
+    /// How weights start: an initialiser, or what the training half says.
+    pub(super) fn init_rule(&mut self, attrs: &Attrs<'a>) -> Option<InitRule> {
+        let (value, span, what, _) = self.attr(attrs, "init");
+        match &value {
+            Value::Init(rule) => Some((**rule).clone()),
+            Value::Word(word) if &**word == AUTO => Some(self.init.clone()),
+            other => {
+                self.wrong_kind(other, &what, "an initialiser, such as `he`", span);
+                None
+            }
+        }
     }
 
     /// A whole number.

@@ -6,6 +6,7 @@ use super::args::{Callee, Formal, formals};
 use super::arith::{self, FUNCTIONS};
 use super::limits::MAX_CALLS;
 use super::scope::{Env, Scope};
+use super::train::init;
 use super::value::{LayerValue, Target, Value};
 use super::{Elab, Kind};
 use crate::diag::{Diagnostic, codes};
@@ -25,17 +26,16 @@ impl<'a> Elab<'a> {
         if let Some(&(_, arity)) = FUNCTIONS.iter().find(|(function, _)| *function == name) {
             return self.call_builtin(env, call, arity);
         }
-        match self.applicable(name) {
-            Some(target) => self.with_args(
-                env,
-                Value::Layer(Rc::new(LayerValue { target, args: None })),
-                call,
-            ),
-            None => {
-                self.unknown_name(env, name, call.name.span);
-                Value::Poison
-            }
+        if let Some(target) = self.applicable(name) {
+            let layer = Value::Layer(Rc::new(LayerValue { target, args: None }));
+            return self.with_args(env, layer, call);
         }
+        if let Some(signature) = init::find(name) {
+            let args = self.eval_args(env, call.args.as_ref(), &signature.formals());
+            return self.initialiser(signature, &args, call.span);
+        }
+        self.unknown_name(env, name, call.name.span);
+        Value::Poison
     }
 
     /// A layer value with the arguments of a call.

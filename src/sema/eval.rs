@@ -7,6 +7,7 @@ use super::layers;
 use super::limits::MAX_ITEMS;
 use super::report::suggest;
 use super::scope::Env;
+use super::train::init;
 use super::value::{LayerValue, Target, Value, whole};
 use super::{Elab, Kind};
 use crate::diag::{Diagnostic, Span, codes};
@@ -123,6 +124,11 @@ impl<'a> Elab<'a> {
         if let Some(target) = self.applicable(name) {
             return Value::Layer(Rc::new(LayerValue { target, args: None }));
         }
+        if !self.fns.contains_key(name)
+            && let Some(signature) = init::find(name)
+        {
+            return self.initialiser(signature, &[], span);
+        }
         if layers::is_word(name) {
             return Value::Word(name.into());
         }
@@ -149,7 +155,7 @@ impl<'a> Elab<'a> {
             Diagnostic::error(codes::UNKNOWN_NAME, format!("`{name}` is not known here"))
                 .primary(span, "");
         let visible = env.visible();
-        let words: Vec<&'static str> = layers::words().collect();
+        let words: Vec<&'static str> = layers::words().chain(init::names()).collect();
         let mut known: Vec<&str> = words;
         known.extend(visible);
         known.extend(self.known_layers().chain(self.known_functions()));

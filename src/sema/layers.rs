@@ -142,6 +142,10 @@ pub(super) enum AttrKind {
     Places(i64),
     /// A list of axes, by number or by word.
     Axes,
+    /// How weights start.
+    Init,
+    /// Looked at by whoever reads it.
+    Any,
 }
 
 /// What an attribute is where it is not written.
@@ -168,6 +172,7 @@ impl AttrKind {
             AttrKind::Pad => &["same", "valid"],
             AttrKind::Numbers => &["none"],
             AttrKind::Word(words) => words,
+            AttrKind::Init => &[AUTO],
             _ => &[],
         }
     }
@@ -236,11 +241,11 @@ const fn layer(name: &'static str, kind: LayerKind, attrs: &'static [Attr]) -> L
 
 const SIZE: AttrKind = AttrKind::Int(1, super::limits::MAX_SIZE);
 const GROUPS: AttrKind = AttrKind::Int(0, super::limits::MAX_SIZE);
-/// How weights start; `auto` is what the training half says.
-pub(super) const INITS: &[&str] = &["auto", "fan_in", "he", "xavier", "zeros"];
+/// What starts weights as the training half says.
+pub(super) const AUTO: &str = "auto";
 
 const ONE: Default = Default::Int(1);
-const INIT: Attr = named("init", AttrKind::Word(INITS), Default::Word("auto"));
+const INIT: Attr = named("init", AttrKind::Init, Default::Word(AUTO));
 const STRIDE: Attr = named("stride", AttrKind::Size, ONE);
 const PAD: Attr = named("pad", AttrKind::Pad, Default::Int(0));
 const DILATION: Attr = named("dilation", AttrKind::Size, ONE);

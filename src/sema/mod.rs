@@ -34,14 +34,20 @@ mod value;
 use std::collections::BTreeMap;
 
 use crate::diag::{Diagnostic, Files, Span, codes};
-use crate::ir::{Builder, Graph, Init, ValueId};
+use crate::ir::{Builder, Graph, ValueId};
 use crate::syntax::Ast;
 use crate::syntax::ast::{Block, Body, Fn, Name};
 pub use net::net_names;
 pub use overrides::Override;
-pub use train::config::{
-    Const, Decay, InitRule, Loss, OptimizerConfig, OutputLoss, Schedule, Spec, SpecArg, TrainConfig,
-};
+pub use train::clip::Clip;
+pub use train::config::TrainConfig;
+pub use train::freeze::Freeze;
+pub use train::init::{InitFile, InitRule};
+pub use train::loss::{Loss, OutputLoss};
+pub use train::optimizer::{Decay, OptimizerConfig, UpdateRule, WeightDecay};
+pub use train::regularize::{Penalty, Regularize};
+pub use train::schedule::Schedule;
+pub use train::spec::{Const, Spec, SpecArg};
 
 /// Whether the graph is for use or for training.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,6 +69,8 @@ pub struct Model {
     pub inputs: Vec<ModelInput>,
     /// Heads that exist only in training, among the graph's outputs.
     pub aux: Vec<Aux>,
+    /// Weights files that initialisers name, which [`crate::ir::Init::File`] counts.
+    pub init_files: Vec<InitFile>,
     /// The `train` section, if the file has one for this net.
     pub train: Option<TrainConfig>,
     /// Findings that the net survives.
@@ -138,6 +146,10 @@ struct Elab<'a> {
     declared: BTreeMap<Span, Declared>,
     /// How weights start where the layer does not say.
     init: InitRule,
+    /// Weights files that initialisers name.
+    init_files: Vec<InitFile>,
+    /// Parameters that training leaves as they are.
+    freeze: Freeze,
     aux: Vec<Aux>,
     /// Auxiliary heads so far, built or not.
     auxes: usize,
@@ -195,6 +207,8 @@ impl<'a> Elab<'a> {
             facts: BTreeMap::new(),
             declared: BTreeMap::new(),
             init: InitRule::FanIn,
+            init_files: Vec::new(),
+            freeze: Freeze::default(),
             aux: Vec::new(),
             auxes: 0,
             dropouts: 0,
@@ -283,34 +297,6 @@ impl<'a> Elab<'a> {
                     .primary(span, "")
                     .help(format!("remove it, or call it `_{name}`")),
             );
-        }
-    }
-}
-
-impl InitRule {
-    fn from_word(word: &str) -> Option<Self> {
-        Some(match word {
-            "fan_in" => Self::FanIn,
-            "he" => Self::He,
-            "xavier" => Self::Xavier,
-            "zeros" => Self::Zeros,
-            _ => return None,
-        })
-    }
-
-    fn weights(self, fan_in: usize, fan_out: usize) -> Init {
-        match self {
-            Self::FanIn => Init::FanInUniform { fan_in },
-            Self::He => Init::HeNormal { fan_in },
-            Self::Xavier => Init::XavierUniform { fan_in, fan_out },
-            Self::Zeros => Init::Constant(0.0),
-        }
-    }
-
-    fn biases(self, fan_in: usize) -> Init {
-        match self {
-            Self::FanIn => Init::FanInUniform { fan_in },
-            Self::He | Self::Xavier | Self::Zeros => Init::Constant(0.0),
         }
     }
 }

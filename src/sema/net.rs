@@ -4,7 +4,7 @@ use super::build::Flowing;
 use super::overrides::Override;
 use super::scope::{Env, Scope};
 use super::value::Value;
-use super::{Elab, Kind, Model, ModelInput};
+use super::{Elab, Kind, Mode, Model, ModelInput};
 use crate::diag::{Diagnostic, codes};
 use crate::ir::{Shape, Type};
 
@@ -105,7 +105,8 @@ impl<'a> Elab<'a> {
         self.arguments(&env, &chosen, overrides)?;
         let train = self.train(ast, &env, &[&name, &net.name.text], overrides);
         if let Some(train) = &train {
-            self.init = train.init;
+            self.init = train.init.clone();
+            self.freeze = train.freeze.clone();
         }
         let output = self.stmts(&env, &net.body, Flowing::Nothing);
         self.last_output(net, output);
@@ -116,12 +117,18 @@ impl<'a> Elab<'a> {
             self.check_outputs(train);
         }
         let builder = std::mem::replace(&mut self.builder, crate::ir::Builder::new(""));
+        let graph = builder.finish();
+        // In use there may be fewer weights: heads that exist only in training are missing.
+        if let (Some(train), Mode::Train) = (&train, self.mode) {
+            self.check_freeze(&train.freeze, &graph);
+        }
         Some(Model {
             name,
-            graph: builder.finish(),
+            graph,
             inputs: std::mem::take(&mut self.inputs),
             aux: std::mem::take(&mut self.aux),
             train,
+            init_files: std::mem::take(&mut self.init_files),
             warnings: Vec::new(),
         })
     }

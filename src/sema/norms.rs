@@ -4,7 +4,7 @@ use super::apply::Site;
 use super::attrs::Attrs;
 use super::report::Fact;
 use super::{Elab, Mode};
-use crate::ir::{Init, ParamRole, StepScalar, ValueId};
+use crate::ir::{ParamRole, StepScalar, ValueId};
 use crate::ops::dropout::Dropout;
 use crate::ops::{Op, Pointwise, norm};
 
@@ -41,12 +41,13 @@ impl<'a> Elab<'a> {
         let input = site.input?;
         self.check_map(&Op::BatchStats, &[], site, input)?;
         let channels = self.builder.graph().dims(input)[0];
+        let init = self.init.clone();
         let mut vector = |suffix, role, start| {
             self.param(
                 site.segment,
                 suffix,
                 &[channels],
-                (role, Init::Constant(start)),
+                (role, init.fixed(start)),
                 site.span,
             )
         };
@@ -65,15 +66,21 @@ impl<'a> Elab<'a> {
         ];
         let [scale, shift] =
             scale_shift.unwrap_or_else(|| [1.0, 0.0].map(|value| self.builder.constant(value)));
-        let [mean, var] = match self.mode {
-            Mode::Infer => running,
-            Mode::Train => self.batch_stats(input, running, momentum, site)?,
+        // Statistics that are frozen normalise as in use, and stay.
+        let frozen = running.iter().any(|&statistic| self.is_frozen(statistic));
+        let batch_stats = self.mode == Mode::Train && !frozen;
+        let [mean, var] = if batch_stats {
+            self.batch_stats(input, running, momentum, site)?
+        } else {
+            running
         };
-        let op = Pointwise::BatchNorm {
-            eps,
-            batch_stats: self.mode == Mode::Train,
-        };
+        let op = Pointwise::BatchNorm { eps, batch_stats };
         self.keep(Op::Pointwise(op), &[input, mean, var, scale, shift], site)
+    }
+
+    fn is_frozen(&self, param: ValueId) -> bool {
+        let mut params = self.builder.graph().params();
+        params.any(|(value, known)| value == param && self.freeze.covers(&known.name))
     }
 
     /// The statistics of the batch, which also move the running ones.

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::rc::Rc;
 
+use super::InitRule;
 use super::layers::Layer;
 use crate::diag::Span;
 use crate::ir::ValueId;
@@ -27,6 +28,8 @@ pub(super) enum Value<'a> {
     Tuple(Rc<[Value<'a>]>),
     /// A layer, a block or a shared body, perhaps with its arguments.
     Layer(Rc<LayerValue<'a>>),
+    /// A rule by which weights start.
+    Init(Rc<InitRule>),
     /// A tensor; `None` where an error has been reported.
     Tensor(Option<ValueId>),
     /// An error has been reported; whatever uses it stays silent.
@@ -83,6 +86,7 @@ impl Value<'_> {
                 Target::Block(_) => "a block",
                 Target::Builtin(_) | Target::Shared(_) | Target::Id => "a layer",
             },
+            Value::Init(_) => "an initialiser",
             Value::Tensor(_) => "a tensor",
             Value::Poison => "an error",
         }
@@ -162,6 +166,7 @@ impl fmt::Display for Value<'_> {
                 Target::Shared(_) => f.write_str("shared body"),
                 Target::Id => f.write_str("id"),
             },
+            Value::Init(rule) => write!(f, "{rule}"),
             Value::Tensor(_) => f.write_str("tensor"),
             Value::Poison => f.write_str("?"),
         }

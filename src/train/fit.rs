@@ -10,6 +10,7 @@ use std::num::NonZeroUsize;
 use std::time::Instant;
 
 use self::worker::{Tally, Worker};
+use super::accumulate::Groups;
 use super::data::{BatchConfig, Batches, DataError, Dataset, LabelError, Part, Scaling};
 use super::rate::Rates;
 use crate::engine::{Engine, RunError};
@@ -153,6 +154,7 @@ pub struct Trainer {
     step: Worker,
     evaluation: Worker,
     rates: Rates,
+    groups: Groups,
     scaling: Option<Scaling>,
     has_statistics: bool,
 }
@@ -204,6 +206,12 @@ impl Trainer {
                 epochs,
                 seed,
             },
+            groups: Groups {
+                every: section.accumulate,
+                steps: 0,
+                batch,
+                images: 0,
+            },
             scaling,
         })
     }
@@ -249,8 +257,11 @@ impl Trainer {
         let mut test = deal(&data.test, scaling.as_ref(), evaluation, None, false)?;
         let held_out = validation.map(|part| deal(part, scaling.as_ref(), evaluation, None, false));
         let mut held_out = held_out.transpose()?;
-        self.rates.per_epoch = batches.per_epoch();
-        if self.rates.per_epoch == 0 {
+        let steps = batches.per_epoch();
+        self.groups.steps = steps;
+        self.groups.images = samples.min(steps * batch);
+        self.rates.per_epoch = self.groups.updates();
+        if steps == 0 {
             return Err(FitError::Nothing { samples, batch }.into());
         }
         let mut history = Vec::new();
@@ -282,13 +293,16 @@ impl Trainer {
         report: &mut (impl FnMut(Event<'_>) -> Result<(), E> + Send),
     ) -> Result<(Score, usize), E> {
         batches.start_epoch(epoch as u64 - 1);
-        let rates = self.rates;
-        let first = (epoch - 1) * rates.per_epoch;
+        let (rates, groups) = (self.rates, self.groups);
+        let first = (epoch - 1) * groups.steps;
+        let first_update = (epoch - 1) * rates.per_epoch;
         enter(&mut self.step, |worker| {
             let mut tally = Tally::default();
             let mut in_epoch = 0;
             while let Some(count) = worker.load(batches)? {
-                for (scalar, number) in rates.scalars(first + in_epoch) {
+                let update = first_update + in_epoch / groups.every;
+                let scalars = rates.scalars(update).into_iter();
+                for (scalar, number) in scalars.chain(groups.scalars(in_epoch)) {
                     worker.runner.set_scalar(scalar, number);
                 }
                 let seed = rates.dropout_seed(first + in_epoch);
@@ -299,7 +313,7 @@ impl Trainer {
                     let step = in_epoch;
                     return Err(FitError::Diverged { loss, epoch, step }.into());
                 }
-                if in_epoch.is_multiple_of(REPORT_EVERY) || in_epoch == rates.per_epoch {
+                if in_epoch.is_multiple_of(REPORT_EVERY) || in_epoch == groups.steps {
                     report(Event::Progress(Progress {
                         epoch,
                         done: tally.seen,

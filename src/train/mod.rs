@@ -1,11 +1,15 @@
 //! Training: data in, better weights out, and a picture of how it went.
 
+pub mod accumulate;
+pub mod clip;
 pub mod data;
+pub mod describe;
 pub mod fit;
 pub mod loss;
 pub mod mean;
 pub mod optimizer;
 pub mod plot;
 pub mod rate;
+pub mod regularize;
 pub mod source;
 pub mod step;

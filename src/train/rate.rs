@@ -1,7 +1,7 @@
 //! What differs from step to step: the learning rate, Adam's corrections, the seed of dropout.
 
 use crate::ir::StepScalar;
-use crate::sema::{OptimizerConfig, Schedule};
+use crate::sema::{OptimizerConfig, Schedule, UpdateRule};
 
 /// The numbers of the steps of a training.
 #[derive(Clone, Copy, PartialEq, Debug)]
@@ -46,18 +46,28 @@ impl Rates {
         }
     }
 
-    /// The scalars of a step, counted from 0.
+    /// The scalars of an update, counted from 0.
     #[must_use]
-    pub fn scalars(&self, step: usize) -> [(StepScalar, f64); 3] {
-        let (beta1, beta2) = match self.optimizer {
-            OptimizerConfig::Adam { beta1, beta2, .. } => (beta1, beta2),
-            OptimizerConfig::Sgd { .. } => (0.0, 0.0),
-        };
+    pub fn scalars(&self, step: usize) -> [(StepScalar, f64); 4] {
+        let mut rate = self.learning_rate(step);
+        let (mut beta1, mut beta2, mut velocity_share) = (0.0, 0.0, 1.0);
+        match self.optimizer.rule {
+            UpdateRule::Adam {
+                beta1: first,
+                beta2: second,
+                ..
+            } => (beta1, beta2) = (first, second),
+            // The velocity starts as the whole first gradient.
+            UpdateRule::Sgd { dampening, .. } if step > 0 => velocity_share = 1.0 - dampening,
+            UpdateRule::Adagrad { lr_decay, .. } => rate /= 1.0 + step as f64 * lr_decay,
+            UpdateRule::Sgd { .. } | UpdateRule::RmsProp { .. } => {}
+        }
         let correction = |beta: f64| 1.0 / (1.0 - beta.powf((step + 1) as f64));
         [
-            (StepScalar::LearningRate, self.learning_rate(step)),
+            (StepScalar::LearningRate, rate),
             (StepScalar::FirstMomentCorrection, correction(beta1)),
             (StepScalar::SecondMomentCorrection, correction(beta2)),
+            (StepScalar::VelocityShare, velocity_share),
         ]
     }
 
@@ -80,17 +90,18 @@ pub fn dropout_seed(seed: u64, step: usize) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sema::Decay;
+    use crate::sema::WeightDecay;
 
     fn rates(schedule: Schedule) -> Rates {
-        let optimizer = OptimizerConfig::Adam {
+        let optimizer = OptimizerConfig {
             lr: 0.1,
-            beta1: 0.9,
-            beta2: 0.99,
-            eps: 1e-8,
-            weight_decay: 0.0,
-            decoupled: false,
-            decay: Decay::All,
+            rule: UpdateRule::Adam {
+                beta1: 0.9,
+                beta2: 0.99,
+                eps: 1e-8,
+                amsgrad: false,
+            },
+            weight_decay: WeightDecay::NONE,
         };
         Rates {
             optimizer,
@@ -142,11 +153,36 @@ mod tests {
 
     #[test]
     fn corrections_undo_the_start_at_zero() {
-        let [_, first, second] = rates(Schedule::Constant).scalars(0);
+        let [_, first, second, _] = rates(Schedule::Constant).scalars(0);
         close(first.1, 10.0);
         close(second.1, 100.0);
-        let [_, first, _] = rates(Schedule::Constant).scalars(1);
+        let [_, first, _, _] = rates(Schedule::Constant).scalars(1);
         close(first.1, 1.0 / 0.19);
+    }
+
+    #[test]
+    fn some_rules_change_their_rate() {
+        let with = |rule| Rates {
+            optimizer: OptimizerConfig {
+                rule,
+                ..rates(Schedule::Constant).optimizer
+            },
+            ..rates(Schedule::Constant)
+        };
+        let adagrad = with(UpdateRule::Adagrad {
+            lr_decay: 0.5,
+            initial_accumulator_value: 0.0,
+            eps: 1e-10,
+        });
+        close(adagrad.scalars(0)[0].1, 0.1);
+        close(adagrad.scalars(2)[0].1, 0.05);
+        let damped = with(UpdateRule::Sgd {
+            momentum: 0.9,
+            dampening: 0.3,
+            nesterov: false,
+        });
+        close(damped.scalars(0)[3].1, 1.0);
+        close(damped.scalars(1)[3].1, 0.7);
     }
 
     #[test]

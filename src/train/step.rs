@@ -1,12 +1,64 @@
 //! A training step as one graph: forward, loss, gradients, updates.
 
+use super::accumulate::Cadence;
+use super::clip::{self, Clip};
 use super::loss;
-use super::optimizer::{self, Optimizer};
+use super::optimizer::{self, OptimizerConfig};
+use super::regularize::{self, Regularize};
 use crate::autodiff;
-use crate::ir::{Builder, DType, Graph, ValueId};
+use crate::ir::{Builder, DType, Graph, Param, ValueId};
 use crate::ops::ShapeError;
+use crate::sema::{Freeze, TrainConfig};
 
 pub use super::loss::{LOSS, Loss, LossKind, TARGET};
+
+/// What a step does with gradients.
+#[derive(Clone, PartialEq, Debug)]
+pub struct StepConfig {
+    /// How parameters follow them.
+    pub optimizer: OptimizerConfig,
+    /// What keeps weights small.
+    pub regularize: Regularize,
+    /// How large gradients may be.
+    pub clip: Option<Clip>,
+    /// Steps whose gradients are averaged for one update.
+    pub accumulate: usize,
+    /// Parameters that stay as they are.
+    pub freeze: Freeze,
+}
+
+impl From<OptimizerConfig> for StepConfig {
+    /// The optimizer and nothing else.
+    fn from(optimizer: OptimizerConfig) -> StepConfig {
+        StepConfig {
+            optimizer,
+            regularize: Regularize::default(),
+            clip: None,
+            accumulate: 1,
+            freeze: Freeze::default(),
+        }
+    }
+}
+
+impl StepConfig {
+    /// Whether a parameter learns.
+    #[must_use]
+    pub fn trains(&self, param: &Param) -> bool {
+        learns(&self.freeze, param)
+    }
+
+    /// What a `train` section says, and the optimizer, which it may lack.
+    #[must_use]
+    pub fn new(section: &TrainConfig, optimizer: OptimizerConfig) -> StepConfig {
+        StepConfig {
+            optimizer,
+            regularize: section.regularize,
+            clip: section.clip,
+            accumulate: section.accumulate,
+            freeze: section.freeze.clone(),
+        }
+    }
+}
 
 /// Appends loss, gradients and updates to a forward graph made for training. Its outputs and updates
 /// stay; the output [`LOSS`] and the inputs of [`Loss::targets`] come to it.
@@ -21,16 +73,33 @@ pub use super::loss::{LOSS, Loss, LossKind, TARGET};
 pub fn training_step(
     forward: Graph,
     loss: impl Into<Loss>,
-    optimizer: &Optimizer,
+    config: &StepConfig,
 ) -> Result<Graph, ShapeError> {
     let mut builder = Builder::from(forward);
     let loss = loss::append(&mut builder, &loss.into())?;
     builder.output(LOSS, loss);
-    let params = trainable(&builder);
-    let grads = autodiff::gradients(&mut builder, loss, &params);
-    for (param, grad) in params.into_iter().zip(grads) {
-        optimizer::append(&mut builder, optimizer, param, grad);
-    }
+    let params = trained(&builder, &config.freeze);
+    let mut grads = autodiff::gradients(&mut builder, loss, &params);
+    let cadence = Cadence::of(config.accumulate);
+    let each = |builder: &mut Builder, work: &mut dyn FnMut(&mut Builder, usize)| {
+        for (index, &param) in params.iter().enumerate() {
+            let origin = name(builder, param);
+            builder.set_origin(origin);
+            work(builder, index);
+        }
+        builder.set_origin("");
+    };
+    each(&mut builder, &mut |builder, index| {
+        let grad = cadence.gradient(builder, params[index], grads[index]);
+        grads[index] = regularize::penalised(builder, &config.regularize, params[index], grad);
+    });
+    let grads = clip::clipped(&mut builder, config.clip, grads);
+    each(&mut builder, &mut |builder, index| {
+        let (param, grad) = (params[index], grads[index]);
+        let next = optimizer::append(builder, &config.optimizer, param, grad, cadence);
+        let next = regularize::constrained(builder, &config.regularize, param, next);
+        cadence.update(builder, param, next);
+    });
     Ok(builder.finish())
 }
 
@@ -44,7 +113,11 @@ pub fn training_step(
 /// # Panics
 ///
 /// As [`training_step`].
-pub fn gradient_graph(forward: Graph, loss: impl Into<Loss>) -> Result<Graph, ShapeError> {
+pub fn gradient_graph(
+    forward: Graph,
+    loss: impl Into<Loss>,
+    freeze: &Freeze,
+) -> Result<Graph, ShapeError> {
     let is_float = |value: &ValueId| forward.ty(*value).dtype == DType::F32;
     let inputs: Vec<ValueId> = forward
         .inputs()
@@ -53,7 +126,7 @@ pub fn gradient_graph(forward: Graph, loss: impl Into<Loss>) -> Result<Graph, Sh
         .collect();
     let mut builder = Builder::from(forward);
     let loss = loss::append(&mut builder, &loss.into())?;
-    let mut wrt = trainable(&builder);
+    let mut wrt = trained(&builder, freeze);
     let mut names: Vec<String> = wrt.iter().map(|&param| name(&builder, param)).collect();
     match inputs.as_slice() {
         [_] => names.push("input".to_owned()),
@@ -106,10 +179,15 @@ fn name(builder: &Builder, value: ValueId) -> String {
         .to_owned()
 }
 
-fn trainable(builder: &Builder) -> Vec<ValueId> {
+fn learns(freeze: &Freeze, param: &Param) -> bool {
+    param.role.is_trainable() && !freeze.covers(&param.name)
+}
+
+/// The parameters that learn.
+fn trained(builder: &Builder, freeze: &Freeze) -> Vec<ValueId> {
     let params = builder.graph().params();
     params
-        .filter(|(_, param)| param.role.is_trainable())
+        .filter(|(_, param)| learns(freeze, param))
         .map(|(id, _)| id)
         .collect()
 }

@@ -1,7 +1,13 @@
 //! The training half as the trainer reads it: everything resolved, every default filled in.
 
-use std::fmt;
-
+use super::clip::Clip;
+use super::freeze::Freeze;
+use super::init::InitRule;
+use super::loss::OutputLoss;
+use super::optimizer::OptimizerConfig;
+use super::regularize::Regularize;
+use super::schedule::Schedule;
+use super::spec::Spec;
 use crate::diag::Span;
 
 /// A `train` section.
@@ -23,221 +29,14 @@ pub struct TrainConfig {
     pub seed: u64,
     /// How weights start where the layer does not say.
     pub init: InitRule,
+    /// What keeps weights small.
+    pub regularize: Regularize,
+    /// Which parameters stay as they are.
+    pub freeze: Freeze,
+    /// How large a gradient may be.
+    pub clip: Option<Clip>,
+    /// Steps whose gradients are averaged for one update.
+    pub accumulate: usize,
     /// The whole section.
     pub span: Span,
-}
-
-/// The loss of an output.
-#[derive(Clone, Debug, PartialEq)]
-pub struct OutputLoss {
-    /// The output; `None` where the net has only one.
-    pub output: Option<String>,
-    /// The loss.
-    pub loss: Loss,
-    /// Its factor in the sum of all losses.
-    pub weight: f64,
-    /// Where it stands.
-    pub span: Span,
-}
-
-impl OutputLoss {
-    pub(in crate::sema) fn is_cross_entropy(&self) -> bool {
-        matches!(self.loss, Loss::CrossEntropy { .. })
-    }
-}
-
-/// What is minimised: a mean over the batch. Rules are PyTorch's.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Loss {
-    /// The cross-entropy of the softmax of the output with the label.
-    CrossEntropy {
-        /// The part of what is wanted that is spread over all classes (Szegedy et al. 2016, 7).
-        label_smoothing: f64,
-        /// How much each class counts; the mean is then `Σ w · loss / Σ w` over the batch, w being the
-        /// weight of an image's label.
-        class_weights: Option<Vec<f64>>,
-    },
-    /// The cross-entropy of each element's sigmoid with a target from 0 to 1, averaged over the elements of the output.
-    BinaryCrossEntropy,
-    /// The squared difference of output and target, averaged over the elements of the output.
-    MeanSquaredError,
-    /// The absolute difference of output and target, averaged over the elements of the output.
-    MeanAbsoluteError,
-    /// `d² / 2` where the difference d is at most delta, else `delta · (|d| - delta / 2)`, averaged over the elements of the
-    /// output (Huber 1964).
-    Huber {
-        /// Where the one gives way to the other.
-        delta: f64,
-    },
-}
-
-impl Loss {
-    /// Its name in a `train` section.
-    pub(in crate::sema) fn name(&self) -> &'static str {
-        match self {
-            Loss::CrossEntropy { .. } => "cross_entropy",
-            Loss::BinaryCrossEntropy => "binary_cross_entropy",
-            Loss::MeanSquaredError => "mse",
-            Loss::MeanAbsoluteError => "mae",
-            Loss::Huber { .. } => "huber",
-        }
-    }
-}
-
-/// How weights follow the gradient. Rules are PyTorch's.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum OptimizerConfig {
-    /// `g += weight_decay · w; v = momentum · v + (1 - dampening) · g; w -= lr · v`, with `dampening` left out in the
-    /// first step; with `nesterov`, `w -= lr · (g + momentum · v)`.
-    Sgd {
-        /// Learning rate.
-        lr: f64,
-        /// How much of the last step is kept.
-        momentum: f64,
-        /// How much less of the gradient enters the momentum.
-        dampening: f64,
-        /// Whether the step looks ahead.
-        nesterov: bool,
-        /// How much each weight is drawn towards zero.
-        weight_decay: f64,
-        /// Which parameters that touches.
-        decay: Decay,
-    },
-    /// Kingma and Ba 2015, algorithm 1; with `decoupled`, Loshchilov and Hutter 2019.
-    Adam {
-        /// Learning rate.
-        lr: f64,
-        /// Decay of the mean of gradients.
-        beta1: f64,
-        /// Decay of the mean of squared gradients.
-        beta2: f64,
-        /// Keeps the divisor from zero.
-        eps: f64,
-        /// How much each weight is drawn towards zero.
-        weight_decay: f64,
-        /// Whether the decay acts on the weight (AdamW) and not on the gradient.
-        decoupled: bool,
-        /// Which parameters the decay touches.
-        decay: Decay,
-    },
-}
-
-impl OptimizerConfig {
-    /// The learning rate before the schedule.
-    #[must_use]
-    pub fn lr(&self) -> f64 {
-        match *self {
-            Self::Sgd { lr, .. } | Self::Adam { lr, .. } => lr,
-        }
-    }
-}
-
-/// Which parameters weight decay touches.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Decay {
-    /// All that are trained, as in PyTorch.
-    All,
-    /// Filters and matrices alone: no biases, no factors and shifts of norms.
-    Weights,
-}
-
-/// How the learning rate changes.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Schedule {
-    /// Not at all.
-    Constant,
-    /// Rises linearly over the first epochs, then falls along half a cosine to a part of itself.
-    Cosine {
-        /// Epochs of rising.
-        warmup: f64,
-        /// The part of the learning rate at the end.
-        last: f64,
-    },
-    /// Is multiplied every so many epochs.
-    Step {
-        /// Epochs between changes.
-        every: usize,
-        /// What it is multiplied with.
-        factor: f64,
-    },
-}
-
-/// How weights start.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum InitRule {
-    /// Uniform in ±sqrt(1 / fan-in), weights and biases alike: PyTorch's default.
-    FanIn,
-    /// Normal with variance 2 / fan-in (He et al. 2015); biases 0.
-    He,
-    /// Uniform in ±sqrt(6 / (fan-in + fan-out)) (Glorot and Bengio 2010); biases 0.
-    Xavier,
-    /// All 0.
-    Zeros,
-}
-
-/// Something called by name with constant arguments, for whoever knows the name: a data set, a way to read pictures.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Spec {
-    /// What is called.
-    pub name: String,
-    /// The arguments, as written.
-    pub args: Vec<SpecArg>,
-    /// The place.
-    pub span: Span,
-}
-
-/// An argument of a [`Spec`].
-#[derive(Clone, Debug, PartialEq)]
-pub struct SpecArg {
-    /// Its name, if it was given by name.
-    pub name: Option<String>,
-    /// Its value.
-    pub value: Const,
-    /// The place.
-    pub span: Span,
-}
-
-/// A constant outside of the net.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Const {
-    /// A whole number.
-    Int(i64),
-    /// A number.
-    Float(f64),
-    /// A truth value.
-    Bool(bool),
-    /// A string.
-    Str(String),
-    /// A bare word.
-    Word(String),
-    /// A list or a tuple.
-    List(Vec<Const>),
-}
-
-impl Spec {
-    /// The argument of that name, or at that position.
-    #[must_use]
-    pub fn arg(&self, name: &str, position: usize) -> Option<&SpecArg> {
-        let named = self
-            .args
-            .iter()
-            .find(|arg| arg.name.as_deref() == Some(name));
-        named.or_else(|| self.args.get(position).filter(|arg| arg.name.is_none()))
-    }
-}
-
-impl fmt::Display for Const {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Int(value) => write!(f, "{value}"),
-            Self::Float(value) => write!(f, "{value}"),
-            Self::Bool(value) => write!(f, "{value}"),
-            Self::Str(text) => write!(f, "{text:?}"),
-            Self::Word(word) => f.write_str(word),
-            Self::List(items) => {
-                let items: Vec<String> = items.iter().map(Self::to_string).collect();
-                write!(f, "[{}]", items.join(", "))
-            }
-        }
-    }
 }

@@ -10,7 +10,7 @@ use crate::syntax::Ast;
 use crate::syntax::ast::{Args, Entry, EntryValue, Expr, Item, Name, Train};
 
 /// The keys that are read.
-const KEYS: [&str; 8] = [
+const KEYS: [&str; 12] = [
     "data",
     "loss",
     "optimizer",
@@ -19,16 +19,15 @@ const KEYS: [&str; 8] = [
     "epochs",
     "seed",
     "init",
-];
-/// Keys of the language reference that are not read yet.
-const LATER: [&str; 6] = [
-    "augment",
     "regularize",
     "freeze",
     "clip",
     "accumulate",
-    "early_stop",
 ];
+/// Keys whose parts can be set where the section has no such line.
+const PARTS: [&str; 2] = ["regularize", "clip"];
+/// Keys of the language reference that are not read yet.
+const LATER: [&str; 2] = ["augment", "early_stop"];
 
 /// A line of the section, or an override of one.
 #[derive(Clone, Debug)]
@@ -160,6 +159,16 @@ impl<'a> Elab<'a> {
                     }
                 }
                 ([arg], Some(at)) => lines[at].set.push((arg, &given.value)),
+                ([arg], None) if of_key.is_empty() && PARTS.contains(&key.text.as_str()) => {
+                    lines.push(Line {
+                        key,
+                        target: None,
+                        values: Vec::new(),
+                        args: None,
+                        set: vec![(arg, &given.value)],
+                        span: given.span,
+                    });
+                }
                 (_, Some(_)) => self.unknown_override(given, KEYS.into_iter()),
                 (_, None) => {
                     let targets: Vec<String> = of_key

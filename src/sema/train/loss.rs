@@ -1,13 +1,69 @@
 //! `loss` and `loss NAME`: what is measured, and with which options.
 
-use super::config::{Loss, OutputLoss};
 use super::lines::Line;
 use super::table;
-use crate::diag::{Diagnostic, codes};
+use crate::diag::{Diagnostic, Span, codes};
 use crate::sema::Elab;
 use crate::sema::attrs::{Attrs, LARGEST};
 use crate::sema::scope::Env;
 use crate::sema::value::Value;
+
+/// The loss of an output.
+#[derive(Clone, Debug, PartialEq)]
+pub struct OutputLoss {
+    /// The output; `None` where the net has only one.
+    pub output: Option<String>,
+    /// The loss.
+    pub loss: Loss,
+    /// Its factor in the sum of all losses.
+    pub weight: f64,
+    /// Where it stands.
+    pub span: Span,
+}
+
+impl OutputLoss {
+    pub(in crate::sema) fn is_cross_entropy(&self) -> bool {
+        matches!(self.loss, Loss::CrossEntropy { .. })
+    }
+}
+
+/// What is minimised: a mean over the batch. Rules are PyTorch's.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Loss {
+    /// The cross-entropy of the softmax of the output with the label.
+    CrossEntropy {
+        /// The part of what is wanted that is spread over all classes (Szegedy et al. 2016, 7).
+        label_smoothing: f64,
+        /// How much each class counts; the mean is then `Σ w · loss / Σ w` over the batch, w being the
+        /// weight of an image's label.
+        class_weights: Option<Vec<f64>>,
+    },
+    /// The cross-entropy of each element's sigmoid with a target from 0 to 1, averaged over the elements of the output.
+    BinaryCrossEntropy,
+    /// The squared difference of output and target, averaged over the elements of the output.
+    MeanSquaredError,
+    /// The absolute difference of output and target, averaged over the elements of the output.
+    MeanAbsoluteError,
+    /// `d² / 2` where the difference d is at most delta, else `delta · (|d| - delta / 2)`, averaged over the elements of the
+    /// output (Huber 1964).
+    Huber {
+        /// Where the one gives way to the other.
+        delta: f64,
+    },
+}
+
+impl Loss {
+    /// Its name in a `train` section.
+    pub(in crate::sema) fn name(&self) -> &'static str {
+        match self {
+            Loss::CrossEntropy { .. } => "cross_entropy",
+            Loss::BinaryCrossEntropy => "binary_cross_entropy",
+            Loss::MeanSquaredError => "mse",
+            Loss::MeanAbsoluteError => "mae",
+            Loss::Huber { .. } => "huber",
+        }
+    }
+}
 
 impl<'a> Elab<'a> {
     pub(super) fn loss(&mut self, env: &Env<'a>, line: &Line<'a>) -> Option<OutputLoss> {

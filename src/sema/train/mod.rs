@@ -1,30 +1,32 @@
-//! The `train` section: a closed set of keys, each read as what it must be.
+//! The `train` section: a closed set of keys, each read as what it must be, in a file of its own.
 
+mod chosen;
+pub(super) mod clip;
 pub(super) mod config;
+pub(super) mod freeze;
+pub(super) mod init;
 mod lines;
-mod loss;
-mod spec;
+pub(super) mod loss;
+pub(super) mod optimizer;
+pub(super) mod regularize;
+pub(super) mod schedule;
+pub(super) mod spec;
 mod table;
 
-use config::{Decay, InitRule, OptimizerConfig, OutputLoss, Schedule, Spec, SpecArg, TrainConfig};
+use config::TrainConfig;
+use freeze::Freeze;
+use init::InitRule;
 use lines::Line;
+use loss::OutputLoss;
+use regularize::Regularize;
+use schedule::Schedule;
 
 use super::Elab;
-use super::attrs::{Attrs, Bounds};
-use super::layers::Layer;
+use super::attrs::Bounds;
 use super::limits::MAX_ITEMS;
-use super::report::{quoted, suggest};
 use super::scope::Env;
-use super::value::EvArg;
-use crate::diag::{Diagnostic, Span, codes};
-use crate::syntax::ast::{Args, Expr, ExprKind, Train};
-
-/// A word with its arguments, as an optimizer or a schedule is written.
-struct Chosen<'a> {
-    name: &'a str,
-    name_span: Span,
-    args: Option<&'a Args>,
-}
+use crate::diag::{Diagnostic, codes};
+use crate::syntax::ast::Train;
 
 impl<'a> Elab<'a> {
     fn config(
@@ -60,6 +62,13 @@ impl<'a> Elab<'a> {
             },
         );
         let init = find("init").map_or(Some(InitRule::FanIn), |line| self.init_of(env, line));
+        let regularize = find("regularize").map_or(Some(Regularize::default()), |line| {
+            self.regularize(env, line)
+        });
+        let freeze =
+            find("freeze").map_or(Some(Freeze::default()), |line| self.freeze_of(env, line));
+        let clip = find("clip").map(|line| self.clip(env, line));
+        let accumulate = self.count(env, find("accumulate"), 1, count(MAX_ITEMS));
         Some(TrainConfig {
             data,
             losses,
@@ -69,6 +78,10 @@ impl<'a> Elab<'a> {
             epochs: usize::try_from(epochs?).ok()?,
             seed: u64::try_from(seed?).ok()?,
             init: init?,
+            regularize: regularize?,
+            freeze: freeze?,
+            clip: clip.map_or(Some(None), |read| read.map(Some))?,
+            accumulate: usize::try_from(accumulate?).ok()?,
             span: section.span,
         })
     }
@@ -80,261 +93,5 @@ impl<'a> Elab<'a> {
             let diagnostic = diagnostic.primary(section.net.span, "");
             self.report(diagnostic.help("write, for example, `loss cross_entropy`"));
         }
-    }
-
-    /// The only value of a line.
-    fn value(&mut self, line: &Line<'a>) -> Option<&'a Expr> {
-        if let ([value], None) = (line.values.as_slice(), line.args) {
-            return Some(value);
-        }
-        // `batch (64)` reads as arguments, and means the value.
-        if let Some([arg]) = line.args.map(|args| args.list.as_slice())
-            && arg.name.is_none()
-        {
-            return Some(&arg.value);
-        }
-        let message = format!("`{}` takes one value", line.key.text);
-        self.report(Diagnostic::error(codes::BAD_VALUE, message).primary(line.span, ""));
-        None
-    }
-
-    fn count(
-        &mut self,
-        env: &Env<'a>,
-        line: Option<&Line<'a>>,
-        default: i64,
-        bounds: Bounds,
-    ) -> Option<i64> {
-        let Some(line) = line else {
-            return Some(default);
-        };
-        let expr = self.value(line)?;
-        let value = self.eval(env, expr);
-        self.whole(&value, &quoted(&line.key.text), bounds, expr.span)
-    }
-
-    /// The word of a line, with its arguments.
-    fn chosen(&mut self, line: &Line<'a>) -> Option<Chosen<'a>> {
-        let expr = self.value(line)?;
-        match &expr.kind {
-            ExprKind::Name(name) => Some(Chosen {
-                name,
-                name_span: expr.span,
-                args: None,
-            }),
-            ExprKind::Call(call) => Some(Chosen {
-                name: &call.name.text,
-                name_span: call.name.span,
-                args: call.args.as_ref(),
-            }),
-            _ => {
-                let message = format!("`{}` is set to something with a name", line.key.text);
-                self.report(Diagnostic::error(codes::BAD_VALUE, message).primary(expr.span, ""));
-                None
-            }
-        }
-    }
-
-    fn data(&mut self, env: &Env<'a>, line: &Line<'a>) -> Option<Spec> {
-        let expr = self.value(line)?;
-        let mut spec = self.spec(env, expr)?;
-        for (name, value) in &line.set {
-            spec.args
-                .retain(|arg| arg.name.as_ref() != Some(&name.text));
-            let value = self.constant(env, value)?;
-            spec.args.push(SpecArg {
-                name: Some(name.text.clone()),
-                value,
-                span: name.span,
-            });
-        }
-        Some(spec)
-    }
-
-    fn optimizer(&mut self, env: &Env<'a>, line: &Line<'a>) -> Option<OptimizerConfig> {
-        let chosen = self.chosen(line)?;
-        let later = ["rmsprop", "adagrad", "lamb", "lion"];
-        let signature = self.signature(
-            line,
-            &chosen,
-            &[&table::SGD, &table::ADAM, &table::ADAMW],
-            &later,
-        )?;
-        let attrs = self.attrs_of(env, line, &chosen, signature)?;
-        let lr = self.real(&attrs, "lr", f64::INFINITY);
-        let weight_decay = self.real(&attrs, "weight_decay", f64::INFINITY);
-        let decay = self.word(&attrs, "decay").map(|word| {
-            if word == "weights" {
-                Decay::Weights
-            } else {
-                Decay::All
-            }
-        });
-        if signature.name == "sgd" {
-            let (momentum, dampening) = (
-                self.real(&attrs, "momentum", 1.0),
-                self.real(&attrs, "dampening", 1.0),
-            );
-            let nesterov = self.bool(&attrs, "nesterov");
-            let (lr, weight_decay, decay) = (lr?, weight_decay?, decay?);
-            return Some(OptimizerConfig::Sgd {
-                lr,
-                momentum: momentum?,
-                dampening: dampening?,
-                nesterov: nesterov?,
-                weight_decay,
-                decay,
-            });
-        }
-        let (beta1, beta2) = (
-            self.real(&attrs, "beta1", 1.0),
-            self.real(&attrs, "beta2", 1.0),
-        );
-        let (eps, decoupled) = (
-            self.real(&attrs, "eps", f64::INFINITY),
-            self.bool(&attrs, "decoupled"),
-        );
-        let (lr, weight_decay, decay) = (lr?, weight_decay?, decay?);
-        Some(OptimizerConfig::Adam {
-            lr,
-            beta1: beta1?,
-            beta2: beta2?,
-            eps: eps?,
-            weight_decay,
-            decoupled: decoupled?,
-            decay,
-        })
-    }
-
-    fn schedule(&mut self, env: &Env<'a>, line: &Line<'a>) -> Option<Schedule> {
-        let chosen = self.chosen(line)?;
-        let signature = self.signature(
-            line,
-            &chosen,
-            &[&table::CONSTANT, &table::COSINE, &table::STEP],
-            &["linear", "exponential", "plateau"],
-        )?;
-        let attrs = self.attrs_of(env, line, &chosen, signature)?;
-        Some(match signature.name {
-            "cosine" => {
-                let (warmup, last) = (
-                    self.real(&attrs, "warmup", f64::INFINITY),
-                    self.real(&attrs, "last", 1.0),
-                );
-                Schedule::Cosine {
-                    warmup: warmup?,
-                    last: last?,
-                }
-            }
-            "step" => {
-                let (every, factor) = (
-                    self.int(&attrs, "every"),
-                    self.real(&attrs, "factor", f64::INFINITY),
-                );
-                Schedule::Step {
-                    every: every?,
-                    factor: factor?,
-                }
-            }
-            _ => Schedule::Constant,
-        })
-    }
-
-    fn init_of(&mut self, env: &Env<'a>, line: &Line<'a>) -> Option<InitRule> {
-        let chosen = self.chosen(line)?;
-        let signature = self.signature(
-            line,
-            &chosen,
-            &[&table::FAN_IN, &table::HE, &table::XAVIER, &table::ZEROS],
-            &["orthogonal", "normal"],
-        )?;
-        self.attrs_of(env, line, &chosen, signature)?;
-        InitRule::from_word(signature.name)
-    }
-
-    /// The signature of the word that was chosen.
-    fn signature(
-        &mut self,
-        line: &Line<'a>,
-        chosen: &Chosen<'a>,
-        known: &[&'static Layer],
-        later: &[&str],
-    ) -> Option<&'static Layer> {
-        if let Some(signature) = known.iter().find(|signature| signature.name == chosen.name) {
-            return Some(signature);
-        }
-        let key = &line.key.text;
-        if later.contains(&chosen.name) {
-            let message = format!("`{key} {}` is not supported yet", chosen.name);
-            self.report(
-                Diagnostic::error(codes::TRAIN_NOT_SUPPORTED, message)
-                    .primary(chosen.name_span, ""),
-            );
-            return None;
-        }
-        let message = format!("there is no {key} `{}`", chosen.name);
-        let diagnostic = Diagnostic::error(codes::BAD_VALUE, message).primary(chosen.name_span, "");
-        let names = known.iter().map(|signature| signature.name);
-        self.report(match suggest(chosen.name, names.clone()) {
-            Some(near) => {
-                diagnostic.edit(format!("did you mean `{near}`?"), chosen.name_span, near)
-            }
-            None => diagnostic.help(format!(
-                "known are {}",
-                names.map(quoted).collect::<Vec<_>>().join(", ")
-            )),
-        });
-        None
-    }
-
-    /// The arguments of the word that was chosen, with those that overrides set.
-    fn attrs_of(
-        &mut self,
-        env: &Env<'a>,
-        line: &Line<'a>,
-        chosen: &Chosen<'a>,
-        signature: &'static Layer,
-    ) -> Option<Attrs<'a>> {
-        let mut args = self.eval_args(env, chosen.args, &signature.formals());
-        for &(name, expr) in &line.set {
-            let slot = signature
-                .attrs
-                .iter()
-                .position(|attr| attr.name == name.text);
-            let at = args
-                .iter()
-                .enumerate()
-                .position(|(at, arg)| match arg.name {
-                    Some(given) => given.text == name.text,
-                    None => Some(at) == slot,
-                });
-            let value = self.eval(env, expr);
-            let arg = EvArg {
-                name: Some(name),
-                value,
-                span: name.span,
-                value_span: expr.span,
-            };
-            match at {
-                Some(at) => {
-                    args[at] = EvArg {
-                        name: args[at].name,
-                        ..arg
-                    }
-                }
-                None => args.push(arg),
-            }
-        }
-        self.attrs(
-            signature,
-            &args,
-            chosen
-                .args
-                .map_or(chosen.name_span, |args| chosen.name_span.to(args.span)),
-        )
-    }
-
-    fn real(&mut self, attrs: &Attrs<'a>, name: &str, max: f64) -> Option<f64> {
-        self.number_of(attrs, name, 0.0, max)
     }
 }

@@ -1,8 +1,8 @@
-//! What optimizers, losses, schedules and initialisers can be, with their arguments and defaults.
+//! How what a key of `train` can be is written down: names with arguments and defaults, as layers have.
 
-use crate::sema::layers::{Attr, AttrKind, Default, INITS, Layer, LayerKind};
+use crate::sema::layers::{Attr, AttrKind, Default, Layer, LayerKind};
 
-const fn number(name: &'static str, default: f64) -> Attr {
+pub(super) const fn number(name: &'static str, default: f64) -> Attr {
     Attr {
         name,
         kind: AttrKind::Float,
@@ -11,7 +11,7 @@ const fn number(name: &'static str, default: f64) -> Attr {
     }
 }
 
-const fn flag(name: &'static str, default: bool) -> Attr {
+pub(super) const fn flag(name: &'static str, default: bool) -> Attr {
     Attr {
         name,
         kind: AttrKind::Bool,
@@ -20,30 +20,13 @@ const fn flag(name: &'static str, default: bool) -> Attr {
     }
 }
 
-const fn choice(name: &'static str, attrs: &'static [Attr]) -> Layer {
+pub(super) const fn choice(name: &'static str, attrs: &'static [Attr]) -> Layer {
     Layer {
         name,
         kind: LayerKind::Later,
         attrs,
     }
 }
-
-const LR: Attr = Attr {
-    name: "lr",
-    kind: AttrKind::Float,
-    default: Default::Required,
-    positional: true,
-};
-const ADAM_LR: Attr = Attr {
-    default: Default::Float(1e-3),
-    ..LR
-};
-const DECAY: Attr = Attr {
-    name: "decay",
-    kind: AttrKind::Word(&["all", "weights"]),
-    default: Default::Word("all"),
-    positional: false,
-};
 
 /// The factor of a loss in the sum of all.
 const WEIGHT: Attr = number("weight", 1.0);
@@ -74,56 +57,3 @@ pub(super) static HUBER: Layer = choice(
     ],
 );
 pub(super) static BINARY_CROSS_ENTROPY: Layer = choice("binary_cross_entropy", &[WEIGHT]);
-pub(super) static SGD: Layer = choice(
-    "sgd",
-    &[
-        LR,
-        number("momentum", 0.0),
-        number("dampening", 0.0),
-        flag("nesterov", false),
-        number("weight_decay", 0.0),
-        DECAY,
-    ],
-);
-pub(super) static ADAM: Layer = choice(
-    "adam",
-    &[
-        ADAM_LR,
-        number("beta1", 0.9),
-        number("beta2", 0.999),
-        number("eps", 1e-8),
-        number("weight_decay", 0.0),
-        flag("decoupled", false),
-        DECAY,
-    ],
-);
-pub(super) static ADAMW: Layer = choice(
-    "adamw",
-    &[
-        ADAM_LR,
-        number("beta1", 0.9),
-        number("beta2", 0.999),
-        number("eps", 1e-8),
-        number("weight_decay", 0.01),
-        flag("decoupled", true),
-        DECAY,
-    ],
-);
-pub(super) static CONSTANT: Layer = choice("constant", &[]);
-pub(super) static COSINE: Layer = choice("cosine", &[number("warmup", 0.0), number("last", 0.0)]);
-pub(super) static STEP: Layer = choice(
-    "step",
-    &[
-        Attr {
-            name: "every",
-            kind: AttrKind::Int(1, 1 << 20),
-            default: Default::Required,
-            positional: true,
-        },
-        number("factor", 0.1),
-    ],
-);
-pub(super) static FAN_IN: Layer = choice(INITS[1], &[]);
-pub(super) static HE: Layer = choice(INITS[2], &[]);
-pub(super) static XAVIER: Layer = choice(INITS[3], &[]);
-pub(super) static ZEROS: Layer = choice(INITS[4], &[]);

@@ -4,6 +4,7 @@ use crate::ir::verify::verify;
 use crate::ir::{Builder, Shape, Type};
 use crate::ops::Pointwise;
 use crate::ops::testing::{assert_close, batched};
+use crate::sema::Freeze;
 use crate::train::step::gradient_graph;
 
 /// The loss of outputs against targets, both of some sizes, and its gradient.
@@ -12,7 +13,7 @@ fn loss(kind: LossKind, dims: &[usize], output: &[f64], target: &[f64]) -> (f64,
     let y = builder.input("y", Type::f32(Shape::batched(dims)));
     builder.output("y", y);
     let labels = kind.takes_labels();
-    let graph = gradient_graph(builder.finish(), kind).unwrap();
+    let graph = gradient_graph(builder.finish(), kind, &Freeze::default()).unwrap();
     assert_eq!(verify(&graph), Ok(()));
     let batch = output.len() / dims.iter().product::<usize>();
     let mut bindings = Bindings::<f64>::new(&graph);
@@ -114,7 +115,7 @@ fn outputs_have_targets_of_their_own() {
         ],
         auxiliary: vec![("head".to_owned(), 0.25)],
     };
-    let graph = gradient_graph(outputs().finish(), both.clone()).unwrap();
+    let graph = gradient_graph(outputs().finish(), both.clone(), &Freeze::default()).unwrap();
     assert_eq!(verify(&graph), Ok(()));
     let targets = both.targets(&outputs().finish());
     let names: Vec<&str> = targets.iter().map(|target| &*target.input).collect();
@@ -143,6 +144,6 @@ fn a_head_of_another_size_is_not_stretched() {
         outputs: vec![LossKind::MeanSquared.into()],
         auxiliary: vec![("number".to_owned(), 1.0)],
     };
-    let error = gradient_graph(builder.finish(), loss).unwrap_err();
+    let error = gradient_graph(builder.finish(), loss, &Freeze::default()).unwrap_err();
     insta::assert_snapshot!(error, @"the target must be [1], not [2]");
 }

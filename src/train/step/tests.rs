@@ -4,15 +4,17 @@ use crate::ir::verify::verify;
 use crate::ir::{Builder, Graph, Init, Param, ParamRole, Shape, Type, ValueId};
 use crate::ops::testing::{assert_close, batched, single};
 use crate::ops::{Op, Pointwise};
-use crate::train::optimizer::{Decays, Optimizer, Rule};
+use crate::sema::Freeze;
+use crate::train::optimizer::{OptimizerConfig, UpdateRule, WeightDecay};
 
-const SGD: Optimizer = Optimizer {
-    rule: Rule::Sgd {
+const SGD: OptimizerConfig = OptimizerConfig {
+    lr: 0.1,
+    rule: UpdateRule::Sgd {
         momentum: 0.9,
+        dampening: 0.0,
         nesterov: false,
     },
-    weight_decay: 0.0,
-    decays: Decays::All,
+    weight_decay: WeightDecay::NONE,
 };
 
 fn param(builder: &mut Builder, name: &str, dims: &[usize], start: f32) -> ValueId {
@@ -38,7 +40,7 @@ fn line() -> Graph {
 
 #[test]
 fn a_step_of_least_squares() {
-    let graph = training_step(line(), LossKind::MeanSquared, &SGD).unwrap();
+    let graph = training_step(line(), LossKind::MeanSquared, &SGD.into()).unwrap();
     assert_eq!(verify(&graph), Ok(()));
     insta::assert_snapshot!(graph.to_string());
     let mut bindings = Bindings::<f64>::new(&graph);
@@ -61,7 +63,7 @@ fn auxiliary_losses_count_by_their_weight() {
         outputs: vec![LossKind::MeanSquared.into()],
         auxiliary: vec![("mirrored".to_owned(), 0.25)],
     };
-    let graph = gradient_graph(line(), loss).unwrap();
+    let graph = gradient_graph(line(), loss, &Freeze::default()).unwrap();
     let mut bindings = Bindings::<f64>::new(&graph);
     bindings.set_named(&graph, "x", batched(&[2], &[1., 2.]));
     bindings.set_named(&graph, "target", batched(&[1], &[1.]));
@@ -80,7 +82,12 @@ fn cross_entropy_averages_over_images() {
     let w = param(&mut builder, "w", &[2, 2], 0.0);
     let y = builder.op(Op::Dense, &[x, w]);
     builder.output("y", y);
-    let graph = gradient_graph(builder.finish(), LossKind::CROSS_ENTROPY).unwrap();
+    let graph = gradient_graph(
+        builder.finish(),
+        LossKind::CROSS_ENTROPY,
+        &Freeze::default(),
+    )
+    .unwrap();
     assert_eq!(verify(&graph), Ok(()));
     let mut bindings = Bindings::<f64>::new(&graph);
     bindings.set_named(&graph, "x", batched(&[2], &[1., 2., 3., 4.]));
@@ -106,10 +113,10 @@ fn only_what_is_trained_has_a_gradient() {
     let y = builder.pointwise(Pointwise::Sub, &[x, mean]);
     builder.output("y", y);
     let forward = builder.finish();
-    let graph = gradient_graph(forward.clone(), LossKind::MeanSquared).unwrap();
+    let graph = gradient_graph(forward.clone(), LossKind::MeanSquared, &Freeze::default()).unwrap();
     let names: Vec<&str> = graph.outputs.iter().map(|output| &*output.name).collect();
     assert_eq!(names, ["loss", "input"]);
-    let graph = training_step(forward, LossKind::MeanSquared, &SGD).unwrap();
+    let graph = training_step(forward, LossKind::MeanSquared, &SGD.into()).unwrap();
     assert!(graph.updates.is_empty());
 }
 
@@ -118,6 +125,6 @@ fn a_loss_that_does_not_fit() {
     let mut builder = Builder::new("map");
     let x = builder.input("x", Type::f32(Shape::batched([2, 3, 3])));
     builder.output("x", x);
-    let error = training_step(builder.finish(), LossKind::CROSS_ENTROPY, &SGD).unwrap_err();
+    let error = training_step(builder.finish(), LossKind::CROSS_ENTROPY, &SGD.into()).unwrap_err();
     insta::assert_snapshot!(error, @"the logits must have a shape like [F], not [2, 3, 3]");
 }
