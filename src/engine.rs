@@ -200,6 +200,7 @@ impl Runner {
             StepScalar::GroupShare => step.group_share = number,
             StepScalar::Continues => step.continues = number,
             StepScalar::Applies => step.applies = number,
+            StepScalar::Waits => step.applies = 1.0 - number,
             // These follow from the batch and from `set_seed`.
             StepScalar::InverseBatch | StepScalar::Seed => {}
         };

@@ -51,6 +51,7 @@ impl StepValues {
             StepScalar::GroupShare => self.group_share,
             StepScalar::Continues => self.continues,
             StepScalar::Applies => self.applies,
+            StepScalar::Waits => 1.0 - self.applies,
             StepScalar::Seed => f64::from(self.seed),
         }
     }

@@ -99,13 +99,15 @@ pub enum StepScalar {
     Continues,
     /// 1 where a group of steps ends and parameters are updated, 0 elsewhere.
     Applies,
+    /// 1 less [`StepScalar::Applies`].
+    Waits,
     /// An integer that differs from step to step, for dropout.
     Seed,
 }
 
 impl StepScalar {
     /// All of them, in the order of their slots.
-    pub const ALL: [StepScalar; 9] = [
+    pub const ALL: [StepScalar; 10] = [
         StepScalar::InverseBatch,
         StepScalar::LearningRate,
         StepScalar::FirstMomentCorrection,
@@ -114,6 +116,7 @@ impl StepScalar {
         StepScalar::GroupShare,
         StepScalar::Continues,
         StepScalar::Applies,
+        StepScalar::Waits,
         StepScalar::Seed,
     ];
 
@@ -128,6 +131,7 @@ impl StepScalar {
             StepScalar::GroupShare => "group_share",
             StepScalar::Continues => "continues",
             StepScalar::Applies => "applies",
+            StepScalar::Waits => "waits",
             StepScalar::Seed => "seed",
         }
     }

@@ -2,7 +2,8 @@
 //!
 //! Element-wise nodes join the node that makes one of their operands, if that node hands over its
 //! results in registers, if both go over the same space, and if no other operand needs the group's
-//! results first. A value that is read outside its group is stored as well as passed on.
+//! results first. A node that reads no node's result (the decay of a weight, what is kept of a momentum) goes where its
+//! only reader goes. A value that is read outside its group is stored as well as passed on.
 //!
 //! ```text
 //! %4 = conv2d %0, %1        g0: conv2d %4 -> add %5 -> relu %6   stores %6
@@ -39,6 +40,10 @@ pub struct Options {
 /// Buffers that an element-wise part reads and writes at most: each takes a general-purpose register,
 /// and the tile needs some of its own.
 const MAX_BUFFERS: usize = 10;
+
+/// The same where all nodes are element-wise. A pointer that finds no register lies on the stack, which costs less than
+/// another pass over the operands: Adam with clipping, decay and averaging over steps touches fourteen.
+const MAX_BUFFERS_ALONE: usize = 16;
 
 /// Whether the node's results can be handed on in registers.
 fn passes_on(op: &Op) -> bool {
@@ -126,10 +131,30 @@ pub fn run(graph: &Graph, options: Options) -> Groups {
         if pass.views[node.outputs[0]].is_some() || matches!(node.op, Op::Constant(_)) {
             continue;
         }
-        let joined = is_element_wise(graph, node) && options.fuse && pass.join(id);
-        if !joined {
-            pass.group_of[id] = Some(pass.groups.len());
-            pass.groups.push(vec![id]);
+        if options.fuse && pass.waits(id) {
+            continue;
+        }
+        let fusable = is_element_wise(graph, node) && options.fuse;
+        let waiting = if fusable {
+            pass.waiting(id)
+        } else {
+            Vec::new()
+        };
+        if fusable && pass.join(id, &waiting) {
+            continue;
+        }
+        // Without those that wait, it may still find a place; they get one of their own.
+        let makers = pass.has_makers(id);
+        if !waiting.is_empty() && makers {
+            for &node in &waiting {
+                pass.open(&[node]);
+            }
+            if pass.join(id, &[]) {
+                continue;
+            }
+            pass.open(&[id]);
+        } else {
+            pass.open(&[waiting, vec![id]].concat());
         }
     }
     pass.finish()
@@ -207,8 +232,60 @@ impl Pass<'_> {
         read.len() + made.filter(|value| is_stored(value)).count()
     }
 
+    /// Starts a group of some nodes.
+    fn open(&mut self, nodes: &[NodeId]) {
+        for &node in nodes {
+            self.group_of[node] = Some(self.groups.len());
+        }
+        self.groups.push(nodes.to_vec());
+    }
+
+    fn has_makers(&self, id: NodeId) -> bool {
+        let inputs = &self.graph.nodes[id].inputs;
+        inputs.iter().any(|&input| self.maker(input).is_some())
+    }
+
+    /// Whether the node is put where its only reader goes: it reads no node's result but numbers, and the reader is
+    /// element-wise over the same space.
+    fn waits(&self, id: NodeId) -> bool {
+        let graph = self.graph;
+        let node = &graph.nodes[id];
+        let is_given = |&input: &ValueId| {
+            let root = self.views[input].unwrap_or(input);
+            let producer = graph.producer(root);
+            producer.is_none_or(|producer| matches!(graph.nodes[producer].op, Op::Constant(_)))
+        };
+        let (&[result], true) = (
+            node.outputs.as_slice(),
+            matches!(node.op, Op::Pointwise(_)) && node.inputs.iter().all(is_given),
+        ) else {
+            return false;
+        };
+        let &[reader] = self.users[result].as_slice() else {
+            return false;
+        };
+        let reader = &graph.nodes[reader];
+        let together = reader.outputs[0];
+        matches!(reader.op, Op::Pointwise(_))
+            && !self.leaves[result]
+            && Space::of(graph, result) == Space::of(graph, together)
+            && graph.values[result].layout == graph.values[together].layout
+    }
+
+    /// The nodes that wait for this one.
+    fn waiting(&self, id: NodeId) -> Vec<NodeId> {
+        let producers = self.graph.nodes[id].inputs.iter();
+        let mut waiting: Vec<NodeId> = producers
+            .filter_map(|&input| self.graph.producer(input))
+            .filter(|&producer| self.group_of[producer].is_none() && self.waits(producer))
+            .collect();
+        waiting.sort_unstable();
+        waiting.dedup();
+        waiting
+    }
+
     /// Puts the node into the group of one of its operands, the latest that will have it.
-    fn join(&mut self, id: NodeId) -> bool {
+    fn join(&mut self, id: NodeId, waiting: &[NodeId]) -> bool {
         let node = &self.graph.nodes[id];
         let space = Space::of(self.graph, node.outputs[0]);
         let mut makers: Vec<(usize, ValueId)> = node
@@ -220,7 +297,7 @@ impl Pass<'_> {
         makers.sort_unstable();
         makers.dedup();
         for &(group, operand) in makers.iter().rev() {
-            let reason = self.refusal(id, group, operand, &space);
+            let reason = self.refusal(id, waiting, group, operand, &space);
             let text = match reason {
                 None => {
                     let head = self.groups[group][0];
@@ -231,8 +308,10 @@ impl Pass<'_> {
             self.remarks
                 .push(Remark::new("fuse", self.graph, id, reason.is_none(), text));
             if reason.is_none() {
-                self.group_of[id] = Some(group);
-                self.groups[group].push(id);
+                for &node in waiting.iter().chain([&id]) {
+                    self.group_of[node] = Some(group);
+                    self.groups[group].push(node);
+                }
                 return true;
             }
         }
@@ -242,6 +321,7 @@ impl Pass<'_> {
     fn refusal(
         &self,
         id: NodeId,
+        waiting: &[NodeId],
         group: usize,
         operand: ValueId,
         space: &Space,
@@ -281,10 +361,16 @@ impl Pass<'_> {
         }
         let nodes: Vec<NodeId> = self.groups[group]
             .iter()
+            .chain(waiting)
             .copied()
-            .chain(std::iter::once(id))
+            .chain([id])
             .collect();
-        if self.buffers(&nodes) > MAX_BUFFERS {
+        let most = if is_element_wise(self.graph, &self.graph.nodes[head]) {
+            MAX_BUFFERS_ALONE
+        } else {
+            MAX_BUFFERS
+        };
+        if self.buffers(&nodes) > most {
             return Some("the group would touch too many buffers");
         }
         None

@@ -135,7 +135,7 @@ mod tests {
             (scaled(Scaling::HeFanOut, Normal), 2.0 / 30.0, 3.0),
             (Init::Normal { std: 0.3 }, 0.09, 3.0),
             (Init::Uniform { bound: 0.3 }, 0.03, 1.8),
-            (Init::TruncatedNormal { std: 0.3 }, 0.09 * cut, 2.063),
+            (Init::TruncatedNormal { std: 0.3 }, 0.09 * cut, 2.365_5),
         ];
         for (init, variance, shape) in cases {
             let [mean, found, found_shape] = moments(init);

@@ -36,8 +36,7 @@ impl Cadence {
             Cadence::EachStep => next,
             Cadence::Groups => {
                 let applies = builder.step_scalar(StepScalar::Applies);
-                let half = builder.constant(0.5);
-                let waits = builder.pointwise(Pointwise::Sub, &[half, applies]);
+                let waits = builder.step_scalar(StepScalar::Waits);
                 let new = gated(builder, applies, next);
                 let old = gated(builder, waits, target);
                 builder.pointwise(Pointwise::Add, &[new, old])
@@ -100,7 +99,7 @@ impl Groups {
     /// The scalars of a step, counted from 0 in its epoch.
     #[must_use]
     #[allow(clippy::cast_precision_loss, reason = "no group has 2^53 images")]
-    pub fn scalars(&self, step: usize) -> [(StepScalar, f64); 3] {
+    pub fn scalars(&self, step: usize) -> [(StepScalar, f64); 4] {
         let first = step / self.every * self.every;
         let end = (first + self.every).min(self.steps);
         // Only the last batch of an epoch may be short.
@@ -111,6 +110,7 @@ impl Groups {
             (StepScalar::GroupShare, own as f64 / all.max(1) as f64),
             (StepScalar::Continues, f64::from(u8::from(step > first))),
             (StepScalar::Applies, f64::from(u8::from(step + 1 == end))),
+            (StepScalar::Waits, f64::from(u8::from(step + 1 != end))),
         ]
     }
 }
@@ -129,9 +129,9 @@ mod tests {
         };
         assert_eq!(groups.updates(), 3);
         let numbers = |step| groups.scalars(step).map(|(_, number)| number);
-        assert_eq!(numbers(0), [0.5, 0.0, 0.0]);
-        assert_eq!(numbers(1), [0.5, 1.0, 1.0]);
-        assert_eq!(numbers(4), [1.0, 0.0, 1.0]);
+        assert_eq!(numbers(0), [0.5, 0.0, 0.0, 1.0]);
+        assert_eq!(numbers(1), [0.5, 1.0, 1.0, 0.0]);
+        assert_eq!(numbers(4), [1.0, 0.0, 1.0, 0.0]);
         let short = Groups {
             every: 3,
             steps: 3,
@@ -141,6 +141,9 @@ mod tests {
         assert_eq!(short.scalars(0)[0].1, 4.0 / 9.0);
         assert_eq!(short.scalars(2)[0].1, 1.0 / 9.0);
         let single = Groups { every: 1, ..short };
-        assert_eq!(single.scalars(2).map(|(_, number)| number), [1.0, 0.0, 1.0]);
+        assert_eq!(
+            single.scalars(2).map(|(_, number)| number),
+            [1.0, 0.0, 1.0, 0.0]
+        );
     }
 }

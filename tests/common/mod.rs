@@ -55,6 +55,8 @@ pub(crate) fn random(graph: &Graph, batch: usize, seed: u64, classes: u32) -> Bi
             (ValueKind::Step(StepScalar::InverseBatch), _) => vec![1.0 / batch as f32],
             (ValueKind::Step(StepScalar::LearningRate), _) => vec![0.05],
             (ValueKind::Step(StepScalar::Seed), _) => vec![77.0],
+            // The step ends its group.
+            (ValueKind::Step(StepScalar::Waits), _) => vec![0.0],
             (ValueKind::Step(_), _) => vec![1.25],
             (_, DType::I32) => (0..count)
                 .map(|_| rng.random_range(0..classes) as f32)

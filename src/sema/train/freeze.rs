@@ -245,7 +245,7 @@ mod tests {
             ("weight", "conv1.weight"),
             ("*.weight", "a.b.weight"),
             ("conv1.weight.x", "conv1.weight"),
-            ("a*ba", "aba.w"),
+            ("a*aba", "aba.w"),
             ("*1*3", "a1b"),
             ("", "conv1.weight"),
         ];
