@@ -150,9 +150,44 @@ pub enum ShapeError {
     },
 }
 
+/// A way out of a shape error.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Advice {
+    /// In words.
+    pub text: String,
+    /// The same as a change of the layer, where it is one.
+    pub change: Option<Change>,
+}
+
+/// A change of a layer that makes it fit.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Change {
+    /// An attribute gets a value.
+    Set(&'static str, usize),
+    /// Another layer stands in front.
+    Before(String),
+    /// Another layer stands in its place.
+    Instead(&'static str),
+}
+
+impl From<String> for Advice {
+    fn from(text: String) -> Advice {
+        Advice { text, change: None }
+    }
+}
+
+impl Advice {
+    fn new(text: String, change: Change) -> Advice {
+        Advice {
+            text,
+            change: Some(change),
+        }
+    }
+}
+
 impl ShapeError {
     /// Edits that would help, where there are obvious ones.
-    pub fn help(&self) -> Vec<String> {
+    pub fn help(&self) -> Vec<Advice> {
         match self {
             ShapeError::Rank {
                 expected: "[F]",
@@ -160,9 +195,13 @@ impl ShapeError {
                 ..
             } if found.len() == 3 => {
                 let (channels, elements) = (found[0], found.iter().product::<usize>());
+                let before = |layer: &str, size: usize| {
+                    let text = format!("`{layer}` before it gives [{size}]");
+                    Advice::new(text, Change::Before(layer.to_owned()))
+                };
                 vec![
-                    format!("`flatten` before it gives [{elements}]"),
-                    format!("`global_avgpool` before it gives [{channels}]"),
+                    before("flatten", elements),
+                    before("global_avgpool", channels),
                 ]
             }
             ShapeError::Rank {
@@ -171,20 +210,37 @@ impl ShapeError {
                 ..
             } if found.len() == 1 => {
                 let channels = found[0];
-                vec![format!(
-                    "`reshape([{channels}, 1, 1])` before it makes it a map of one pixel"
-                )]
+                let layer = format!("reshape([{channels}, 1, 1])");
+                let text = format!("`{layer}` before it makes it a map of one pixel");
+                vec![Advice::new(text, Change::Before(layer))]
             }
             ShapeError::InputGroups { nearest, .. } | ShapeError::OutputGroups { nearest, .. } => {
                 nearest
                     .iter()
-                    .map(|groups| format!("`groups = {groups}` divides both"))
+                    .map(|&groups| {
+                        let text = format!("`groups = {groups}` divides both");
+                        Advice::new(text, Change::Set("groups", groups))
+                    })
                     .collect()
             }
-            ShapeError::NoGroups => vec!["`groups = 1` is a convolution over all channels".into()],
+            ShapeError::NoGroups => {
+                let text = "`groups = 1` is a convolution over all channels".to_owned();
+                vec![Advice::new(text, Change::Set("groups", 1))]
+            }
             ShapeError::Window { pool, problem } => problem.help(*pool),
-            ShapeError::Stretch { found, widest, .. } => one_apart(found, widest),
-            ShapeError::Concat { found, first, .. } => one_apart(found, first),
+            ShapeError::Stretch {
+                found: one,
+                widest: other,
+                ..
+            }
+            | ShapeError::Concat {
+                found: one,
+                first: other,
+                ..
+            } => one_apart(one, other)
+                .into_iter()
+                .map(Advice::from)
+                .collect(),
             ShapeError::Arity { .. }
             | ShapeError::DType { .. }
             | ShapeError::Batched { .. }
@@ -332,11 +388,19 @@ impl From<WindowError> for ShapeError {
 }
 
 impl WindowError {
-    fn help(&self, pool: bool) -> Vec<String> {
+    fn help(&self, pool: bool) -> Vec<Advice> {
+        let same = || Advice::from("`pad = same` keeps the size".to_owned());
         match self {
-            WindowError::Zero { what, .. } => vec![format!("`{what} = 1` is the least")],
+            WindowError::Zero { what, .. } => {
+                let text = format!("`{what} = 1` is the least");
+                vec![Advice::new(text, Change::Set(what, 1))]
+            }
             WindowError::TooBig { .. } if pool => {
-                vec!["`global_avgpool` averages over the whole map, whatever its size".to_owned()]
+                let text = "`global_avgpool` averages over the whole map, whatever its size";
+                vec![Advice::new(
+                    text.to_owned(),
+                    Change::Instead("global_avgpool"),
+                )]
             }
             WindowError::TooBig {
                 input,
@@ -347,26 +411,23 @@ impl WindowError {
             } => {
                 let missing = (effective - input).div_ceil(2);
                 if before + after == 0 {
-                    vec![
-                        format!("`pad = {missing}` makes it fit"),
-                        "`pad = same` keeps the size".into(),
-                    ]
+                    let text = format!("`pad = {missing}` makes it fit");
+                    vec![Advice::new(text, Change::Set("pad", missing)), same()]
                 } else {
-                    vec!["`pad = same` keeps the size".to_owned()]
+                    vec![same()]
                 }
             }
             WindowError::PadTooBig { effective, .. } => {
-                vec![format!(
-                    "`pad = {}` is the most for this window",
-                    effective / 2
-                )]
+                let most = effective / 2;
+                let text = format!("`pad = {most}` is the most for this window");
+                vec![Advice::new(text, Change::Set("pad", most))]
             }
             WindowError::Empty { axis, .. } => {
                 let axis = match axis {
                     Axis::Height => "top and bottom",
                     Axis::Width => "left and right",
                 };
-                vec![format!("less padding at the {axis}, or less dilation")]
+                vec![format!("less padding at the {axis}, or less dilation").into()]
             }
         }
     }

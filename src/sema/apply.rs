@@ -27,7 +27,12 @@ pub(super) struct Site<'s> {
     pub segment: &'s Segment,
     /// What it is applied to; `None` where an error has been reported.
     pub input: Option<ValueId>,
+    /// The arguments that it was written with.
+    pub args: Written<'s>,
 }
+
+/// The names and the places of a layer's arguments, for edits.
+pub(super) type Written<'s> = &'s [(Option<&'s str>, Span)];
 
 impl<'a> Elab<'a> {
     /// Applies a built-in layer. Its attributes are checked even where its input is unknown.
@@ -84,7 +89,7 @@ impl<'a> Elab<'a> {
             .collect();
         match op.infer(&types) {
             Err(error) => {
-                self.shape_error(&error, site.layer, site.span, inputs[0]);
+                self.misfit(&error, site, inputs[0]);
                 return None;
             }
             Ok(made) => {
@@ -158,7 +163,7 @@ impl<'a> Elab<'a> {
             Ok(sizes) => sizes,
             Err(error) => {
                 // The error is about groups alone; with one group the layers behind can still be checked.
-                self.shape_error(&error, site.layer, site.span, input);
+                self.misfit(&error, site, input);
                 conv.groups = 1;
                 conv.filter(channels, outputs).ok()?
             }
@@ -195,7 +200,7 @@ impl<'a> Elab<'a> {
         match op.infer(&types) {
             Ok(_) => Some(()),
             Err(error) => {
-                self.shape_error(&error, site.layer, site.span, input);
+                self.misfit(&error, site, input);
                 None
             }
         }
@@ -374,7 +379,7 @@ impl<'a> Elab<'a> {
         match crate::ops::error::map(&ty, "input") {
             Ok(dims) => Some(dims),
             Err(error) => {
-                self.shape_error(&error, site.layer, site.span, input);
+                self.misfit(&error, site, input);
                 None
             }
         }

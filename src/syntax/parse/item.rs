@@ -76,7 +76,12 @@ impl Builder<'_> {
                     codes::BAD_EDITION,
                     "this edition of the language is not known",
                 )
-                .primary(span, format!("only edition {EDITION} exists")),
+                .primary(span, format!("only edition {EDITION} exists"))
+                .edit(
+                    format!("write `edition {EDITION}`"),
+                    span,
+                    format!("edition {EDITION}"),
+                ),
             );
         } else if ast.edition.is_some() || !ast.items.is_empty() {
             self.report(
@@ -84,7 +89,8 @@ impl Builder<'_> {
                     codes::BAD_EDITION,
                     "the edition stands in front of everything else, once",
                 )
-                .primary(span, "move this to the first line"),
+                .primary(span, "not here")
+                .edit("move it to the first line, or remove it", span, ""),
             );
         }
         ast.edition = Some(Edition { number, span });
