@@ -317,7 +317,97 @@ fn every_code_is_shown_by_a_case() {
 }
 
 /// Errors, or some of a code, that no edit can mend, and why.
-const WITHOUT_EDIT: [(Code, &str); 0] = [];
+const WITHOUT_EDIT: [(Code, &str); 38] = [
+    (
+        codes::NOT_UTF8,
+        "bytes that are no text cannot be replaced by text",
+    ),
+    (
+        codes::STRAY_BRACKET,
+        "a setting of the command line is no part of the file",
+    ),
+    (
+        codes::BAD_CHARACTER,
+        "of most signs nobody knows what was meant",
+    ),
+    (codes::SYNTAX, "of most words nobody knows what was meant"),
+    (
+        codes::BAD_NUMBER,
+        "what an unknown suffix stands for is not known",
+    ),
+    (codes::MISSING_ELSE, "the other value is not known"),
+    (codes::STRAY_RANGE, "the value that was meant is not known"),
+    (
+        codes::OUTSIDE_ITEM,
+        "the net that it belongs to is not known",
+    ),
+    (
+        codes::BAD_FUNCTION_BODY,
+        "the value that was meant is not known",
+    ),
+    (
+        codes::MISPLACED_STATEMENT,
+        "the place where it belongs is not known",
+    ),
+    (codes::NAME_TOO_LONG, "a good name is not known"),
+    (codes::EMPTY_COMBINATOR, "the branches are not known"),
+    (codes::UNKNOWN_NAME, "no known name is near"),
+    (codes::UNKNOWN_LAYER, "no known layer is near"),
+    (codes::UNKNOWN_ARGUMENT, "no known argument is near"),
+    (
+        codes::DUPLICATE_ARGUMENT,
+        "in data sets of the training half both may be meant",
+    ),
+    (codes::MISSING_ARGUMENT, "the value is not known"),
+    (
+        codes::EXTRA_ARGUMENT,
+        "several arguments of one function are too many",
+    ),
+    (codes::BRANCH_SHAPES, "branches may differ in many ways"),
+    (codes::WRONG_KIND, "the value that was meant is not known"),
+    (
+        codes::DUPLICATE_NAME,
+        "which loop variable tells the rounds apart is not known",
+    ),
+    (codes::NOT_SUPPORTED, "there is nothing to write instead"),
+    (codes::WHICH_NET, "the command line chooses the net"),
+    (codes::NO_INPUT, "the size of the input is not known"),
+    (
+        codes::TOO_LARGE_NET,
+        "the count that was meant is not known",
+    ),
+    (
+        codes::TOO_DEEP_CALLS,
+        "the end of the recursion is not known",
+    ),
+    (codes::NO_VALUE, "the value that was meant is not known"),
+    (
+        codes::UNKNOWN_OVERRIDE,
+        "the command line is at fault, not the file",
+    ),
+    (
+        codes::TOO_LARGE_TENSOR,
+        "the size that was meant is not known",
+    ),
+    (
+        codes::SHARED_SHAPES,
+        "which of the uses is wrong is not known",
+    ),
+    (codes::PATTERN, "the parts that were meant are not known"),
+    (codes::BAD_INDEX, "the part that was meant is not known"),
+    (
+        codes::ELEMENT_COUNT,
+        "the shape that was meant is not known",
+    ),
+    (codes::BAD_INPUT, "the shape that was meant is not known"),
+    (codes::UNKNOWN_KEY, "no known key is near"),
+    (codes::BAD_VALUE, "no known value is near"),
+    (codes::LOSS_OUTPUT, "which output is judged is not known"),
+    (
+        codes::TRAIN_NOT_SUPPORTED,
+        "there is nothing to write instead",
+    ),
+];
 
 /// Where a finding is after an edit that is not behind it.
 fn moved(start: u32, edit: &Edit) -> u32 {

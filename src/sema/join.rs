@@ -263,32 +263,36 @@ impl<'a> Elab<'a> {
             if size(value).as_deref() != Some(gives.as_slice())
                 && values.iter().enumerate().any(fits)
             {
+                // An edit must mend the whole combinator.
+                let mends = values
+                    .iter()
+                    .enumerate()
+                    .all(|(index, branch)| index == at || fits((index, branch)));
                 let source = self.files.slice(pool.span);
                 let gives = if gives[0] == gives[1] {
                     gives[0].to_string()
                 } else {
                     format!("{} x {}", gives[0], gives[1])
                 };
-                helps.push(match source.strip_suffix(')') {
+                let edited = match source.strip_suffix(')') {
                     Some(start) if other.ceil && !source.contains("ceil") => {
-                        let edited = format!("{start}, ceil = true)");
-                        let text =
-                            format!("`{edited}` gives {gives}; so does an input of even size");
-                        Help::edit(text, pool.span, edited)
+                        Some(format!("{start}, ceil = true)"))
                     }
-                    _ if other.ceil => {
-                        Help::words(format!("`{source}` with `ceil = true` gives {gives}"))
+                    _ if source.contains(", ceil = true") => {
+                        Some(source.replacen(", ceil = true", "", 1))
                     }
-                    _ => {
-                        let text = format!("`{source}` without `ceil` gives {gives}");
-                        match source.contains(", ceil = true") {
-                            true => {
-                                let edited = source.replacen(", ceil = true", "", 1);
-                                Help::edit(text, pool.span, edited)
-                            }
-                            false => Help::words(text),
-                        }
+                    _ => None,
+                };
+                let text = match &edited {
+                    Some(edited) if other.ceil => {
+                        format!("`{edited}` gives {gives}; so does an input of even size")
                     }
+                    _ if other.ceil => format!("`{source}` with `ceil = true` gives {gives}"),
+                    _ => format!("`{source}` without `ceil` gives {gives}"),
+                };
+                helps.push(match edited.filter(|_| mends) {
+                    Some(edited) => Help::edit(text, pool.span, edited),
+                    None => Help::words(text),
                 });
             }
         }

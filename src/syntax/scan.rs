@@ -265,7 +265,15 @@ impl Scanner<'_> {
         let closers = self.closers(open);
         let at = self.closing_place(open);
         let place = self.span(at..at);
-        self.report(diagnostic.edit(format!("close it here with `{closers}`"), place, closers));
+        let line = self.text[..at]
+            .rsplit('\n')
+            .next()
+            .unwrap_or_default()
+            .trim_start();
+        let skipped = line.chars().count().saturating_sub(24);
+        let before: String = line.chars().skip(skipped).collect();
+        let text = format!("put `{closers}` behind `{before}`");
+        self.report(diagnostic.edit(text, place, closers));
     }
 
     /// What closes a bracket and all that were opened outside of it, where the text cannot go on inside of them.
@@ -368,10 +376,17 @@ impl Scanner<'_> {
                 .trim_end()
                 .len();
         let place = self.span(start..end);
+        // Brackets that close what is open around the string were hardly meant to be a part of it.
+        let content = &self.text[start + 1..end];
+        let content = match self.open.is_empty() {
+            true => content,
+            false => content.trim_end_matches([')', ']', '}', ';', ',', ' ']),
+        };
+        let quote = start + 1 + content.len();
         self.report(
             Diagnostic::error(codes::UNCLOSED_STRING, "a string is never closed")
                 .primary(place, "`\"` is missing on this line")
-                .edit("put a `\"` at its end", place.after(), "\""),
+                .edit("put a `\"` at its end", self.span(quote..quote), "\""),
         );
         None
     }

@@ -1,7 +1,7 @@
 //! Texts of the language grown from a list of choices: every one parses, with any tree, blanks and comments anywhere.
 
 /// A file that follows from the choices; where they end, the shortest way out is taken.
-pub fn file(choices: &[u8]) -> String {
+pub(crate) fn file(choices: &[u8]) -> String {
     let mut grower = Grower {
         choices: choices.iter(),
         out: String::new(),
@@ -49,18 +49,18 @@ impl Grower<'_> {
     fn comment(&mut self, open: &str, close: &str) {
         self.comments += 1;
         self.out
-            .push_str(&format!("{open} {}é {close}", self.comments));
+            .push_str(&format!("{open} {}é{close}", self.comments));
     }
 
     /// What may stand between two tokens of a statement.
     fn gap(&mut self) {
         match self.pick(if self.inside { 12 } else { 8 }) {
             1 => self.put("\t "),
-            2 => self.comment(" /*", "*/ "),
+            2 => self.comment(" /*", " */ "),
             3 => self.comment(" /*", "\n\n*/"),
             8 => self.put("\n\n\n"),
             9 => self.comment("//", "\n"),
-            10 => self.comment("\n\n/*", "*/\n"),
+            10 => self.comment("\n\n/*", " */\n"),
             11 => self.comment(" ///", "\n// more\n"),
             _ => self.put(" "),
         }
@@ -80,8 +80,8 @@ impl Grower<'_> {
             2 => self.put(";\n\n\n;"),
             3 => self.comment(" //", "\n"),
             4 => self.comment("\n\n//", "\n"),
-            5 => self.comment("\n/*", "*/ "),
-            6 => self.comment(" /*", "*/;"),
+            5 => self.comment("\n/*", " */ "),
+            6 => self.comment(" /*", " */;"),
             7 => self.comment("; //", "\n\n"),
             _ => self.put("\n"),
         }
@@ -129,7 +129,13 @@ impl Grower<'_> {
             2 => self.put("in.channels"),
             3 => {
                 self.name();
-                self.bracketed(["[", "]"], 1, |grower, _| grower.operand());
+                self.put("[");
+                let outside = std::mem::replace(&mut self.inside, true);
+                self.gap();
+                self.operand();
+                self.gap();
+                self.inside = outside;
+                self.put("]");
             }
             4 => self.put("\"text // no comment \\\" }\""),
             5 => {

@@ -236,6 +236,7 @@ impl<'a> Layout<'a> {
 
     fn doc<'d>(&mut self, doc: &'d Doc<'a>, indent: usize, mode: Mode, tasks: &mut Tasks<'d, 'a>) {
         match &doc.node {
+            Node::Text(" ") => self.blank(" "),
             Node::Text(text) => self.text(text, indent),
             Node::Separator(text) => self.push(text),
             Node::Choice { flat, broken } => {
