@@ -33,7 +33,7 @@ const NAMES: [&str; 8] = [
     "same",
 ];
 const NUMBERS: [&str; 8] = ["0", "1", "28", "0.5", "1e-4", "8M", "1.5k", "224"];
-const OPERATORS: [&str; 8] = [" + ", "-", " * ", "/", "^", " and ", " or ", " ^ "];
+const OPERATORS: [&str; 8] = [" + ", "-", " * ", "/ ", "^", " and ", " or ", " ^ "];
 
 impl Grower<'_> {
     /// One of `count` ways; 0 when there are no more choices or the tree is deep.
