@@ -209,7 +209,7 @@ fn a_comment_in_every_gap_stays() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 500, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 300, max_shrink_iters: 2_000, failure_persistence: None, ..ProptestConfig::default() })]
 
     /// Whatever tree is written, in whatever layout, with comments anywhere.
     #[test]

@@ -315,7 +315,7 @@ impl<'a> Builder<'a> {
                     let mut item = self.item(arrow, part);
                     item.breaks |= begun && !behind_brace;
                     let last = part.last().map(|at| self.tokens[at].text);
-                    behind_brace = item.doc.forced && last == Some("}");
+                    behind_brace = last == Some("}");
                     items.push(item);
                 }
                 Some(rule) => {

@@ -298,9 +298,10 @@ impl<'a> Layout<'a> {
         let inner = indent + further;
         let stays = mode == Mode::Flat
             || (!item.breaks && !self.line_must_end() && {
-                let here = self.fits(self.width + 1, &item.doc, inner, tasks);
-                // What must be broken anyway may begin in this line; anything else moves to the next if that helps.
-                here || (item.doc.forced && self.begins(self.width + 1, &item.doc, inner, tasks))
+                // What must be broken anywhere may begin in this line; anything else moves to the next if that helps.
+                self.fits(self.width + 1, &item.doc, inner, tasks)
+                    || (!self.fits(inner, &item.doc, inner, tasks)
+                        && self.begins(self.width + 1, &item.doc, inner, tasks))
             });
         if stays {
             self.blank(" ");
