@@ -34,14 +34,16 @@ fn check(words: &str, text: &str) -> (Vec<Diagnostic>, Files) {
         None if words == "latin1" => {
             bytes = text
                 .chars()
-                .map(|c| u8::try_from(u32::from(c)).unwrap())
+                .map(|c| u8::try_from(u32::from(c)).expect("a character of Latin-1"))
                 .collect();
         }
         Some(("repeat", count)) => {
             let mut lines = text.split_inclusive('\n');
-            let (first, second) = (lines.next().unwrap(), lines.next().unwrap());
+            let first = lines.next().expect("a first line");
+            let second = lines.next().expect("a line to repeat");
             let rest: String = lines.collect();
-            bytes = format!("{first}{}{rest}", second.repeat(count.parse().unwrap())).into();
+            let count = count.parse().expect("a number of lines");
+            bytes = format!("{first}{}{rest}", second.repeat(count)).into();
         }
         Some(("set", given)) => setting = Some(given),
         _ => panic!("unknown words `{words}`"),
@@ -55,7 +57,7 @@ fn check(words: &str, text: &str) -> (Vec<Diagnostic>, Files) {
     let Some(ast) = parsed.ast else {
         return (parsed.diagnostics, files);
     };
-    let setting = setting.map(|given| Override::parse(&mut files, given).unwrap());
+    let setting = setting.map(|given| Override::parse(&mut files, given).expect("a setting"));
     let overrides: Vec<Override> = setting.into_iter().collect();
     let mut nets: Vec<Option<&str>> = sema::net_names(&ast).into_iter().map(Some).collect();
     if nets.is_empty() {

@@ -167,7 +167,7 @@ fn gaps(text: &str) -> Vec<usize> {
             .iter()
             .any(|comment| comment.range().start < at && at < comment.range().end);
         let word = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '.';
-        if !in_comment && !quoted && !(word(before) && word(c)) {
+        if !(in_comment || quoted || word(before) && word(c)) {
             gaps.push(at);
         }
         quoted ^= c == '"' && !in_comment && before != '\\';

@@ -51,8 +51,8 @@ fn check_hostile(text: &str, code: Code) {
         "a message of {} bytes helps nobody",
         shown.len()
     );
-    // Generous for a debug build on a busy machine; the times measured are below 50 ms.
-    assert!(time < Duration::from_secs(1), "took {time:?}");
+    // Generous for a debug build on a busy machine; a release build takes less than a tenth of a second.
+    assert!(time < Duration::from_secs(3), "took {time:?}");
 }
 
 #[test]

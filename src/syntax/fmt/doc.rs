@@ -506,7 +506,7 @@ fn align(lines: &mut [Line], column: impl Fn(&mut Line) -> &mut Option<usize>) {
                 line.text.insert_str(at, &" ".repeat(padding));
                 // A comment stands behind the column.
                 line.comment = line.comment.map(|comment| {
-                    if comment >= at && comment != at {
+                    if comment > at {
                         comment + padding
                     } else {
                         comment
