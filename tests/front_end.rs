@@ -189,6 +189,23 @@ fn the_deepest_texts_fit_a_small_stack() {
         .expect("no text exhausts the stack");
 }
 
+/// Adding the step again and again would lose the last item of each of these.
+#[test]
+fn ranges_keep_their_ends() {
+    for (range, items) in [
+        ("1.0..1.5 step 0.1", 6),
+        ("1.0..1.3 step 0.1", 4),
+        ("1.0..1.3 step 0.05", 7),
+        ("1..4", 4),
+    ] {
+        let text = format!("net A {{ input [1]; for _x in {range} {{ dense(1, bias = false) }} }}");
+        let (parsed, files) = parse(&text);
+        let ast = parsed.ast.expect("the text is right");
+        let model = sema::elaborate(&ast, &files, None, &[], Mode::Infer).expect("so is the net");
+        assert_eq!(model.graph.params().count(), items, "{range}");
+    }
+}
+
 #[test]
 fn large_but_sane_inputs_are_fast() {
     let mut text = "net A {\n".to_owned();
