@@ -142,13 +142,166 @@ fn check_finds_mistakes() {
     assert_eq!(folder.ok("check good.net"), "good.net: ok (Tiny)\n");
     folder.fails("check good.net bad.net", 1, "convv");
     let done = folder.netc("check good.net bad.net");
-    assert_eq!(done.stdout, "good.net: ok (Tiny)\nbad.net: 1 error\n");
+    assert_eq!(
+        done.stdout,
+        "good.net: ok (Tiny)\nbad.net: 1 error\n2 files: 1 error, 0 warnings\n"
+    );
+    assert!(
+        done.stderr.ends_with("`netc explain N0202` says more.\n"),
+        "{done:?}"
+    );
+    assert!(
+        !done.stderr.contains('\u{1b}'),
+        "no colours in a pipe: {done:?}"
+    );
     let done = folder.netc("check bad.net --json");
     let first: Value = serde_json::from_str(done.stdout.lines().next().unwrap()).unwrap();
     assert_eq!(first["severity"], "error");
     assert_eq!(first["labels"][0]["line"], 3);
     folder.fails("check good.net:Huge", 1, "Huge");
     folder.fails("check missing.net", 1, "cannot read `missing.net`");
+}
+
+#[test]
+fn check_looks_at_all_files_and_all_nets() {
+    let folder = Folder::new();
+    folder.write(
+        "a.net",
+        "net A { input [4]; dense(0) }\nnet B { input [4]; relu(1) }\n",
+    );
+    folder.write("b.net", "net C { input [4]; let n = 3; dense(2) }\n");
+    folder.write("c.net", "net D { input [4\n");
+    let done = folder.netc("check a.net missing.net b.net c.net");
+    assert_eq!(done.code, Some(1));
+    assert!(
+        done.stdout.ends_with("4 files: 4 errors, 1 warning\n"),
+        "{done:?}"
+    );
+    let hint = "`netc explain CODE` says more; the codes are N0103, N0206, N0210.\n";
+    assert!(done.stderr.ends_with(hint), "{done:?}");
+    assert_eq!(done.stderr.matches("netc explain").count(), 1);
+    let done = folder.netc("check a.net b.net c.net --json");
+    let lines: Vec<Value> = done
+        .stdout
+        .lines()
+        .map(|l| serde_json::from_str(l).unwrap())
+        .collect();
+    assert_eq!(lines.last().unwrap()["errors"], 3);
+    assert_eq!(lines[0]["help"][0]["edit"]["replacement"], "1");
+    assert_eq!(done.stderr, "");
+}
+
+#[test]
+fn summary_shows_every_net_and_preset() {
+    let folder = Folder::new();
+    let two = "net A(n = 2) { input [4]; dense(n) }\npreset Wide = A(8)\n";
+    folder.write("two.net", two);
+    folder.write("tiny.net", TINY);
+    folder.write("bad.net", "net Bad { input [4]; dense(2 }\n");
+    let names = |lines: &[Value]| -> Vec<String> {
+        lines
+            .iter()
+            .map(|line| line["net"].as_str().unwrap().to_owned())
+            .collect()
+    };
+    assert_eq!(
+        names(&folder.json("summary two.net tiny.net --json")),
+        ["A", "Wide", "Tiny"]
+    );
+    assert_eq!(names(&folder.json("summary two.net:Wide --json")), ["Wide"]);
+    assert!(
+        folder
+            .ok("summary two.net")
+            .contains("\n\nWide: [4] to [8]\n")
+    );
+    let done = folder.netc("summary bad.net two.net missing.net --json");
+    assert_eq!(
+        (done.code, done.stdout.lines().count()),
+        (Some(1), 2),
+        "{done:?}"
+    );
+}
+
+#[test]
+fn fmt_lays_files_out() {
+    let folder = Folder::new();
+    let loose = "net A{input[4]\r\ndense(2)}\r\n";
+    let wanted = "net A { input [4]; dense(2) }\n";
+    folder.write("loose.net", loose);
+    folder.write("good.net", wanted);
+    folder.write("bad.net", "net A { input [4\n");
+    let read = |name: &str| std::fs::read_to_string(folder.path(name)).unwrap();
+
+    let done = folder.netc("fmt --check loose.net good.net");
+    assert_eq!(
+        (done.code, done.stdout.as_str()),
+        (Some(1), "would change loose.net\n")
+    );
+    assert_eq!(
+        folder.ok("fmt --stdout loose.net good.net"),
+        wanted.repeat(2)
+    );
+    assert_eq!(read("loose.net"), loose, "neither writes");
+
+    // The other files are laid out although one cannot be.
+    folder.fails("fmt bad.net missing.net loose.net good.net", 1, "N0103");
+    assert_eq!(
+        (read("loose.net").as_str(), read("bad.net").as_str()),
+        (wanted, "net A { input [4\n")
+    );
+    assert_eq!(folder.ok("fmt --check loose.net good.net"), "");
+    let line = &folder.json("fmt good.net --json")[0];
+    assert_eq!(
+        (&line["changed"], &line["written"]),
+        (&false.into(), &false.into())
+    );
+
+    let mut command = command("fmt -");
+    command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    let mut child = command.spawn().expect("the program starts");
+    let mut stdin = child.stdin.take().expect("a pipe");
+    std::io::Write::write_all(&mut stdin, loose.as_bytes()).expect("the program reads");
+    drop(stdin);
+    let done = Done::from(child.wait_with_output().expect("the program ends"));
+    assert_eq!(
+        (done.code, done.stdout.as_str()),
+        (Some(0), wanted),
+        "{done:?}"
+    );
+}
+
+#[test]
+fn fmt_leaves_what_it_does_not_change_untouched() {
+    let folder = Folder::new();
+    folder.write("good.net", "net A { input [4]; dense(2) }\n");
+    let modified = || {
+        folder
+            .path("good.net")
+            .metadata()
+            .unwrap()
+            .modified()
+            .unwrap()
+    };
+    let before = modified();
+    folder.ok("fmt good.net");
+    assert_eq!(modified(), before);
+}
+
+#[test]
+fn explain_prints_a_page_or_the_list() {
+    let folder = Folder::new();
+    assert!(
+        folder
+            .ok("explain n0207")
+            .starts_with("# N0207: the branches")
+    );
+    let list = folder.ok("explain");
+    assert_eq!(list.lines().count(), netc::diag::codes::ALL.len());
+    folder.fails("explain N9999", 1, "no code `N9999`");
+    assert_eq!(folder.json("explain N0103 --json")[0]["code"], "N0103");
 }
 
 #[test]

@@ -5,10 +5,11 @@
 //! A file may start with directives: `//@ net: NAME`, `//@ set: PATH=VALUE`, `//@ mode: train`, `//@ graph: no` where
 //! the graph is long, `//@ params: COUNT` for the number of trained values that the net must have.
 
+use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::path::Path;
 
-use netc::diag::{Diagnostic, FileId, Files, Renderer, Terminal};
+use netc::diag::{self, Code, Diagnostic, Edit, FileId, Files, Renderer, Terminal, codes};
 use netc::sema::{self, Mode, Override};
 use netc::syntax::{self, Ast};
 
@@ -51,6 +52,8 @@ struct Outcome {
     out: String,
     diagnostics: Vec<Diagnostic>,
     files: Files,
+    /// The file itself, beside the settings of the command line.
+    file: Option<FileId>,
 }
 
 impl Outcome {
@@ -73,12 +76,19 @@ impl Outcome {
 
 /// Reads and parses a file; the output starts with the source.
 fn parse(path: &Path) -> (Outcome, Option<(FileId, Ast)>) {
-    let bytes = std::fs::read(path).expect("the glob found this file");
+    parse_bytes(
+        path,
+        &std::fs::read(path).expect("the glob found this file"),
+    )
+}
+
+/// Parses the content of a file.
+fn parse_bytes(path: &Path, bytes: &[u8]) -> (Outcome, Option<(FileId, Ast)>) {
     let name = path
         .file_name()
         .and_then(|name| name.to_str())
         .expect("test files have ASCII names");
-    let source = String::from_utf8_lossy(&bytes);
+    let source = String::from_utf8_lossy(bytes);
     let source = source
         .replace('\0', "<NUL>")
         .replace('\u{FEFF}', "<BOM>")
@@ -88,14 +98,16 @@ fn parse(path: &Path) -> (Outcome, Option<(FileId, Ast)>) {
         out: format!("{source}\n{line}\n"),
         diagnostics: Vec::new(),
         files: Files::new(),
+        file: None,
     };
-    let file = match syntax::read(&mut outcome.files, name, &bytes) {
+    let file = match syntax::read(&mut outcome.files, name, bytes) {
         Ok(file) => file,
         Err(diagnostic) => {
             outcome.add(vec![*diagnostic]);
             return (outcome, None);
         }
     };
+    outcome.file = Some(file);
     let parsed = syntax::parse(file, outcome.files.text(file));
     outcome.add(parsed.diagnostics);
     (outcome, parsed.ast.map(|ast| (file, ast)))
@@ -103,7 +115,15 @@ fn parse(path: &Path) -> (Outcome, Option<(FileId, Ast)>) {
 
 /// Parses a file and elaborates its nets.
 fn elaborate(path: &Path) -> Outcome {
-    let (mut outcome, parsed) = parse(path);
+    elaborate_bytes(
+        path,
+        &std::fs::read(path).expect("the glob found this file"),
+    )
+}
+
+/// Parses the content of a file and elaborates its nets.
+fn elaborate_bytes(path: &Path, bytes: &[u8]) -> Outcome {
+    let (mut outcome, parsed) = parse_bytes(path, bytes);
     let Some((file, ast)) = parsed else {
         return outcome;
     };
@@ -226,4 +246,247 @@ fn rejected_files() {
             outcome.out
         );
     });
+}
+
+/// Inputs too large for the tree; the snapshot shows what is said of them.
+fn giants() -> [(&'static str, String); 4] {
+    let minus = format!("fn f() {{ {}1 }}", "-".repeat(300));
+    [
+        ("too_large", "relu\n".repeat(300_000)),
+        ("too_deep", format!("fn f() {{ {}", "(".repeat(300))),
+        ("too_many_operators", minus),
+        ("too_deep_expression", {
+            let sum = |inner: String, _| format!("({inner}{})", " + 1".repeat(150));
+            format!("fn f() {{ {} }}", (0..90).fold("1".to_owned(), sum))
+        }),
+    ]
+}
+
+/// What is found in a text.
+fn findings(name: &str, text: &str) -> Outcome {
+    elaborate_bytes(Path::new(name), text.as_bytes())
+}
+
+#[test]
+fn giant_files() {
+    for (name, text) in giants() {
+        let outcome = findings(name, &text);
+        let terminal = Terminal { color: false };
+        let shown = outcome
+            .diagnostics
+            .iter()
+            .map(|d| terminal.render(d, &outcome.files));
+        let shown = shown.collect::<Vec<_>>().join("\n\n");
+        insta::with_settings!({ omit_expression => true }, { insta::assert_snapshot!(name, shown) });
+    }
+}
+
+fn cases(folder: &str) -> Vec<std::path::PathBuf> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
+    let entries = std::fs::read_dir(folder).expect("the folder is part of the repository");
+    let mut paths: Vec<_> = entries
+        .map(|entry| entry.expect("the folder can be read").path())
+        .filter(|path| path.extension().is_some_and(|ending| ending == "net"))
+        .collect();
+    paths.sort();
+    paths
+}
+
+/// Codes that no net of the language can meet.
+const UNREACHED: [(Code, &str); 1] = [(
+    codes::INPUT_SHAPE,
+    "operators of several inputs are joined by combinators, which have their own rules",
+)];
+
+#[test]
+fn every_code_is_shown_by_a_case() {
+    let mut seen = BTreeSet::new();
+    for path in cases("tests/ui/err")
+        .into_iter()
+        .chain(cases("tests/ui/ok"))
+    {
+        seen.extend(elaborate(&path).diagnostics.iter().map(|d| d.code.id));
+    }
+    for (name, text) in giants() {
+        seen.extend(findings(name, &text).diagnostics.iter().map(|d| d.code.id));
+    }
+    for code in codes::ALL {
+        let unreached = UNREACHED.iter().any(|(other, _)| other == code);
+        assert_eq!(seen.contains(code.id), !unreached, "{code}: {}", code.title);
+    }
+}
+
+/// Errors, or some of a code, that no edit can mend, and why.
+const WITHOUT_EDIT: [(Code, &str); 38] = [
+    (
+        codes::NOT_UTF8,
+        "bytes that are no text cannot be replaced by text",
+    ),
+    (
+        codes::STRAY_BRACKET,
+        "a setting of the command line is no part of the file",
+    ),
+    (
+        codes::BAD_CHARACTER,
+        "of most signs nobody knows what was meant",
+    ),
+    (codes::SYNTAX, "of most words nobody knows what was meant"),
+    (
+        codes::BAD_NUMBER,
+        "what an unknown suffix stands for is not known",
+    ),
+    (codes::MISSING_ELSE, "the other value is not known"),
+    (codes::STRAY_RANGE, "the value that was meant is not known"),
+    (
+        codes::OUTSIDE_ITEM,
+        "the net that it belongs to is not known",
+    ),
+    (
+        codes::BAD_FUNCTION_BODY,
+        "the value that was meant is not known",
+    ),
+    (
+        codes::MISPLACED_STATEMENT,
+        "the place where it belongs is not known",
+    ),
+    (codes::NAME_TOO_LONG, "a good name is not known"),
+    (codes::EMPTY_COMBINATOR, "the branches are not known"),
+    (codes::UNKNOWN_NAME, "no known name is near"),
+    (codes::UNKNOWN_LAYER, "no known layer is near"),
+    (codes::UNKNOWN_ARGUMENT, "no known argument is near"),
+    (
+        codes::DUPLICATE_ARGUMENT,
+        "in data sets of the training half both may be meant",
+    ),
+    (codes::MISSING_ARGUMENT, "the value is not known"),
+    (
+        codes::EXTRA_ARGUMENT,
+        "several arguments of one function are too many",
+    ),
+    (codes::BRANCH_SHAPES, "branches may differ in many ways"),
+    (codes::WRONG_KIND, "the value that was meant is not known"),
+    (
+        codes::DUPLICATE_NAME,
+        "which loop variable tells the rounds apart is not known",
+    ),
+    (codes::NOT_SUPPORTED, "there is nothing to write instead"),
+    (codes::WHICH_NET, "the command line chooses the net"),
+    (codes::NO_INPUT, "the size of the input is not known"),
+    (
+        codes::TOO_LARGE_NET,
+        "the count that was meant is not known",
+    ),
+    (
+        codes::TOO_DEEP_CALLS,
+        "the end of the recursion is not known",
+    ),
+    (codes::NO_VALUE, "the value that was meant is not known"),
+    (
+        codes::UNKNOWN_OVERRIDE,
+        "the command line is at fault, not the file",
+    ),
+    (
+        codes::TOO_LARGE_TENSOR,
+        "the size that was meant is not known",
+    ),
+    (
+        codes::SHARED_SHAPES,
+        "which of the uses is wrong is not known",
+    ),
+    (codes::PATTERN, "the parts that were meant are not known"),
+    (codes::BAD_INDEX, "the part that was meant is not known"),
+    (
+        codes::ELEMENT_COUNT,
+        "the shape that was meant is not known",
+    ),
+    (codes::BAD_INPUT, "the shape that was meant is not known"),
+    (codes::UNKNOWN_KEY, "no known key is near"),
+    (codes::BAD_VALUE, "no known value is near"),
+    (codes::LOSS_OUTPUT, "which output is judged is not known"),
+    (
+        codes::TRAIN_NOT_SUPPORTED,
+        "there is nothing to write instead",
+    ),
+];
+
+/// Where a finding is after an edit that is not behind it.
+fn moved(start: u32, edit: &Edit) -> u32 {
+    let removed = edit.span.end - edit.span.start;
+    let added = u32::try_from(edit.replacement.len()).expect("edits are short");
+    if edit.span.end <= start {
+        start - removed + added
+    } else {
+        start
+    }
+}
+
+/// What is wrong with the text after an edit: the same finding again, or a new error of syntax.
+fn check_edit(
+    path: &Path,
+    before: &Outcome,
+    diagnostic: &Diagnostic,
+    edit: &Edit,
+) -> Result<(), String> {
+    let text = diag::apply(before.files.text(edit.span.file), edit);
+    let after = elaborate_bytes(path, text.as_bytes());
+    let start = |diagnostic: &Diagnostic| diagnostic.span().map(|span| span.start);
+    let place = start(diagnostic).map(|start| moved(start, edit));
+    let again = |found: &&Diagnostic| {
+        found.code == diagnostic.code
+            && found.message == diagnostic.message
+            && (start(found) == place || start(found) == start(diagnostic))
+    };
+    let new = |found: &&Diagnostic| {
+        let known = |other: &Diagnostic| other.code == found.code && other.message == found.message;
+        found.code.id < "N02" && !before.diagnostics.iter().any(known)
+    };
+    let terminal = Terminal { color: false };
+    match after
+        .diagnostics
+        .iter()
+        .find(|found| again(found) || new(found))
+    {
+        Some(found) => Err(format!(
+            "{}\n=> {:?}\n{}",
+            terminal.render(diagnostic, &before.files),
+            edit.replacement,
+            terminal.render(found, &after.files)
+        )),
+        None => Ok(()),
+    }
+}
+
+#[test]
+fn edits_mend_what_they_are_given_for() {
+    let mut without = BTreeSet::new();
+    let mut wrong = Vec::new();
+    let mut count = 0;
+    for path in cases("tests/ui/err") {
+        let before = elaborate(&path);
+        for diagnostic in before.diagnostics.iter().filter(|d| d.is_error()) {
+            let edits = diagnostic.help.iter().filter_map(|help| help.edit.as_ref());
+            let edits: Vec<&Edit> = edits
+                .filter(|edit| Some(edit.span.file) == before.file)
+                .collect();
+            if edits.is_empty() {
+                without.insert(diagnostic.code.id);
+            }
+            for edit in edits {
+                count += 1;
+                wrong.extend(check_edit(&path, &before, diagnostic, edit).err());
+            }
+        }
+    }
+    assert!(
+        wrong.is_empty(),
+        "{} edits fail:\n{}",
+        wrong.len(),
+        wrong.join("\n\n")
+    );
+    assert!(count > 60, "{count} edits");
+    let listed: BTreeSet<&str> = WITHOUT_EDIT.iter().map(|(code, _)| code.id).collect();
+    assert_eq!(
+        without, listed,
+        "errors without an edit, and those that are known to have none"
+    );
 }

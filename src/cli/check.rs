@@ -5,7 +5,7 @@ use std::io::Write as _;
 use serde_json::json;
 
 use super::common::Common;
-use super::error::{CliError, tell};
+use super::error::{CliError, hint, tell};
 use super::output::Out;
 use crate::diag::{Diagnostic, Files, json::JsonDiagnostic};
 use crate::model::NetError;
@@ -20,29 +20,71 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args, common: &Common, out: &mut Out) -> Result<(), CliError> {
-    let mut wrong = false;
+    let mut total = Total::default();
     for spec in &args.files {
-        wrong |= check(spec, common, out)?;
+        check(spec, common, out, &mut total)?;
     }
-    if wrong {
-        out.finish()?;
+    let found = total.diagnostics.as_slice();
+    let errors = total.unreadable + count_errors(found);
+    if args.files.len() > 1 {
+        let (files, warnings) = (args.files.len(), found.len() - count_errors(found));
+        out.either(
+            || json!({ "files": files, "errors": errors, "warnings": warnings }),
+            || {
+                let files = plural(files, "file");
+                format!(
+                    "{files}: {}, {}",
+                    plural(errors, "error"),
+                    plural(warnings, "warning")
+                )
+            },
+        )?;
+    }
+    out.finish()?;
+    if errors > 0 {
+        if !out.json {
+            hint(found);
+        }
         return Err(CliError::Told);
     }
     Ok(())
 }
 
-/// Checks all nets of a file; whether any has errors.
-fn check(spec: &str, common: &Common, out: &mut Out) -> Result<bool, CliError> {
+/// What all files together gave.
+#[derive(Default)]
+struct Total {
+    diagnostics: Vec<Diagnostic>,
+    /// Files that could not be read.
+    unreadable: usize,
+}
+
+fn count_errors(diagnostics: &[Diagnostic]) -> usize {
+    diagnostics.iter().filter(|d| d.is_error()).count()
+}
+
+fn plural(count: usize, what: &str) -> String {
+    match count {
+        1 => format!("1 {what}"),
+        count => format!("{count} {what}s"),
+    }
+}
+
+/// Checks all nets of a file.
+fn check(spec: &str, common: &Common, out: &mut Out, total: &mut Total) -> Result<(), CliError> {
     let net = match common.net(spec) {
         Ok(net) => net,
         Err(CliError::Net(error)) => match *error {
             NetError::Text(findings) => {
-                return report(spec, &[], &findings.diagnostics, &findings.files, out);
+                report(spec, &[], &findings.diagnostics, &findings.files, out)?;
+                total.diagnostics.extend(findings.diagnostics);
+                return Ok(());
             }
             other => {
                 // The other files are still worth a look.
+                out.finish()?;
                 let _ = writeln!(std::io::stderr(), "error: {other}");
-                return Ok(true);
+                total.unreadable += 1;
+                return Ok(());
             }
         },
         Err(other) => return Err(other),
@@ -78,18 +120,20 @@ fn check(spec: &str, common: &Common, out: &mut Out) -> Result<bool, CliError> {
             diagnostics.extend(new);
         }
     }
-    report(spec, &sound, &diagnostics, &net.files, out)
+    report(spec, &sound, &diagnostics, &net.files, out)?;
+    total.diagnostics.extend(diagnostics);
+    Ok(())
 }
 
-/// Tells what was found; whether there are errors.
+/// Tells what was found in a file.
 fn report(
     spec: &str,
     nets: &[String],
     diagnostics: &[Diagnostic],
     files: &Files,
     out: &mut Out,
-) -> Result<bool, CliError> {
-    let errors = diagnostics.iter().filter(|d| d.is_error()).count();
+) -> Result<(), CliError> {
+    let errors = count_errors(diagnostics);
     let warnings = diagnostics.len() - errors;
     if out.json {
         for diagnostic in diagnostics {
@@ -98,13 +142,11 @@ fn report(
         out.line(json!({
             "file": spec, "ok": errors == 0, "errors": errors, "warnings": warnings, "nets": nets,
         }))?;
-        return Ok(errors > 0);
+        return Ok(());
     }
+    // What is said on the two streams keeps its order.
+    out.finish()?;
     tell(diagnostics, files, false);
-    let plural = |count: usize, what: &str| match count {
-        1 => format!("1 {what}"),
-        count => format!("{count} {what}s"),
-    };
     let (error_count, warning_count) = (plural(errors, "error"), plural(warnings, "warning"));
     match (errors, warnings) {
         (0, 0) => out.line(format_args!("{spec}: ok ({})", nets.join(", ")))?,
@@ -115,5 +157,5 @@ fn report(
         (_, 0) => out.line(format_args!("{spec}: {error_count}"))?,
         (_, _) => out.line(format_args!("{spec}: {error_count}, {warning_count}"))?,
     }
-    Ok(errors > 0)
+    Ok(())
 }

@@ -38,8 +38,19 @@ impl CliError {
         CliError::User(message.into())
     }
 
-    /// Tells what is wrong; the exit code.
+    /// Tells what is wrong, and how to learn more; the exit code.
     pub(super) fn report(&self, json: bool) -> u8 {
+        let code = self.show(json);
+        if let (CliError::Net(error), false) = (self, json)
+            && let NetError::Text(findings) = &**error
+        {
+            hint(&findings.diagnostics);
+        }
+        code
+    }
+
+    /// Tells what is wrong; the exit code.
+    pub(super) fn show(&self, json: bool) -> u8 {
         let mut stderr = io::stderr();
         // Where standard error is closed too, the exit code says enough.
         let _ = match self {
@@ -80,6 +91,26 @@ pub(super) fn tell(diagnostics: &[Diagnostic], files: &Files, json: bool) {
             return;
         }
     }
+}
+
+/// Says once a run how to learn more about the errors that it has shown.
+pub(super) fn hint(diagnostics: &[Diagnostic]) {
+    let errors = diagnostics
+        .iter()
+        .filter(|diagnostic| diagnostic.is_error());
+    let mut codes: Vec<&str> = errors.map(|diagnostic| diagnostic.code.id).collect();
+    codes.sort_unstable();
+    codes.dedup();
+    // Where standard error is closed, nobody wants to learn more.
+    let _ = match codes.as_slice() {
+        [] => Ok(()),
+        [code] => writeln!(io::stderr(), "`netc explain {code}` says more."),
+        codes => writeln!(
+            io::stderr(),
+            "`netc explain CODE` says more; the codes are {}.",
+            codes.join(", ")
+        ),
+    };
 }
 
 /// A message with its causes.

@@ -10,6 +10,8 @@ mod data;
 mod dump;
 mod error;
 mod eval;
+mod explain;
+mod fmt;
 mod grad;
 mod init;
 mod output;
@@ -60,6 +62,10 @@ struct Cli {
 enum Command {
     /// Look for mistakes in net files
     Check(check::Args),
+    /// Put net files into the one layout
+    Fmt(fmt::Args),
+    /// Say what a code of a message means
+    Explain(explain::Args),
     /// Show layers, shapes, parameters and multiply-accumulates
     Summary(summary::Args),
     /// Show what a stage of the compiler makes of a net
@@ -118,6 +124,8 @@ impl Cli {
         let common = &self.common;
         match self.command {
             Command::Check(args) => check::run(&args, common, &mut out),
+            Command::Fmt(args) => fmt::run(&args, &mut out),
+            Command::Explain(args) => explain::run(&args, &mut out),
             Command::Summary(args) => summary::run(&args, common, &mut out),
             Command::Dump(args) => dump::run(&args, common, &mut out),
             Command::Compile(args) => compile::run(&args, common, &mut out),

@@ -3,22 +3,24 @@
 use serde_json::{Value, json};
 
 use super::common::{Common, count};
-use super::error::CliError;
+use super::error::{CliError, hint, tell};
 use super::output::Out;
 use super::table::{Align, bytes, grouped, shape, table};
 use crate::codegen::Target;
+use crate::diag::Diagnostic;
 use crate::driver::{self, Options};
 use crate::ir::Graph;
-use crate::model::{self, NetError};
+use crate::model::{self, Net, NetError};
 use crate::plan;
-use crate::sema::Mode;
+use crate::sema::{self, Mode};
 use crate::summary::{self, Summary};
 
 /// What `summary` takes.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// The net
-    file: String,
+    /// The files, all nets and presets of each; FILE:NAME is one of them
+    #[arg(required = true, value_name = "FILE")]
+    files: Vec<String>,
     /// Images of a training step, in place of the file's `batch`
     #[arg(long, value_name = "N", value_parser = count)]
     batch: Option<usize>,
@@ -33,21 +35,95 @@ struct Memory {
 }
 
 pub(super) fn run(args: &Args, common: &Common, out: &mut Out) -> Result<(), CliError> {
-    let net = common.net(&args.file)?;
-    let infer = common.model(&net, Mode::Infer)?;
-    let train = net.model(Mode::Train)?;
     let target = common.target()?;
+    let mut told = Vec::new();
+    let mut wrong = false;
+    let mut first = true;
+    for spec in &args.files {
+        let net = match common.net(spec) {
+            Ok(net) => net,
+            Err(error) => {
+                out.finish()?;
+                wrong |= failed(error, &mut told, out.json)?;
+                continue;
+            }
+        };
+        let mut names: Vec<Option<&str>> = match net.name() {
+            Some(name) => vec![Some(name)],
+            None => sema::net_names(&net.ast).into_iter().map(Some).collect(),
+        };
+        if names.is_empty() {
+            names.push(None);
+        }
+        for name in names {
+            if !first && !out.json {
+                out.line("")?;
+            }
+            match of_net(&net, name, args, &target, out) {
+                Ok(()) => first = false,
+                Err(error) => {
+                    out.finish()?;
+                    wrong |= failed(error, &mut told, out.json)?;
+                }
+            }
+        }
+    }
+    if wrong {
+        out.finish()?;
+        if !out.json {
+            hint(&told);
+        }
+        return Err(CliError::Told);
+    }
+    Ok(())
+}
+
+/// Tells what is wrong with a file or a net of it, but not again what has been told; the other ones are still worth a
+/// look.
+fn failed(error: CliError, told: &mut Vec<Diagnostic>, json: bool) -> Result<bool, CliError> {
+    match error {
+        CliError::Net(error) => match *error {
+            NetError::Text(findings) => {
+                let new = findings
+                    .diagnostics
+                    .into_iter()
+                    .filter(|d| !told.contains(d));
+                let new: Vec<Diagnostic> = new.collect();
+                tell(&new, &findings.files, json);
+                told.extend(new);
+            }
+            other => {
+                CliError::from(other).show(json);
+            }
+        },
+        other => return Err(other),
+    }
+    Ok(true)
+}
+
+/// The summary of a net.
+fn of_net(
+    net: &Net,
+    name: Option<&str>,
+    args: &Args,
+    target: &Target,
+    out: &mut Out,
+) -> Result<(), CliError> {
+    let infer = net.model_of(name, Mode::Infer)?;
+    let train = net.model_of(name, Mode::Train)?;
+    tell(&net.warnings, &net.files, out.json);
+    tell(&infer.warnings, &net.files, out.json);
     let batch = args
         .batch
         .or_else(|| train.train.as_ref().map(|train| train.batch));
     let step = match model::training_graph(&train) {
-        Ok(graph) => batch.map(|batch| (arena(&graph, batch, &target), batch)),
+        Ok(graph) => batch.map(|batch| (arena(&graph, batch, target), batch)),
         // A file need not say how its net is trained.
         Err(NetError::Training { .. }) => None,
         Err(other) => return Err(other.into()),
     };
     let memory = Memory {
-        infer: arena(&infer.graph, 1, &target),
+        infer: arena(&infer.graph, 1, target),
         train: step,
         params_train: summary::of(&train.graph).params,
     };

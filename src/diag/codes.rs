@@ -12,6 +12,8 @@ pub struct Code {
     pub id: &'static str,
     /// The kind of finding in one line.
     pub title: &'static str,
+    /// What `netc explain` prints: the rule, its reason, a wrong and a right example.
+    pub page: &'static str,
 }
 
 impl fmt::Display for Code {
@@ -30,7 +32,14 @@ pub fn find(id: &str) -> Option<Code> {
 
 macro_rules! codes {
     ($($name:ident = $id:literal $title:literal;)*) => {
-        $(#[doc = $title] pub const $name: Code = Code { id: $id, title: $title };)*
+        $(
+            #[doc = $title]
+            pub const $name: Code = Code {
+                id: $id,
+                title: $title,
+                page: include_str!(concat!("pages/", $id, ".md")),
+            };
+        )*
 
         /// All codes, in ascending order.
         pub const ALL: &[Code] = &[$($name),*];

@@ -68,6 +68,29 @@ pub struct Edit {
     pub replacement: String,
 }
 
+impl Help {
+    /// A suggestion in words.
+    #[must_use]
+    pub fn words(text: impl Into<String>) -> Self {
+        Self {
+            text: text.into(),
+            edit: None,
+        }
+    }
+
+    /// A suggestion that a tool can apply.
+    #[must_use]
+    pub fn edit(text: impl Into<String>, span: Span, replacement: impl Into<String>) -> Self {
+        Self {
+            text: text.into(),
+            edit: Some(Edit {
+                span,
+                replacement: replacement.into(),
+            }),
+        }
+    }
+}
+
 impl Diagnostic {
     /// A finding that makes the program unusable.
     #[must_use]
@@ -124,10 +147,7 @@ impl Diagnostic {
     /// Adds a suggestion in words.
     #[must_use]
     pub fn help(mut self, text: impl Into<String>) -> Self {
-        self.help.push(Help {
-            text: text.into(),
-            edit: None,
-        });
+        self.help.push(Help::words(text));
         self
     }
 
@@ -139,13 +159,7 @@ impl Diagnostic {
         span: Span,
         replacement: impl Into<String>,
     ) -> Self {
-        self.help.push(Help {
-            text: text.into(),
-            edit: Some(Edit {
-                span,
-                replacement: replacement.into(),
-            }),
-        });
+        self.help.push(Help::edit(text, span, replacement));
         self
     }
 
@@ -164,6 +178,17 @@ impl Diagnostic {
             .or_else(|| self.labels.first())
             .map(|label| label.span)
     }
+}
+
+/// The text of a file after an edit.
+#[must_use]
+pub fn apply(text: &str, edit: &Edit) -> String {
+    let range = edit.span.range();
+    let (start, end) = (
+        files::floor_char_boundary(text, range.start),
+        files::floor_char_boundary(text, range.end),
+    );
+    format!("{}{}{}", &text[..start], edit.replacement, &text[end..])
 }
 
 /// Orders findings as a reader meets their places: by file, then by position, errors before warnings at one place.

@@ -185,9 +185,44 @@ pub enum ShapeError {
     },
 }
 
+/// A way out of a shape error.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Advice {
+    /// In words.
+    pub text: String,
+    /// The same as a change of the layer, where it is one.
+    pub change: Option<Change>,
+}
+
+/// A change of a layer that makes it fit.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Change {
+    /// An attribute gets a value.
+    Set(&'static str, usize),
+    /// Another layer stands in front.
+    Before(String),
+    /// Another layer stands in its place.
+    Instead(&'static str),
+}
+
+impl From<String> for Advice {
+    fn from(text: String) -> Advice {
+        Advice { text, change: None }
+    }
+}
+
+impl Advice {
+    fn new(text: String, change: Change) -> Advice {
+        Advice {
+            text,
+            change: Some(change),
+        }
+    }
+}
+
 impl ShapeError {
     /// Edits that would help, where there are obvious ones.
-    pub fn help(&self) -> Vec<String> {
+    pub fn help(&self) -> Vec<Advice> {
         match self {
             ShapeError::Rank {
                 expected: "[F]",
@@ -195,9 +230,13 @@ impl ShapeError {
                 ..
             } if found.len() == 3 => {
                 let (channels, elements) = (found[0], found.iter().product::<usize>());
+                let before = |layer: &str, size: usize| {
+                    let text = format!("`{layer}` before it gives [{size}]");
+                    Advice::new(text, Change::Before(layer.to_owned()))
+                };
                 vec![
-                    format!("`flatten` before it gives [{elements}]"),
-                    format!("`global_avgpool` before it gives [{channels}]"),
+                    before("flatten", elements),
+                    before("global_avgpool", channels),
                 ]
             }
             ShapeError::Rank {
@@ -206,23 +245,32 @@ impl ShapeError {
                 ..
             } if found.len() == 1 => {
                 let channels = found[0];
-                vec![format!(
-                    "`reshape([{channels}, 1, 1])` before it makes it a map of one pixel"
-                )]
+                let layer = format!("reshape([{channels}, 1, 1])");
+                let text = format!("`{layer}` before it makes it a map of one pixel");
+                vec![Advice::new(text, Change::Before(layer))]
             }
             ShapeError::InputGroups { nearest, .. } | ShapeError::OutputGroups { nearest, .. } => {
                 nearest
                     .iter()
-                    .map(|groups| format!("`groups = {groups}` divides both"))
+                    .map(|&groups| {
+                        let text = format!("`groups = {groups}` divides both");
+                        Advice::new(text, Change::Set("groups", groups))
+                    })
                     .collect()
             }
             ShapeError::Pieces { channels, pieces } => nearest_divisors(*channels, *pieces)
                 .iter()
-                .map(|pieces| format!("pieces of {pieces} divide {channels} channels"))
+                .map(|&pieces| {
+                    let text = format!("pieces of {pieces} divide {channels} channels");
+                    Advice::new(text, Change::Set("pieces", pieces))
+                })
                 .collect(),
             ShapeError::Shuffle { channels, groups } => nearest_divisors(*channels, *groups)
                 .iter()
-                .map(|groups| format!("`shuffle({groups})` divides {channels} channels"))
+                .map(|&groups| {
+                    let text = format!("`shuffle({groups})` divides {channels} channels");
+                    Advice::new(text, Change::Set("groups", groups))
+                })
                 .collect(),
             ShapeError::Slice {
                 axis,
@@ -230,17 +278,27 @@ impl ShapeError {
                 to,
                 size,
             } if *from < *size && *to > *size => {
-                vec![format!("`to = {size}` takes {axis} to the end")]
+                let text = format!("`to = {size}` takes {axis} to the end");
+                vec![Advice::new(text, Change::Set("to", *size))]
             }
-            ShapeError::NoGroups => vec!["`groups = 1` is a convolution over all channels".into()],
+            ShapeError::NoGroups => {
+                let text = "`groups = 1` is a convolution over all channels".to_owned();
+                vec![Advice::new(text, Change::Set("groups", 1))]
+            }
             ShapeError::Window { pool, problem } => problem.help(*pool),
-            ShapeError::Stretch { found, widest, .. } => one_apart(found, widest),
+            ShapeError::Stretch { found, widest, .. } => one_apart(found, widest)
+                .into_iter()
+                .map(Advice::from)
+                .collect(),
             ShapeError::Concat {
                 axis: 0,
                 found,
                 first,
                 ..
-            } => one_apart(found, first),
+            } => one_apart(found, first)
+                .into_iter()
+                .map(Advice::from)
+                .collect(),
             ShapeError::Concat { .. } => Vec::new(),
             ShapeError::Arity { .. }
             | ShapeError::DType { .. }
@@ -413,11 +471,19 @@ impl From<WindowError> for ShapeError {
 }
 
 impl WindowError {
-    fn help(&self, pool: bool) -> Vec<String> {
+    fn help(&self, pool: bool) -> Vec<Advice> {
+        let same = || Advice::from("`pad = same` keeps the size".to_owned());
         match self {
-            WindowError::Zero { what, .. } => vec![format!("`{what} = 1` is the least")],
+            WindowError::Zero { what, .. } => {
+                let text = format!("`{what} = 1` is the least");
+                vec![Advice::new(text, Change::Set(what, 1))]
+            }
             WindowError::TooBig { .. } if pool => {
-                vec!["`global_avgpool` averages over the whole map, whatever its size".to_owned()]
+                let text = "`global_avgpool` averages over the whole map, whatever its size";
+                vec![Advice::new(
+                    text.to_owned(),
+                    Change::Instead("global_avgpool"),
+                )]
             }
             WindowError::TooBig {
                 input,
@@ -428,26 +494,23 @@ impl WindowError {
             } => {
                 let missing = (effective - input).div_ceil(2);
                 if before + after == 0 {
-                    vec![
-                        format!("`pad = {missing}` makes it fit"),
-                        "`pad = same` keeps the size".into(),
-                    ]
+                    let text = format!("`pad = {missing}` makes it fit");
+                    vec![Advice::new(text, Change::Set("pad", missing)), same()]
                 } else {
-                    vec!["`pad = same` keeps the size".to_owned()]
+                    vec![same()]
                 }
             }
             WindowError::PadTooBig { effective, .. } => {
-                vec![format!(
-                    "`pad = {}` is the most for this window",
-                    effective / 2
-                )]
+                let most = effective / 2;
+                let text = format!("`pad = {most}` is the most for this window");
+                vec![Advice::new(text, Change::Set("pad", most))]
             }
             WindowError::Empty { axis, .. } => {
                 let axis = match axis {
                     Axis::Height => "top and bottom",
                     Axis::Width => "left and right",
                 };
-                vec![format!("less padding at the {axis}, or less dilation")]
+                vec![format!("less padding at the {axis}, or less dilation").into()]
             }
         }
     }

@@ -62,7 +62,7 @@ pub(crate) fn told(error: &ShapeError) -> String {
     let help = error
         .help()
         .into_iter()
-        .map(|help| format!("\nhelp: {help}"));
+        .map(|help| format!("\nhelp: {}", help.text));
     format!("{error}{}", help.collect::<String>())
 }
 

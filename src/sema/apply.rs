@@ -28,7 +28,12 @@ pub(super) struct Site<'s> {
     pub segment: &'s Segment,
     /// What it is applied to; `None` where an error has been reported.
     pub input: Option<ValueId>,
+    /// The arguments that it was written with.
+    pub args: Written<'s>,
 }
+
+/// The names and the places of a layer's arguments, for edits.
+pub(super) type Written<'s> = &'s [(Option<&'s str>, Span)];
 
 impl<'a> Elab<'a> {
     /// Applies a built-in layer. Its attributes are checked even where its input is unknown.
@@ -128,7 +133,7 @@ impl<'a> Elab<'a> {
         let outputs = match build(&mut self.builder) {
             Ok(outputs) => outputs,
             Err(error) => {
-                self.shape_error(&error, site.layer, site.span, site.input?);
+                self.misfit(&error, site, site.input?);
                 return None;
             }
         };
@@ -204,7 +209,7 @@ impl<'a> Elab<'a> {
             Ok(sizes) => sizes,
             Err(error) => {
                 // The error is about groups alone; with one group the layers behind can still be checked.
-                self.shape_error(&error, site.layer, site.span, input);
+                self.misfit(&error, site, input);
                 conv.groups = 1;
                 conv.filter(channels, outputs).ok()?
             }
@@ -241,7 +246,7 @@ impl<'a> Elab<'a> {
         match op.infer(&types) {
             Ok(_) => Some(()),
             Err(error) => {
-                self.shape_error(&error, site.layer, site.span, input);
+                self.misfit(&error, site, input);
                 None
             }
         }

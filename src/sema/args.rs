@@ -104,8 +104,12 @@ impl<'a> Elab<'a> {
                         fine = false;
                         let message = format!("`{}` is given twice", formals[slot].name);
                         let diagnostic = Diagnostic::error(codes::DUPLICATE_ARGUMENT, message);
-                        let diagnostic = diagnostic.primary(arg.span, "second time");
-                        self.report(diagnostic.secondary(args[earlier].span, "first time"));
+                        let diagnostic = diagnostic
+                            .primary(arg.span, "second time")
+                            .secondary(args[earlier].span, "first time");
+                        // What is given twice is not the first argument.
+                        let place = args[at - 1].span.after().to(arg.span);
+                        self.report(diagnostic.edit("remove one of the two", place, ""));
                     }
                     None => bound[slot] = Some(at),
                 },
@@ -183,8 +187,15 @@ impl<'a> Elab<'a> {
                 );
                 diagnostic.edit(text, arg.span.before(), format!("{} = ", next.name))
             }
-            None if formals.is_empty() => diagnostic,
-            None => diagnostic.help(format!("it is written {}", signature(callee.name, formals))),
+            None if args.len() == 1 => diagnostic.edit("remove it", arg.span, ""),
+            None => {
+                let text = format!("it is written {}", signature(callee.name, formals));
+                let place = match at {
+                    0 => arg.span,
+                    at => args[at - 1].span.after().to(arg.span),
+                };
+                diagnostic.edit(text, place, "")
+            }
         };
         self.report(diagnostic);
     }

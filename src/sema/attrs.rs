@@ -101,10 +101,18 @@ impl<'a> Elab<'a> {
                 (true, min) => format!("{what} must be at least {min}, but is {number}"),
                 (false, _) => format!("{what} must be at most {}, but is {number}", bounds.max),
             };
-            self.report(Diagnostic::error(codes::OUT_OF_RANGE, message).primary(span, ""));
+            let nearest = number.clamp(bounds.min, bounds.max);
+            self.out_of_range(message, span, &nearest.to_string());
             return None;
         }
         Some(number)
+    }
+
+    /// A number beyond its bounds, and the nearest one within.
+    fn out_of_range(&mut self, message: String, span: Span, nearest: &str) {
+        let diagnostic = Diagnostic::error(codes::OUT_OF_RANGE, message).primary(span, "");
+        let text = format!("the nearest value is `{nearest}`");
+        self.report(diagnostic.edit(text, span, nearest));
     }
 
     /// A number with a fraction where a whole one is wanted: the division that made it, and ways to round.
@@ -238,7 +246,8 @@ impl<'a> Elab<'a> {
             } else {
                 format!("{what} must be a number of single precision, but is {value}")
             };
-            self.report(Diagnostic::error(codes::OUT_OF_RANGE, message).primary(span, ""));
+            let nearest = number.clamp(min, max);
+            self.out_of_range(message, span, &nearest.to_string());
             return None;
         }
         Some(number)

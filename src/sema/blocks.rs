@@ -33,11 +33,16 @@ impl<'a> Elab<'a> {
             Target::Id => input,
             Target::Builtin(builtin) => {
                 let segment = segment(self, builtin.name, builtin.kind.has_weights());
+                let written: Vec<(Option<&str>, Span)> = args
+                    .iter()
+                    .map(|arg| (arg.name.map(|name| name.text.as_str()), arg.value_span))
+                    .collect();
                 let site = Site {
                     layer: builtin.name,
                     span,
                     segment: &segment,
                     input: value,
+                    args: &written,
                 };
                 let output = self.apply_builtin(builtin, args, site);
                 self.names.close(segment);

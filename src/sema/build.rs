@@ -246,9 +246,10 @@ impl<'a> Elab<'a> {
             let message = format!("`{name}` is a value and can only start a chain");
             let diagnostic = Diagnostic::error(codes::VALUE_IN_CHAIN, message)
                 .primary(span, "what flows here would be lost");
-            self.report(diagnostic.help(format!(
+            let text = format!(
                 "to join the two, write `add {{ id; {name} }}` or `concat {{ id; {name} }}`"
-            )));
+            );
+            self.report(diagnostic.edit(text, span, format!("concat {{ id; {name} }}")));
             return Flowing::Unknown;
         }
         self.tensor_of(&value).map_or(Flowing::Unknown, Flowing::of)

@@ -6,7 +6,7 @@ use super::build::Flowing;
 use super::report::Fact;
 use super::scope::{Env, Scope};
 use super::value::Value;
-use crate::diag::{Diagnostic, Span, codes};
+use crate::diag::{Diagnostic, Help, Span, codes};
 use crate::ir::{Type, ValueId};
 use crate::ops::{Concat, Op, OpRules, Pointwise, ShapeError, Window};
 use crate::syntax::ast::{Flow, Join, JoinKind, Stmt};
@@ -188,7 +188,7 @@ impl<'a> Elab<'a> {
         match self.builder.try_node(op, values) {
             Ok(outputs) => Some(outputs[0]),
             Err(error) => {
-                self.shape_error(&error, "join", span, values[0]);
+                self.shape_error(&error, "join", span, values[0], &[]);
                 None
             }
         }
@@ -223,10 +223,7 @@ impl<'a> Elab<'a> {
             diagnostic =
                 diagnostic.note(format!("the rounds of the loop give {}", shapes.join(", ")));
         }
-        let helps = self.branch_help(join.kind, branches, wrong);
-        for help in helps {
-            diagnostic = diagnostic.help(help);
-        }
+        diagnostic.help = self.branch_help(join.kind, branches, wrong);
         self.report(diagnostic);
     }
 
@@ -236,24 +233,28 @@ impl<'a> Elab<'a> {
         kind: JoinKind,
         branches: &[Branch],
         wrong: &[Option<ShapeError>],
-    ) -> Vec<String> {
+    ) -> Vec<Help> {
         let mut helps = self.other_rounding(branches);
         if helps.is_empty() {
-            helps = wrong.iter().flatten().flat_map(ShapeError::help).collect();
+            let advice = wrong.iter().flatten().flat_map(ShapeError::help);
+            helps = advice.map(|advice| Help::words(advice.text)).collect();
             helps.dedup();
         }
         if kind != JoinKind::Concat
             && let Some(channels) = self.channels_alone(branches)
         {
-            let help =
+            let text =
                 format!("`conv({channels}, 1)` at the end of a branch changes its channels alone");
-            helps.push(help);
+            helps.push(match self.other_branch(branches) {
+                Some(span) => Help::edit(text, span.after(), format!(" -> conv({channels}, 1)")),
+                None => Help::words(text),
+            });
         }
         helps
     }
 
     /// Pools that would fit another branch if they rounded the other way.
-    fn other_rounding(&self, branches: &[Branch]) -> Vec<String> {
+    fn other_rounding(&self, branches: &[Branch]) -> Vec<Help> {
         let values: Vec<ValueId> = branches.iter().filter_map(|branch| branch.value).collect();
         let size = |value: &ValueId| {
             self.builder
@@ -280,21 +281,55 @@ impl<'a> Elab<'a> {
             if size(value).as_deref() != Some(gives.as_slice())
                 && values.iter().enumerate().any(fits)
             {
+                // An edit must mend the whole combinator.
+                let mends = values
+                    .iter()
+                    .enumerate()
+                    .all(|(index, branch)| index == at || fits((index, branch)));
                 let source = self.files.slice(pool.span);
                 let gives = if gives[0] == gives[1] {
                     gives[0].to_string()
                 } else {
                     format!("{} x {}", gives[0], gives[1])
                 };
-                helps.push(match source.strip_suffix(')') {
-                    Some(source) if other.ceil => format!(
-                        "`{source}, ceil = true)` gives {gives}; so does an input of even size"
-                    ),
+                let edited = match source.strip_suffix(')') {
+                    Some(start) if other.ceil && !source.contains("ceil") => {
+                        Some(format!("{start}, ceil = true)"))
+                    }
+                    _ if source.contains(", ceil = true") => {
+                        Some(source.replacen(", ceil = true", "", 1))
+                    }
+                    _ => None,
+                };
+                let text = match &edited {
+                    Some(edited) if other.ceil => {
+                        format!("`{edited}` gives {gives}; so does an input of even size")
+                    }
+                    _ if other.ceil => format!("`{source}` with `ceil = true` gives {gives}"),
                     _ => format!("`{source}` without `ceil` gives {gives}"),
+                };
+                helps.push(match edited.filter(|_| mends) {
+                    Some(edited) => Help::edit(text, pool.span, edited),
+                    None => Help::words(text),
                 });
             }
         }
         helps
+    }
+
+    /// The only branch that has other channels than the first one.
+    fn other_branch(&self, branches: &[Branch]) -> Option<Span> {
+        let dims = |branch: &Branch| {
+            branch
+                .value
+                .map(|value| self.builder.graph().dims(value).to_vec())
+        };
+        let first = dims(branches.first()?)?;
+        let mut others = branches
+            .iter()
+            .filter(|branch| dims(branch).as_ref() != Some(&first));
+        let other = others.next()?;
+        others.next().is_none().then_some(other.span)
     }
 
     /// The channels of the first branch, if branches differ in nothing else.

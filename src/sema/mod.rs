@@ -258,11 +258,16 @@ impl<'a> Elab<'a> {
     fn duplicate(&mut self, name: &str, span: Span, earlier: Span) {
         let diagnostic =
             Diagnostic::error(codes::DUPLICATE_NAME, format!("`{name}` is declared twice"));
-        self.report(
-            diagnostic
-                .primary(span, "second time")
-                .secondary(earlier, "first time"),
-        );
+        let diagnostic = diagnostic
+            .primary(span, "second time")
+            .secondary(earlier, "first time");
+        // A whole statement is shown where its word is no name of its own.
+        self.report(if self.files.slice(span) == name {
+            let other = format!("{name}_2");
+            diagnostic.edit(format!("call it something else, as `{other}`"), span, other)
+        } else {
+            diagnostic.edit("remove one of the two", span, "")
+        });
     }
 
     fn mark_used(&mut self, declared: Span) {

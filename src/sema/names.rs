@@ -151,9 +151,15 @@ impl Elab<'_> {
                 "put what differs into the label, as in `{label}{{i}}:`"
             ))
         } else {
+            let other = format!("{label}_2");
             diagnostic
                 .primary(span, "second time")
                 .secondary(earlier, "first time")
+                .edit(
+                    format!("call it something else, as `{other}:`"),
+                    span,
+                    other,
+                )
         });
         None
     }

@@ -1,10 +1,12 @@
 //! How findings become diagnostics: places, both shapes, the arithmetic behind each size, the chain of block uses.
 
 use super::Elab;
+use super::apply::{Site, Written};
 use super::limits::MAX_ERRORS;
 use crate::diag::{Code, Diagnostic, Span, codes};
 use crate::ir::ValueId;
 use crate::ops::ShapeError;
+use crate::ops::error::{Advice, Change};
 use crate::ops::window::{Window, WindowError};
 
 /// A block that is being expanded.
@@ -110,12 +112,18 @@ impl Elab<'_> {
     }
 
     /// A layer does not fit its input.
+    pub(super) fn misfit(&mut self, error: &ShapeError, site: Site<'_>, input: ValueId) {
+        self.shape_error(error, site.layer, site.span, input, site.args);
+    }
+
+    /// An element does not fit its input; `args` are those that it was written with.
     pub(super) fn shape_error(
         &mut self,
         error: &ShapeError,
         layer: &str,
         span: Span,
         input: ValueId,
+        args: Written<'_>,
     ) {
         let diagnostic = Diagnostic::error(code_of(error), format!("`{layer}`: {error}"));
         let dims = self.builder.graph().dims(input);
@@ -125,10 +133,58 @@ impl Elab<'_> {
         {
             diagnostic = diagnostic.secondary(fact.span, self.shown(input));
         }
-        for help in error.help() {
-            diagnostic = diagnostic.help(help);
+        for advice in error.help() {
+            diagnostic = self.advised(diagnostic, advice, span, args);
         }
         self.report(diagnostic);
+    }
+
+    /// Adds a way out of a shape error, as an edit where the element itself stands in the source.
+    fn advised(
+        &self,
+        diagnostic: Diagnostic,
+        advice: Advice,
+        span: Span,
+        args: Written<'_>,
+    ) -> Diagnostic {
+        let Advice { text, change } = advice;
+        match change {
+            Some(Change::Before(layer)) => {
+                diagnostic.edit(text, span.before(), format!("{layer} -> "))
+            }
+            Some(Change::Instead(layer)) => diagnostic.edit(text, span, layer),
+            Some(Change::Set(name, value)) => match self.set_argument(span, args, name) {
+                Some((place, before, after)) => {
+                    diagnostic.edit(text, place, format!("{before}{value}{after}"))
+                }
+                None => diagnostic.help(text),
+            },
+            None => diagnostic.help(text),
+        }
+    }
+
+    /// Where a named argument of a call goes, and what stands around its value there; none if the call is written
+    /// elsewhere, as that of a layer with a name.
+    fn set_argument(
+        &self,
+        call: Span,
+        args: Written<'_>,
+        name: &str,
+    ) -> Option<(Span, String, &'static str)> {
+        let inside = |place: &Span| {
+            place.file == call.file && call.start <= place.start && place.end <= call.end
+        };
+        if !args.iter().all(|(_, place)| inside(place)) {
+            return None;
+        }
+        if let Some((_, place)) = args.iter().find(|(given, _)| *given == Some(name)) {
+            return Some((*place, String::new(), ""));
+        }
+        match args.last() {
+            // Positional kernels and the like have names that could be given, but then not twice.
+            Some((_, last)) => Some((last.after(), format!(", {name} = "), "")),
+            None => Some((call.after(), format!("({name} = "), ")")),
+        }
     }
 }
 

@@ -21,5 +21,8 @@ pub(crate) const MAX_NAME: usize = 128;
 /// Whole numbers up to here are exact in every step of constant arithmetic.
 pub(crate) const MAX_INT: i64 = 1 << 53;
 
+/// Findings of the parser that are worth reporting in one run.
+pub(crate) const MAX_ERRORS: usize = 50;
+
 /// Findings of the scanner that are worth reporting in one run.
 pub(crate) const MAX_SCAN_ERRORS: usize = 20;

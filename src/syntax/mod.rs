@@ -5,6 +5,7 @@
 //! Nothing here knows what a layer is or which names exist.
 
 pub mod ast;
+pub mod fmt;
 mod limits;
 mod parse;
 pub mod print;

@@ -217,7 +217,8 @@ impl Scanner<'_> {
             let message = format!("`{}` closes nothing", bracket as char);
             self.report(
                 Diagnostic::error(codes::STRAY_BRACKET, message)
-                    .primary(place, "no bracket is open here"),
+                    .primary(place, "no bracket is open here")
+                    .edit("remove it, or open one in front", place, ""),
             );
             return None;
         };
@@ -261,14 +262,76 @@ impl Scanner<'_> {
         if let Some((range, text)) = before {
             diagnostic = diagnostic.secondary(self.span(range), text);
         }
-        self.report(diagnostic);
+        let closers = self.closers(open);
+        let at = self.closing_place(open);
+        let place = self.span(at..at);
+        let line = self.text[..at]
+            .rsplit('\n')
+            .next()
+            .unwrap_or_default()
+            .trim_start();
+        let skipped = line.chars().count().saturating_sub(24);
+        let before: String = line.chars().skip(skipped).collect();
+        let text = format!("put `{closers}` behind `{before}`");
+        self.report(diagnostic.edit(text, place, closers));
+    }
+
+    /// What closes a bracket and all that were opened outside of it, where the text cannot go on inside of them.
+    fn closers(&self, open: Open) -> String {
+        let close = |open: &Open| partner(open.bracket) as char;
+        if open.bracket != b'{' {
+            return close(&open).to_string();
+        }
+        let outside = self.open.iter().take_while(|other| other.at <= open.at);
+        outside
+            .collect::<Vec<_>>()
+            .into_iter()
+            .rev()
+            .map(close)
+            .collect()
+    }
+
+    /// Where a bracket was probably meant to be closed: a round or square one on its own line in front of an arrow or a
+    /// brace, a curly one in front of the item that cannot stand inside, or at the end of the text.
+    fn closing_place(&self, open: Open) -> usize {
+        if open.bracket == b'{' {
+            let end = match &self.suspect {
+                Some((_, word)) => word.start,
+                None => self.text.len(),
+            };
+            return self.text[..end].trim_end().len();
+        }
+        let line = self.text[open.at..].split('\n').next().unwrap_or_default();
+        let mut depth = 0;
+        let mut end = line.len();
+        for (at, byte) in line.bytes().enumerate().skip(1) {
+            let ends = match byte {
+                b'(' | b'[' => {
+                    depth += 1;
+                    false
+                }
+                b')' | b']' => {
+                    depth -= 1;
+                    depth < 0
+                }
+                b'-' => depth == 0 && line[at..].starts_with("->"),
+                b'/' => line[at..].starts_with("//") || line[at..].starts_with("/*"),
+                b'{' | b'}' | b';' => true,
+                _ => false,
+            };
+            if ends {
+                end = at;
+                break;
+            }
+        }
+        open.at + line[..end].trim_end().len()
     }
 
     /// Reports what is still open at the end of the text.
     fn finish(&mut self) {
         let Some(&top) = self.open.last() else { return };
         let wanted = partner(top.bracket) as char;
-        match self.suspect.take() {
+        match self.suspect.clone() {
             Some((open, word)) => {
                 let text = format!(
                     "`{}` should stand before this",
@@ -313,10 +376,17 @@ impl Scanner<'_> {
                 .trim_end()
                 .len();
         let place = self.span(start..end);
+        // Brackets that close what is open around the string were hardly meant to be a part of it.
+        let content = &self.text[start + 1..end];
+        let content = match self.open.is_empty() {
+            true => content,
+            false => content.trim_end_matches([')', ']', '}', ';', ',', ' ']),
+        };
+        let quote = start + 1 + content.len();
         self.report(
             Diagnostic::error(codes::UNCLOSED_STRING, "a string is never closed")
                 .primary(place, "`\"` is missing on this line")
-                .edit("put a `\"` at its end", place.after(), "\""),
+                .edit("put a `\"` at its end", self.span(quote..quote), "\""),
         );
         None
     }
@@ -343,9 +413,12 @@ impl Scanner<'_> {
             return Some(());
         }
         let place = self.span(start..start + 2);
+        let line = self.text[start..].split('\n').next().unwrap_or_default();
+        let end = start + line.trim_end().len();
         self.report(
             Diagnostic::error(codes::UNCLOSED_COMMENT, "a comment is never closed")
-                .primary(place, "`*/` is missing"),
+                .primary(place, "`*/` is missing")
+                .edit("put a `*/` at its end", self.span(end..end), "*/"),
         );
         None
     }

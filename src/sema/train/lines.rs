@@ -118,8 +118,9 @@ impl<'a> Elab<'a> {
             if let Some(earlier) = lines.iter().find(same) {
                 let message = format!("`{}` is given twice", line.key.text);
                 let diagnostic = Diagnostic::error(codes::DUPLICATE_KEY, message)
-                    .primary(line.span, "second time");
-                self.report(diagnostic.secondary(earlier.span, "first time"));
+                    .primary(line.span, "second time")
+                    .secondary(earlier.span, "first time");
+                self.report(diagnostic.edit("remove one of the two", line.span, ""));
                 continue;
             }
             lines.push(line);

@@ -25,7 +25,7 @@ use super::Elab;
 use super::attrs::Bounds;
 use super::limits::MAX_ITEMS;
 use super::scope::Env;
-use crate::diag::{Diagnostic, codes};
+use crate::diag::{Diagnostic, Span, codes};
 use crate::syntax::ast::Train;
 
 impl<'a> Elab<'a> {
@@ -91,7 +91,20 @@ impl<'a> Elab<'a> {
         if !lines.iter().any(|line| line.key.text == "loss") {
             let diagnostic = Diagnostic::error(codes::MISSING_KEY, "`train` needs `loss`");
             let diagnostic = diagnostic.primary(section.net.span, "");
-            self.report(diagnostic.help("write, for example, `loss cross_entropy`"));
+            let text = "write, for example, `loss cross_entropy`";
+            // The section's brace is the first one behind its name; no comment may stand between the two.
+            let brace = self.files.slice(section.span).find('{');
+            self.report(match brace.and_then(|at| u32::try_from(at + 1).ok()) {
+                Some(at) => {
+                    let place = Span {
+                        start: section.span.start + at,
+                        end: section.span.start + at,
+                        ..section.span
+                    };
+                    diagnostic.edit(text, place, " loss cross_entropy;")
+                }
+                None => diagnostic.help(text),
+            });
         }
     }
 }

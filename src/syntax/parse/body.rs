@@ -144,7 +144,14 @@ impl Builder<'_> {
                 codes::BAD_SHAPE_LIST,
                 "a shape is written as a list of sizes",
             );
-            self.report(diagnostic.primary(shape.span, "expected something like `[64, 56, 56]`"));
+            let sizes = match &shape.kind {
+                ExprKind::Tuple(items) => items.as_slice(),
+                _ => std::slice::from_ref(&shape),
+            };
+            let sizes: Vec<String> = sizes.iter().map(crate::syntax::print::expr).collect();
+            let list = format!("[{}]", sizes.join(", "));
+            let diagnostic = diagnostic.primary(shape.span, "expected a list");
+            self.report(diagnostic.edit(format!("write `{list}`"), shape.span, list));
         }
         shape
     }

@@ -169,14 +169,19 @@ impl<'a> Context<'a> {
         let word = token.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
         match token {
             "=" if self.text[self.at..].starts_with("=>") => {
-                diagnostic.help("an arrow is written `->`")
+                let place = self.place(self.at..self.at + 2);
+                diagnostic.edit("an arrow is written `->`", place, "->")
             }
-            "=" if tried.contains(&Rule::entry_values) => {
-                diagnostic.help("key and value are separated by a blank, as in `batch 64`")
-            }
-            "=" if tried.contains(&Rule::infix) => diagnostic.help("`==` compares"),
+            "=" if tried.contains(&Rule::entry_values) => diagnostic.edit(
+                "key and value are separated by a blank, as in `batch 64`",
+                place,
+                "",
+            ),
+            "=" if tried.contains(&Rule::infix) => diagnostic.edit("`==` compares", place, "=="),
             "\n" if self.text[self.at..].trim_start().starts_with('{') => {
-                diagnostic.help("put the `{` on the same line")
+                let blanks = self.text[self.at..].find('{').unwrap_or_default();
+                let place = self.place(self.before.end..self.at + blanks);
+                diagnostic.edit("put the `{` on the same line", place, " ")
             }
             "\n" if is_operator(before) => {
                 diagnostic.help("a value goes on in the next line only inside of parentheses")
@@ -195,11 +200,17 @@ impl<'a> Context<'a> {
                 && self.bracket == Some('{')
                 && !RESERVED.contains(&before) =>
             {
-                diagnostic.help("join the elements of a chain with `->`")
+                diagnostic.edit(
+                    "join the elements of a chain with `->`",
+                    place.before(),
+                    "-> ",
+                )
             }
-            _ if before == "}" && word && self.bracket == Some('{') => {
-                diagnostic.help("join the elements of a chain with `->`, or start a new line")
-            }
+            _ if before == "}" && word && self.bracket == Some('{') => diagnostic.edit(
+                "join the elements of a chain with `->`, or start a new line",
+                place.before(),
+                "-> ",
+            ),
             _ if word_like(token) && RESERVED.contains(&token) => {
                 diagnostic.note(format!("`{token}` is a reserved word"))
             }

@@ -110,9 +110,12 @@ impl Builder<'_> {
                 let diagnostic = diagnostic
                     .primary(at, "second comparison")
                     .secondary(earlier, "first comparison");
-                self.report(
-                    diagnostic.help("join two comparisons with `and`, as in `a < b and b < c`"),
-                );
+                let middle = crate::syntax::print::expr(middle_of(&left));
+                self.report(diagnostic.edit(
+                    "join two comparisons with `and`, as in `a < b and b < c`",
+                    at.before(),
+                    format!("and {middle} "),
+                ));
             }
             compared = op.is_comparison().then_some(at);
             let span = left.span.to(right.span);
@@ -132,7 +135,12 @@ impl Builder<'_> {
                 if op == UnaryOp::Not && floor > NOT_STRENGTH {
                     let diagnostic =
                         Diagnostic::error(codes::MISPLACED_OPERATOR, "`not` cannot stand here");
-                    self.report(diagnostic.primary(at, "put `not …` in parentheses"));
+                    let inner = self.climb(tokens, strength);
+                    let span = at.to(inner.span);
+                    let text = format!("({})", self.slice(span));
+                    let diagnostic = diagnostic.primary(at, "");
+                    self.report(diagnostic.edit(format!("write `{text}`"), span, text));
+                    return self.make(ExprKind::Unary(op, Box::new(inner)), span);
                 }
                 let inner = self.climb(tokens, strength);
                 let span = at.to(inner.span);
@@ -259,10 +267,22 @@ impl Builder<'_> {
             if let (None, Some(earlier)) = (&arg.name, named) {
                 let message = "a positional argument stands after a named one";
                 let diagnostic = Diagnostic::error(codes::ARGUMENT_ORDER, message);
-                let diagnostic =
-                    diagnostic.primary(arg.span, "name this one too, or move it to the front");
-                let diagnostic = diagnostic.secondary(earlier.span, "the named one");
-                self.report(diagnostic);
+                let diagnostic = diagnostic
+                    .primary(arg.span, "this one")
+                    .secondary(earlier.span, "the named one");
+                // The named ones in a row behind the last positional one go behind this one.
+                let first = list
+                    .iter()
+                    .find(|other| other.name.is_some())
+                    .unwrap_or(earlier);
+                let place = first.span.to(arg.span);
+                let named = self.slice(first.span.to(earlier.span));
+                let text = format!("{}, {named}", self.slice(arg.span));
+                self.report(diagnostic.edit(
+                    "move it in front of the named ones, or name it too",
+                    place,
+                    text,
+                ));
             }
             list.push(arg);
         }
@@ -285,7 +305,19 @@ impl Builder<'_> {
             Ok(kind) => Expr::new(kind, span),
             Err(problem) => {
                 let message = format!("`{}` is not a number", shorten(pair.as_str()));
-                self.report(Diagnostic::error(codes::BAD_NUMBER, message).primary(span, problem));
+                let diagnostic = Diagnostic::error(codes::BAD_NUMBER, message);
+                let diagnostic = diagnostic.primary(span, problem);
+                // `4K` and `3m` have one meaning; other suffixes could be anything.
+                let (digits, suffix) = pair.as_str().split_at(pair.as_str().len() - 1);
+                let mended = match suffix {
+                    "K" => Some(format!("{digits}k")),
+                    "m" => Some(format!("{digits}M")),
+                    _ => None,
+                };
+                self.report(match mended.filter(|text| number(text).is_ok()) {
+                    Some(text) => diagnostic.edit(format!("write `{text}`"), span, text),
+                    None => diagnostic,
+                });
                 self.placeholder(span)
             }
         }
@@ -313,11 +345,24 @@ impl Builder<'_> {
                         Diagnostic::error(codes::BAD_ESCAPE, "this escape means nothing");
                     let diagnostic =
                         diagnostic.primary(place, "known are `\\\"`, `\\\\`, `\\n` and `\\t`");
-                    self.report(diagnostic.help("in a path, write `/` or `\\\\`"));
+                    let text = "in a path, write `/` or `\\\\`";
+                    let slash = Span {
+                        end: place.start + 1,
+                        ..place
+                    };
+                    self.report(diagnostic.edit(text, slash, "\\\\"));
                 }
             }
         }
         text
+    }
+}
+
+/// The operand of a comparison that a second comparison has taken for its own.
+fn middle_of(left: &Expr) -> &Expr {
+    match &left.kind {
+        ExprKind::Binary(op, _, right) if op.is_comparison() => right,
+        _ => left,
     }
 }
 

@@ -4,7 +4,7 @@ use pest::iterators::Pair;
 
 use super::body::Place;
 use super::{Builder, Rule, expect, parts};
-use crate::diag::{Diagnostic, codes};
+use crate::diag::{Diagnostic, Span, codes};
 use crate::syntax::ast::*;
 
 /// The only edition there is.
@@ -19,17 +19,33 @@ impl Builder<'_> {
             items: Vec::new(),
         };
         let source = expect(&mut file.into_inner(), "file");
-        let mut docs = Vec::new();
-        for pair in source.into_inner() {
+        let mut from = self.span(&source).start;
+        for pair in parts(source) {
+            let span = self.span(&pair);
+            let docs = self.docs(from, span.start);
+            from = span.end;
             match pair.as_rule() {
-                Rule::COMMENT => docs.extend(doc_text(pair.as_str())),
                 Rule::EOI => {}
                 Rule::edition_item => self.edition(pair, &mut ast),
                 Rule::stray => self.stray(pair),
-                _ => ast.items.push(self.item(pair, std::mem::take(&mut docs))),
+                _ => ast.items.push(self.item(pair, docs)),
             }
         }
         ast
+    }
+
+    /// The `///` comments between two places, whichever separators stand between them too.
+    fn docs(&self, from: u32, to: u32) -> Vec<String> {
+        let (from, to) = (from as usize, to as usize);
+        let first = self
+            .comments
+            .partition_point(|comment| comment.start < from);
+        let between = self.comments[first..]
+            .iter()
+            .take_while(|comment| comment.end <= to);
+        between
+            .filter_map(|comment| doc_text(self.slice(Span::new(self.file, comment.clone()))))
+            .collect()
     }
 
     fn item(&mut self, pair: Pair<'_, Rule>, docs: Vec<String>) -> Item {
@@ -76,7 +92,12 @@ impl Builder<'_> {
                     codes::BAD_EDITION,
                     "this edition of the language is not known",
                 )
-                .primary(span, format!("only edition {EDITION} exists")),
+                .primary(span, format!("only edition {EDITION} exists"))
+                .edit(
+                    format!("write `edition {EDITION}`"),
+                    span,
+                    format!("edition {EDITION}"),
+                ),
             );
         } else if ast.edition.is_some() || !ast.items.is_empty() {
             self.report(
@@ -84,7 +105,8 @@ impl Builder<'_> {
                     codes::BAD_EDITION,
                     "the edition stands in front of everything else, once",
                 )
-                .primary(span, "move this to the first line"),
+                .primary(span, "not here")
+                .edit("move it to the first line, or remove it", span, ""),
             );
         }
         ast.edition = Some(Edition { number, span });
@@ -116,11 +138,7 @@ impl Builder<'_> {
         Use { source, span }
     }
 
-    fn pipeline(
-        &mut self,
-        pair: Pair<'_, Rule>,
-        place: Place,
-    ) -> (crate::diag::Span, Name, Vec<Param>, Body) {
+    fn pipeline(&mut self, pair: Pair<'_, Rule>, place: Place) -> (Span, Name, Vec<Param>, Body) {
         let span = self.span(&pair);
         let mut parts = parts(pair);
         let name = self.name(&expect(&mut parts, "item"));
@@ -140,18 +158,16 @@ impl Builder<'_> {
 
     fn params(&mut self, pair: Pair<'_, Rule>) -> Vec<Param> {
         let mut params = Vec::new();
-        let mut docs = Vec::new();
-        for pair in pair.into_inner() {
-            if pair.as_rule() == Rule::COMMENT {
-                docs.extend(doc_text(pair.as_str()));
-                continue;
-            }
+        let mut from = self.span(&pair).start;
+        for pair in parts(pair) {
             let span = self.span(&pair);
+            let docs = self.docs(from, span.start);
+            from = span.end;
             let mut parts = parts(pair);
             let name = self.name(&expect(&mut parts, "param"));
             let default = parts.next().map(|value| self.expr(value));
             params.push(Param {
-                docs: std::mem::take(&mut docs),
+                docs,
                 name,
                 default,
                 span,

@@ -1,6 +1,6 @@
 //! From pest's pairs to the tree.
 //!
-//! This is the only module that names grammar rules. The grammar is wider than the language in places where pest's own
+//! This module and `fmt` are the only ones that name grammar rules. The grammar is wider than the language in places where pest's own
 //! errors would be unreadable; what it lets through wrongly is rejected here. The builder goes on after an error with a
 //! placeholder, so that one run finds as many as possible; the tree is thrown away if there was any.
 
@@ -12,10 +12,11 @@ mod item;
 use std::ops::Range;
 
 use pest::Parser;
-use pest::iterators::Pair;
+use pest::iterators::{Pair, Pairs};
 
 use super::RESERVED;
 use super::ast::{Ast, Expr, Name};
+use super::limits::MAX_ERRORS;
 use super::scan::Scan;
 use crate::diag::{Diagnostic, FileId, Span, codes};
 
@@ -31,13 +32,19 @@ mod grammar {
     pub(super) struct NetParser;
 }
 
-use grammar::{NetParser, Rule};
+use grammar::NetParser;
+pub(super) use grammar::Rule;
+
+/// What the grammar makes of a whole text; none if it does not follow the grammar.
+pub(super) fn pairs(text: &str) -> Option<Pairs<'_, Rule>> {
+    NetParser::parse(Rule::file, text).ok()
+}
 
 /// Builds the tree of a text that the scanner let through.
 pub(super) fn parse(file: FileId, text: &str, scan: &Scan) -> (Option<Ast>, Vec<Diagnostic>) {
     match NetParser::parse(Rule::file, text) {
         Ok(pairs) => {
-            let mut builder = Builder::new(file, 0, &scan.comments);
+            let mut builder = Builder::new(file, text, 0, &scan.comments);
             let ast = pairs.into_iter().next().map(|file| builder.file(file));
             if builder.errors.iter().any(Diagnostic::is_error) {
                 (None, builder.errors)
@@ -60,9 +67,12 @@ fn parse_by_item(file: FileId, text: &str, scan: &Scan) -> Vec<Diagnostic> {
         .filter(|&at| at > 0)
         .chain([text.len()]);
     for (start, end) in starts.zip(ends) {
+        if errors.len() >= MAX_ERRORS {
+            break;
+        }
         match NetParser::parse(Rule::file, &text[start..end]) {
             Ok(pairs) => {
-                let mut builder = Builder::new(file, start, &scan.comments);
+                let mut builder = Builder::new(file, &text[start..end], start, &scan.comments);
                 pairs.into_iter().for_each(|file| drop(builder.file(file)));
                 // An edition that is not first is an error of the whole file, which was not looked at here.
                 errors.extend(
@@ -87,7 +97,7 @@ pub(super) fn parse_value(
 ) -> Result<Expr, Vec<Diagnostic>> {
     let pairs = NetParser::parse(Rule::lone_value, &text[start..]);
     let value = pairs.map_err(|error| vec![explain::explain(&error, file, text, start, scan)])?;
-    let mut builder = Builder::new(file, start, &scan.comments);
+    let mut builder = Builder::new(file, &text[start..], start, &scan.comments);
     let mut value = value.into_iter();
     let source = expect(&mut expect(&mut value, "value").into_inner(), "value");
     let expr = builder.expr(expect(&mut parts(source), "value"));
@@ -101,6 +111,8 @@ pub(super) fn parse_value(
 /// Builds the tree and collects what is wrong with it.
 struct Builder<'a> {
     file: FileId,
+    /// The text that is parsed, a part of the file.
+    text: &'a str,
     /// Where the parsed text starts in the file.
     base: usize,
     /// The comments of the file, in order.
@@ -109,9 +121,10 @@ struct Builder<'a> {
 }
 
 impl<'a> Builder<'a> {
-    fn new(file: FileId, base: usize, comments: &'a [Range<usize>]) -> Self {
+    fn new(file: FileId, text: &'a str, base: usize, comments: &'a [Range<usize>]) -> Self {
         Self {
             file,
+            text,
             base,
             comments,
             errors: Vec::new(),
@@ -137,8 +150,19 @@ impl<'a> Builder<'a> {
         Span::new(self.file, start..end)
     }
 
+    /// The text under a span.
+    fn slice(&self, span: Span) -> &'a str {
+        let range = span.range();
+        self.text
+            .get(range.start - self.base..range.end - self.base)
+            .unwrap_or_default()
+    }
+
+    /// Takes a finding in; a file that is no net at all has more than anybody reads.
     fn report(&mut self, diagnostic: Diagnostic) {
-        self.errors.push(diagnostic);
+        if self.errors.len() < MAX_ERRORS {
+            self.errors.push(diagnostic);
+        }
     }
 
     /// A word as it stands, reserved or not.
