@@ -247,7 +247,13 @@ impl<'a> Elab<'a> {
                 format!("{what} must be a number of single precision, but is {value}")
             };
             let nearest = number.clamp(min, max);
-            self.out_of_range(message, span, &nearest.to_string());
+            // Hundreds of digits would help nobody.
+            let nearest = if nearest.abs() < 1e15 {
+                nearest.to_string()
+            } else {
+                format!("{nearest:e}")
+            };
+            self.out_of_range(message, span, &nearest);
             return None;
         }
         Some(number)
