@@ -57,7 +57,7 @@ enum Stage {
 pub(super) fn run(args: &Args, common: &Common, out: &mut Out) -> Result<(), CliError> {
     let net = common.net(&args.file)?;
     match args.stage {
-        Stage::Ast => return out.text(&syntax::print::print(&net.ast)),
+        Stage::Ast => return out.text(&syntax::print::print(net.program.main())),
         Stage::Grad => return out.line(training(&net, common)?),
         Stage::Graph => {
             let mode = if args.train { Mode::Train } else { Mode::Infer };

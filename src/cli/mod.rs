@@ -14,6 +14,7 @@ mod grad;
 mod init;
 mod output;
 mod run;
+mod shipped;
 mod summary;
 mod table;
 mod train;
@@ -62,6 +63,8 @@ enum Command {
     Check(check::Args),
     /// Show layers, shapes, parameters and multiply-accumulates
     Summary(summary::Args),
+    /// List the blocks that come with netc, or show their source
+    Std(shipped::Args),
     /// Show what a stage of the compiler makes of a net
     Dump(dump::Args),
     /// Compile a net and show its kernels, code and memory
@@ -119,6 +122,7 @@ impl Cli {
         match self.command {
             Command::Check(args) => check::run(&args, common, &mut out),
             Command::Summary(args) => summary::run(&args, common, &mut out),
+            Command::Std(args) => shipped::run(&args, &mut out),
             Command::Dump(args) => dump::run(&args, common, &mut out),
             Command::Compile(args) => compile::run(&args, common, &mut out),
             Command::Init(args) => init::run(&args, common, &mut out),

@@ -11,7 +11,7 @@ use crate::driver::{self, Options};
 use crate::ir::Graph;
 use crate::model::{self, NetError};
 use crate::plan;
-use crate::sema::Mode;
+use crate::sema::{Mode, Model};
 use crate::summary::{self, Summary};
 
 /// What `summary` takes.
@@ -53,10 +53,11 @@ pub(super) fn run(args: &Args, common: &Common, out: &mut Out) -> Result<(), Cli
     };
     let summary = summary::of(&infer.graph);
     if out.json {
-        out.line(object(&infer.name, &summary, &memory))
+        out.line(object(&infer, &summary, &memory))?;
     } else {
-        out.text(&text(&infer.name, &summary, &memory))
+        out.text(&text(&infer, &summary, &memory))?;
     }
+    super::check::searches(&net, &args.file, out)
 }
 
 /// The planned memory of a graph.
@@ -69,7 +70,7 @@ fn arena(graph: &Graph, batch: usize, target: &Target) -> usize {
     plan::make(&prepared.graph, &prepared.groups, target, batch).arena_bytes
 }
 
-fn object(name: &str, summary: &Summary, memory: &Memory) -> Value {
+fn object(model: &Model, summary: &Summary, memory: &Memory) -> Value {
     let layers: Vec<Value> = summary
         .layers
         .iter()
@@ -81,7 +82,11 @@ fn object(name: &str, summary: &Summary, memory: &Memory) -> Value {
         })
         .collect();
     json!({
-        "net": name,
+        "net": model.name,
+        "doc": model.docs.join("\n"),
+        "settings": model.settings.iter().map(|setting| json!({
+            "name": setting.name, "value": setting.value, "doc": setting.docs.join("\n"),
+        })).collect::<Vec<_>>(),
         "params": summary.params,
         "params_train": memory.params_train,
         "bn_stats": summary.statistics,
@@ -95,7 +100,19 @@ fn object(name: &str, summary: &Summary, memory: &Memory) -> Value {
     })
 }
 
-fn text(name: &str, summary: &Summary, memory: &Memory) -> String {
+/// What the file says of the net: its comment, and its parameters with theirs.
+fn about(model: &Model) -> String {
+    let mut text: String = model.docs.iter().map(|line| format!("{line}\n")).collect();
+    for setting in &model.settings {
+        let doc = setting.docs.join(" ");
+        let line = format!("  {} = {}  {doc}", setting.name, setting.value);
+        text.push_str(line.trim_end());
+        text.push('\n');
+    }
+    text
+}
+
+fn text(model: &Model, summary: &Summary, memory: &Memory) -> String {
     let number = |number: u64| match number {
         0 => String::new(),
         number => grouped(number),
@@ -112,9 +129,11 @@ fn text(name: &str, summary: &Summary, memory: &Memory) -> String {
     }
     let columns = [Align::Left, Align::Left, Align::Right, Align::Right];
     let mut text = format!(
-        "{name}: {} to {}\n\n{}\n",
+        "{}: {} to {}\n{}\n{}\n",
+        model.name,
         shape(&summary.input),
         shape(&summary.output),
+        about(model),
         table(columns, &rows)
     );
     let mut line = |what: &str, value: String| text.push_str(&format!("{what:<22}{value}\n"));

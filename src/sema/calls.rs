@@ -2,12 +2,12 @@
 
 use std::rc::Rc;
 
+use super::Elab;
 use super::args::{Callee, Formal, formals};
 use super::arith::{self, FUNCTIONS};
 use super::limits::MAX_CALLS;
 use super::scope::{Env, Scope};
 use super::value::{LayerValue, Target, Value};
-use super::{Elab, Kind};
 use crate::diag::{Diagnostic, codes};
 use crate::syntax::ast::{Call, Fn};
 
@@ -15,24 +15,24 @@ impl<'a> Elab<'a> {
     /// A call in an expression.
     pub(super) fn call(&mut self, env: &Env<'a>, call: &'a Call) -> Value<'a> {
         let name = call.name.text.as_str();
-        if let Some((value, declared)) = env.find(name) {
-            self.mark_used(declared);
+        if let Some((value, _)) = env.find(name) {
             return self.with_args(env, value, call);
         }
-        if let Some(&function) = self.fns.get(name) {
+        let file = call.name.span.file;
+        if let Some(function) = self.function(name, file) {
             return self.call_fn(env, function, call);
         }
         if let Some(&(_, arity)) = FUNCTIONS.iter().find(|(function, _)| *function == name) {
             return self.call_builtin(env, call, arity);
         }
-        match self.applicable(name) {
+        match self.applicable(name, file) {
             Some(target) => self.with_args(
                 env,
                 Value::Layer(Rc::new(LayerValue { target, args: None })),
                 call,
             ),
             None => {
-                self.unknown_name(env, name, call.name.span);
+                self.unknown_name(name, call.name.span, &env.visible());
                 Value::Poison
             }
         }
@@ -100,9 +100,6 @@ impl<'a> Elab<'a> {
             declared: Some(function.name.span),
             span: call.span,
         };
-        let Some(bound) = self.bind(callee, &formals, &args) else {
-            return Value::Poison;
-        };
         if self.calls >= MAX_CALLS {
             let message = format!(
                 "functions and blocks are used inside of one another more than {MAX_CALLS} deep"
@@ -117,18 +114,15 @@ impl<'a> Elab<'a> {
         }
         self.calls += 1;
         let inner = Scope::root();
-        for (param, slot) in function.params.iter().zip(bound) {
-            let value = match (slot, &param.default) {
-                (Some(slot), _) => args[slot].value.clone(),
-                (None, Some(default)) => self.eval(&inner, default),
-                (None, None) => Value::Poison,
-            };
-            self.declare(&inner, &param.name, value, Kind::Parameter);
-        }
-        for stmt in &function.lets {
-            self.let_stmt(&inner, stmt);
-        }
-        let value = self.eval(&inner, &function.value);
+        let value = match self.bind_params(&inner, callee, &function.params, &args) {
+            Some(()) => {
+                for stmt in &function.lets {
+                    self.let_stmt(&inner, stmt);
+                }
+                self.eval(&inner, &function.value)
+            }
+            None => Value::Poison,
+        };
         self.calls -= 1;
         value
     }

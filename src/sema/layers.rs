@@ -66,6 +66,22 @@ impl LayerKind {
     }
 }
 
+impl LayerKind {
+    /// Whether the result has the shape of the input, whatever the attributes say.
+    pub(super) fn keeps_shape(self) -> bool {
+        matches!(
+            self,
+            Self::Pointwise(_)
+                | Self::Silu
+                | Self::Relu6
+                | Self::LeakyRelu
+                | Self::Softmax
+                | Self::BatchNorm
+                | Self::Dropout
+        )
+    }
+}
+
 /// An attribute of a layer.
 #[derive(Debug)]
 pub(super) struct Attr {
