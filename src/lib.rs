@@ -16,6 +16,7 @@ pub mod model;
 pub mod ops;
 pub mod passes;
 pub mod plan;
+pub mod program;
 pub mod runtime;
 pub mod sema;
 pub mod summary;

@@ -25,9 +25,10 @@ use crate::io::weights::{
 };
 use crate::ir::{Graph, Init, Param};
 use crate::ops::ShapeError;
+use crate::program::{Disk, Program, Sources, Texts};
 use crate::runtime::params;
 use crate::sema::{self, InitRule, Mode, Model, Override, TrainConfig};
-use crate::syntax::{self, Ast};
+use crate::syntax;
 use crate::train::loss::{Loss, LossKind, OutputLoss};
 use crate::train::step::{self, StepConfig};
 
@@ -38,8 +39,8 @@ pub struct Net {
     pub path: PathBuf,
     /// The sources, for rendering diagnostics.
     pub files: Files,
-    /// The file's syntax tree.
-    pub ast: Ast,
+    /// The file with all files that it uses.
+    pub program: Program,
     /// Findings of the parser that the file survives.
     pub warnings: Vec<Diagnostic>,
     name: Option<String>,
@@ -108,22 +109,23 @@ type Named = (String, Vec<usize>);
 pub type NamedParam = (String, Vec<usize>, Vec<f32>);
 
 impl Net {
-    /// Opens `FILE` or `FILE:NAME`, NAME being a net or preset of it. Overrides are as in
+    /// Opens `FILE` or `FILE:NAME`, NAME being a net or preset of it, with the files that it uses. Overrides are as in
     /// `classes=100` or `train.epochs=3`.
     ///
     /// # Errors
     ///
-    /// The file cannot be read or does not parse, or an override is malformed.
+    /// The file cannot be read or does not parse, what it uses is not there, or an override is malformed.
     pub fn open(spec: &str, overrides: &[String]) -> Result<Net, NetError> {
         let (path, name) = split(spec);
         let bytes = std::fs::read(path).map_err(|source| NetError::Read {
             path: path.to_owned(),
             source: Box::new(source),
         })?;
-        Net::parse(path, &bytes, name, overrides)
+        Net::load(path, &bytes, &Disk, name, overrides)
     }
 
-    /// Takes the text of a file that has been read; `path` is only named in messages.
+    /// Takes the text of a file that stands alone: it may use what is shipped, and no other file. `path` is only named
+    /// in messages.
     ///
     /// # Errors
     ///
@@ -134,14 +136,30 @@ impl Net {
         name: Option<&str>,
         overrides: &[String],
     ) -> Result<Net, NetError> {
+        Net::load(path, bytes, &Texts::new(), name, overrides)
+    }
+
+    /// Takes the text of a file that has been read; the files that it uses come from `sources`, by paths relative to
+    /// `path`.
+    ///
+    /// # Errors
+    ///
+    /// A text does not parse, what is used is not there, or an override is malformed.
+    pub fn load(
+        path: &Path,
+        bytes: &[u8],
+        sources: &dyn Sources,
+        name: Option<&str>,
+        overrides: &[String],
+    ) -> Result<Net, NetError> {
         let mut files = Files::new();
         let file = match syntax::read(&mut files, &path.display().to_string(), bytes) {
             Ok(file) => file,
             Err(diagnostic) => return Err(text(files, vec![*diagnostic])),
         };
-        let parsed = syntax::parse(file, files.text(file));
-        let Some(ast) = parsed.ast else {
-            return Err(text(files, parsed.diagnostics));
+        let loaded = Program::load(&mut files, file, path, sources);
+        let Some(program) = loaded.program else {
+            return Err(text(files, loaded.diagnostics));
         };
         let mut parsed_overrides = Vec::new();
         for override_text in overrides {
@@ -153,8 +171,8 @@ impl Net {
         Ok(Net {
             path: path.to_owned(),
             files,
-            ast,
-            warnings: parsed.diagnostics,
+            program,
+            warnings: loaded.diagnostics,
             name: name.map(str::to_owned),
             overrides: parsed_overrides,
         })
@@ -181,7 +199,7 @@ impl Net {
     ///
     /// As [`Net::model`].
     pub fn model_of(&self, name: Option<&str>, mode: Mode) -> Result<Model, NetError> {
-        let elaborated = sema::elaborate(&self.ast, &self.files, name, &self.overrides, mode);
+        let elaborated = sema::elaborate(&self.program, &self.files, name, &self.overrides, mode);
         let mut model = elaborated.map_err(|diagnostics| text(self.files.clone(), diagnostics))?;
         let losses = model.train.iter().flat_map(|train| &train.losses);
         let judged: Vec<String> = losses.filter_map(|loss| loss.output.clone()).collect();

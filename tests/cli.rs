@@ -902,3 +902,65 @@ fn examples_are_right() {
     }
     assert!(nets >= 3);
 }
+
+#[test]
+fn shipped_blocks_are_listed_and_printed() {
+    let folder = Folder::new();
+    let list = folder.ok("std");
+    assert!(
+        list.contains("std.squeezenet\n  fire(squeeze, expand)\n      Few channels"),
+        "{list}"
+    );
+    let source = folder.ok("std squeezenet");
+    assert!(source.contains("block fire(squeeze, expand) {"), "{source}");
+    // What is printed can be copied and checked.
+    folder.write("copy.net", &source);
+    assert_eq!(folder.ok("check copy.net"), "copy.net: ok (blocks only)\n");
+    let wrong = folder.netc("std squezenet");
+    assert_eq!(wrong.code, Some(1));
+    assert!(
+        wrong.stderr.contains("did you mean `squeezenet`?"),
+        "{}",
+        wrong.stderr
+    );
+}
+
+#[test]
+fn files_use_one_another() {
+    let folder = Folder::new();
+    std::fs::create_dir(folder.path("lib")).expect("a new folder");
+    folder.write(
+        "lib/blocks.net",
+        "use \"parts.net\"\nblock unit(n) { part(n) }",
+    );
+    folder.write("lib/parts.net", "block part(n) { dense(n) -> relu }");
+    folder.write(
+        "a.net",
+        "use \"lib/blocks.net\"\nnet A { input [4]; unit(3) }",
+    );
+    assert_eq!(folder.ok("check a.net"), "a.net: ok (A)\n");
+    folder.write("lib/parts.net", "block part(n) { dense(n) -> rleu }");
+    let wrong = folder.netc("check a.net");
+    assert_eq!(wrong.code, Some(1));
+    assert!(
+        wrong.stderr.contains("--> lib/parts.net:1:29"),
+        "{}",
+        wrong.stderr
+    );
+}
+
+#[test]
+fn searches_are_counted_and_documentation_is_shown() {
+    let folder = Folder::new();
+    let text = "/// Two layers.\nnet A(\n    /// How wide.\n    width = 1.0) { input [4]; dense(4 * width) }\n\
+        search A { vary w in 1.0..1.3 step 0.1, n in [1, 2]; set width = w * n; maximize val_accuracy }";
+    folder.write("a.net", text);
+    let shown = folder.ok("check a.net");
+    assert_eq!(shown, "a.net: ok (A)\na.net: search A: 4 x 2 = 8 points\n");
+    let summary = folder.ok("summary a.net");
+    assert!(
+        summary.contains("Two layers.\n  width = 1  How wide.\n"),
+        "{summary}"
+    );
+    assert!(summary.contains("search A: 4 x 2 = 8 points"), "{summary}");
+}

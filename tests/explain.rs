@@ -2,8 +2,10 @@
 //! gives nothing.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 
 use netc::diag::{Code, Diagnostic, Files, Renderer, Terminal, codes};
+use netc::program::{Program, Texts};
 use netc::sema::{self, Mode, Override};
 use netc::syntax;
 
@@ -53,23 +55,31 @@ fn check(words: &str, text: &str) -> (Vec<Diagnostic>, Files) {
         Ok(file) => file,
         Err(diagnostic) => return (vec![*diagnostic], files),
     };
-    let parsed = syntax::parse(file, files.text(file));
-    let Some(ast) = parsed.ast else {
-        return (parsed.diagnostics, files);
+    let name = Path::new("example.net");
+    let sources = Texts::new().with(name, bytes);
+    let loaded = Program::load(&mut files, file, name, &sources);
+    let Some(program) = loaded.program else {
+        return (loaded.diagnostics, files);
     };
     let setting = setting.map(|given| Override::parse(&mut files, given).expect("a setting"));
     let overrides: Vec<Override> = setting.into_iter().collect();
-    let mut nets: Vec<Option<&str>> = sema::net_names(&ast).into_iter().map(Some).collect();
+    let mut nets: Vec<Option<&str>> = sema::net_names(program.main())
+        .into_iter()
+        .map(Some)
+        .collect();
     if nets.is_empty() {
         nets.push(None);
     }
-    let mut found = parsed.diagnostics;
+    let mut found = loaded.diagnostics;
+    found.extend(sema::searches(&program, &files).1);
     for net in nets {
         for mode in [Mode::Infer, Mode::Train] {
-            found.extend(match sema::elaborate(&ast, &files, net, &overrides, mode) {
-                Ok(model) => model.warnings,
-                Err(diagnostics) => diagnostics,
-            });
+            found.extend(
+                match sema::elaborate(&program, &files, net, &overrides, mode) {
+                    Ok(model) => model.warnings,
+                    Err(diagnostics) => diagnostics,
+                },
+            );
         }
     }
     (found, files)

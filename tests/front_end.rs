@@ -1,9 +1,11 @@
 //! What no input may do to the front end, and what must not matter to it.
 
 use std::fmt::Write;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use netc::diag::{Code, Diagnostic, Files, Renderer, Terminal, codes};
+use netc::program::{Program, Texts};
 use netc::sema::{self, Mode};
 use netc::syntax::{self, Parsed};
 use proptest::prelude::*;
@@ -199,9 +201,12 @@ fn ranges_keep_their_ends() {
         ("1..4", 4),
     ] {
         let text = format!("net A {{ input [1]; for _x in {range} {{ dense(1, bias = false) }} }}");
-        let (parsed, files) = parse(&text);
-        let ast = parsed.ast.expect("the text is right");
-        let model = sema::elaborate(&ast, &files, None, &[], Mode::Infer).expect("so is the net");
+        let mut files = Files::new();
+        let file = files.add("test.net", text.as_str());
+        let program = Program::alone(&mut files, file).program;
+        let program = program.expect("the text is right");
+        let model =
+            sema::elaborate(&program, &files, None, &[], Mode::Infer).expect("so is the net");
         assert_eq!(model.graph.params().count(), items, "{range}");
     }
 }
@@ -417,11 +422,14 @@ fn token() -> impl Strategy<Value = &'static str> {
 
 /// Elaborates every net of a text in both modes, and shows what is found.
 fn elaborate(text: &str) {
-    let (parsed, files) = parse(text);
-    let Some(ast) = parsed.ast else { return };
-    for net in sema::net_names(&ast) {
+    let mut files = Files::new();
+    let file = files.add("test.net", text);
+    let Some(program) = Program::alone(&mut files, file).program else {
+        return;
+    };
+    for net in sema::net_names(program.main()) {
         for mode in [Mode::Infer, Mode::Train] {
-            match sema::elaborate(&ast, &files, Some(net), &[], mode) {
+            match sema::elaborate(&program, &files, Some(net), &[], mode) {
                 Ok(model) => {
                     netc::ir::verify::verify(&model.graph).expect("a graph that comes out is valid")
                 }
@@ -534,5 +542,126 @@ proptest! {
     fn any_net_is_answered(block in prop::collection::vec(statement(), 0..4), net in prop::collection::vec(statement(), 0..10)) {
         let (block, net) = (block.join("\n"), net.join("\n"));
         elaborate(&format!("fn f(x) {{ x + 1 }}\nblock b(n = 2) {{ {block} }}\nnet A(n = 4) {{ input [4, 8, 8]\n {net} }}"));
+    }
+}
+
+/// Loads a program from texts in memory; the first is the one that is asked for.
+fn program(texts: &[(&str, &str)]) -> (Option<Program>, String) {
+    let mut sources = Texts::new();
+    for (path, text) in texts {
+        sources = sources.with(path, *text);
+    }
+    let mut files = Files::new();
+    let (path, text) = texts[0];
+    let file = files.add(path, text);
+    let loaded = Program::load(&mut files, file, Path::new(path), &sources);
+    (loaded.program, render(&loaded.diagnostics, &files))
+}
+
+#[test]
+fn files_in_memory_use_one_another() {
+    let (loaded, found) = program(&[
+        (
+            "a/main.net",
+            "use \"../b/left.net\"\nuse \"right.net\"\nnet A { input [4]; left -> right }",
+        ),
+        ("b/left.net", "use \"shared.net\"\nblock left { part }"),
+        (
+            "a/right.net",
+            "use \"../b/shared.net\"\nblock right { part }",
+        ),
+        ("b/shared.net", "block part { relu }"),
+    ]);
+    let loaded = loaded.unwrap_or_else(|| panic!("{found}"));
+    // The file that both sides use is there once.
+    assert_eq!(loaded.modules().len(), 4);
+}
+
+#[test]
+fn files_of_the_disk_stay_closed_to_texts() {
+    let (loaded, found) = program(&[(
+        "main.net",
+        "use \"examples/lenet5.net\"\nnet A { input [4]; id }",
+    )]);
+    assert!(loaded.is_none());
+    assert!(
+        found.contains("there is no file `examples/lenet5.net`"),
+        "{found}"
+    );
+}
+
+#[test]
+fn a_chain_of_too_many_files_ends() {
+    let texts: Vec<(String, String)> = (0..300)
+        .map(|at| {
+            let text = format!("use \"{}.net\"\nblock b{at} {{ relu }}", at + 1);
+            (format!("{at}.net"), text)
+        })
+        .collect();
+    let texts: Vec<(&str, &str)> = texts
+        .iter()
+        .map(|(path, text)| (path.as_str(), text.as_str()))
+        .collect();
+    let (loaded, found) = program(&texts);
+    assert!(loaded.is_none());
+    assert!(found.contains("take more than 256 files"), "{found}");
+}
+
+#[test]
+fn files_that_are_too_large_together_end() {
+    let filler = format!("/*{}*/\n", "x".repeat(70)).repeat(13_000);
+    let names: Vec<String> = (0..20).map(|at| format!("{at}.net")).collect();
+    let uses: String = names
+        .iter()
+        .map(|name| format!("use \"{name}\"\n"))
+        .collect();
+    let mut texts = vec![("main.net", uses.as_str())];
+    texts.extend(names.iter().map(|name| (name.as_str(), filler.as_str())));
+    let (loaded, found) = program(&texts);
+    assert!(loaded.is_none());
+    assert!(found.contains("take more than 16777216 bytes"), "{found}");
+}
+
+/// One line each; none may take the machine down.
+#[test]
+fn expansion_is_bounded() {
+    let blocks: String = (1..40)
+        .map(|at| format!("block b{at} {{ b{} ; b{} }}\n", at - 1, at - 1))
+        .collect();
+    let lists: String = (1..60)
+        .map(|at| format!("let l{at} = [l{}, l{}]\n", at - 1, at - 1))
+        .collect();
+    let label = "x".repeat(100_000);
+    for text in [
+        format!("block b0 {{ id }}\n{blocks}net A {{ input [4]; b39 }}"),
+        format!("net A {{ input [4]\nlet l0 = [1, 2]\n{lists}\nif l59 == l59 {{ relu }} }}"),
+        "net A { input [4]; repeat 100000 { repeat 100000 { } } }".to_owned(),
+        "net A { input [4]; for i in 1..100000 { for j in 1..100000 { } } }".to_owned(),
+        "net A { input [4]; add for i in 1..100000 { repeat 100000 { id } } }".to_owned(),
+        "net A { input [4]; repeat 100000 { repeat 100000 { shared s { id } } } }".to_owned(),
+        "fn f(n) { f(n) + f(n) }\nnet A { input [f(1)]; id }".to_owned(),
+        "fn f(n) { if n < 1 { 1 } else { f(n - 1) + f(n - 1) } }\nnet A { input [f(40)]; id }"
+            .to_owned(),
+        format!(
+            "net A {{ input [4]\nlet s = \"{label}\"\nrepeat 1 {{ {{s}}: {{ {{s}}: {{ {{s}}: {{ dense(4) }} }} }} }} }}"
+        ),
+        "net A { input [16000000]; repeat 60 { dense(16000000) } }".to_owned(),
+    ] {
+        let start = Instant::now();
+        let mut files = Files::new();
+        let file = files.add("test.net", text.as_str());
+        let loaded = Program::alone(&mut files, file);
+        let Some(program) = loaded.program else {
+            panic!("{}", render(&loaded.diagnostics, &files));
+        };
+        let found = sema::elaborate(&program, &files, None, &[], Mode::Infer).err();
+        let found = found.unwrap_or_else(|| panic!("{} is accepted", &text[..text.len().min(200)]));
+        assert!(found.iter().any(Diagnostic::is_error));
+        // Generous for a debug build on a busy machine; in release each takes a fraction of a second.
+        assert!(
+            start.elapsed() < Duration::from_secs(10),
+            "took {:?}",
+            start.elapsed()
+        );
     }
 }

@@ -12,8 +12,8 @@ use netc::diag::{Files, Renderer, Terminal};
 use netc::io::npy;
 use netc::io::weights::WeightsFile;
 use netc::ir::{StepScalar, ValueKind};
+use netc::program::Program;
 use netc::sema::{self, Mode, Model};
-use netc::syntax;
 
 /// References are in f64, golden values rounded to f32 after computing in f64.
 const TOLERANCE: f64 = 1e-6;
@@ -22,7 +22,7 @@ fn elaborate(path: &Path, mode: Mode) -> Model {
     let text = std::fs::read_to_string(path).expect("golden nets are UTF-8");
     let mut files = Files::new();
     let file = files.add(path.display().to_string(), text);
-    let parsed = syntax::parse(file, files.text(file));
+    let parsed = Program::alone(&mut files, file);
     let terminal = Terminal { color: false };
     let fail = |diagnostics: &[netc::diag::Diagnostic]| -> String {
         diagnostics
@@ -30,10 +30,10 @@ fn elaborate(path: &Path, mode: Mode) -> Model {
             .map(|d| terminal.render(d, &files) + "\n")
             .collect()
     };
-    let ast = parsed
-        .ast
+    let program = parsed
+        .program
         .unwrap_or_else(|| panic!("{}", fail(&parsed.diagnostics)));
-    sema::elaborate(&ast, &files, None, &[], mode)
+    sema::elaborate(&program, &files, None, &[], mode)
         .unwrap_or_else(|errors| panic!("{}", fail(&errors)))
 }
 

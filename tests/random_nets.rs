@@ -12,6 +12,7 @@ use common::{Bindings, bind, distance, named, random, reference, results, target
 use netc::diag::Files;
 use netc::driver::{self, Options};
 use netc::ir::{Graph, ValueKind};
+use netc::program::Program;
 use netc::runtime::Session;
 use netc::sema::{self, Mode};
 use netc::syntax;
@@ -267,11 +268,11 @@ impl Writer {
 fn forward(text: &str) -> Graph {
     let mut files = Files::default();
     let file = syntax::read(&mut files, "random.net", text.as_bytes()).expect("is text");
-    let parsed = syntax::parse(file, text);
-    let ast = parsed
-        .ast
+    let parsed = Program::alone(&mut files, file);
+    let program = parsed
+        .program
         .unwrap_or_else(|| panic!("{:?}\n{text}", parsed.diagnostics));
-    sema::elaborate(&ast, &files, None, &[], Mode::Train)
+    sema::elaborate(&program, &files, None, &[], Mode::Train)
         .unwrap_or_else(|diagnostics| panic!("{diagnostics:?}\n{text}"))
         .graph
 }

@@ -6,6 +6,7 @@ mod common;
 use common::{check_norm, random};
 use netc::diag::Files;
 use netc::ir::{DType, Graph, ValueKind};
+use netc::program::Program;
 use netc::sema::{self, Mode};
 use netc::sema::{Clip, Decay, OptimizerConfig, Penalty, Regularize, UpdateRule, WeightDecay};
 use netc::syntax;
@@ -15,11 +16,11 @@ use netc::train::step::{LossKind, StepConfig, training_step};
 fn forward(name: &str, text: &str) -> Graph {
     let mut files = Files::default();
     let file = syntax::read(&mut files, name, text.as_bytes()).expect("is text");
-    let parsed = syntax::parse(file, text);
-    let ast = parsed
-        .ast
+    let parsed = Program::alone(&mut files, file);
+    let program = parsed
+        .program
         .unwrap_or_else(|| panic!("{:?}", parsed.diagnostics));
-    sema::elaborate(&ast, &files, None, &[], Mode::Train)
+    sema::elaborate(&program, &files, None, &[], Mode::Train)
         .unwrap_or_else(|diagnostics| panic!("{diagnostics:?}"))
         .graph
 }

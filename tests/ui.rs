@@ -7,11 +7,12 @@
 
 use std::collections::BTreeSet;
 use std::fmt::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use netc::diag::{self, Code, Diagnostic, Edit, FileId, Files, Renderer, Terminal, codes};
+use netc::program::{Disk, Program, Sources};
 use netc::sema::{self, Mode, Override};
-use netc::syntax::{self, Ast};
+use netc::syntax;
 
 /// What the leading comments of a file ask for.
 struct Directives {
@@ -74,16 +75,12 @@ impl Outcome {
     }
 }
 
-/// Reads and parses a file; the output starts with the source.
-fn parse(path: &Path) -> (Outcome, Option<(FileId, Ast)>) {
-    parse_bytes(
-        path,
-        &std::fs::read(path).expect("the glob found this file"),
-    )
+fn content(path: &Path) -> Vec<u8> {
+    std::fs::read(path).expect("the glob found this file")
 }
 
-/// Parses the content of a file.
-fn parse_bytes(path: &Path, bytes: &[u8]) -> (Outcome, Option<(FileId, Ast)>) {
+/// Reads the content of a file; the output starts with the source.
+fn read(path: &Path, bytes: &[u8]) -> (Outcome, Option<FileId>) {
     let name = path
         .file_name()
         .and_then(|name| name.to_str())
@@ -100,31 +97,49 @@ fn parse_bytes(path: &Path, bytes: &[u8]) -> (Outcome, Option<(FileId, Ast)>) {
         files: Files::new(),
         file: None,
     };
-    let file = match syntax::read(&mut outcome.files, name, bytes) {
-        Ok(file) => file,
+    match syntax::read(&mut outcome.files, name, bytes) {
+        Ok(file) => {
+            outcome.file = Some(file);
+            (outcome, Some(file))
+        }
         Err(diagnostic) => {
             outcome.add(vec![*diagnostic]);
-            return (outcome, None);
+            (outcome, None)
         }
-    };
-    outcome.file = Some(file);
-    let parsed = syntax::parse(file, outcome.files.text(file));
-    outcome.add(parsed.diagnostics);
-    (outcome, parsed.ast.map(|ast| (file, ast)))
+    }
 }
 
-/// Parses a file and elaborates its nets.
+/// The files of the disk, called by names that are the same on every machine.
+struct Beside<'p>(&'p Path);
+
+impl Sources for Beside<'_> {
+    fn read(&self, path: &Path, limit: usize) -> std::io::Result<Vec<u8>> {
+        Disk.read(&self.0.join(path), limit)
+    }
+
+    fn identity(&self, path: &Path) -> PathBuf {
+        Disk.identity(&self.0.join(path))
+    }
+
+    fn nets_in(&self, folder: &Path) -> Vec<String> {
+        Disk.nets_in(&self.0.join(folder))
+    }
+}
+
+/// Parses a file and all that it uses, and elaborates its nets.
 fn elaborate(path: &Path) -> Outcome {
-    elaborate_bytes(
-        path,
-        &std::fs::read(path).expect("the glob found this file"),
-    )
+    elaborate_bytes(path, &content(path))
 }
 
 /// Parses the content of a file and elaborates its nets.
 fn elaborate_bytes(path: &Path, bytes: &[u8]) -> Outcome {
-    let (mut outcome, parsed) = parse_bytes(path, bytes);
-    let Some((file, ast)) = parsed else {
+    let (mut outcome, file) = read(path, bytes);
+    let Some(file) = file else { return outcome };
+    let name = PathBuf::from(outcome.files.name(file));
+    let folder = path.parent().expect("a file stands in a folder");
+    let loaded = Program::load(&mut outcome.files, file, &name, &Beside(folder));
+    outcome.add(loaded.diagnostics);
+    let Some(program) = loaded.program else {
         return outcome;
     };
     let directives = Directives::of(outcome.files.text(file));
@@ -135,14 +150,17 @@ fn elaborate_bytes(path: &Path, bytes: &[u8]) -> Outcome {
             Err(diagnostics) => outcome.add(diagnostics),
         }
     }
-    let mut nets: Vec<Option<&str>> = sema::net_names(&ast).into_iter().map(Some).collect();
+    let mut nets: Vec<Option<&str>> = sema::net_names(program.main())
+        .into_iter()
+        .map(Some)
+        .collect();
     if let Some(net) = &directives.net {
         nets = vec![Some(net)];
     } else if nets.is_empty() {
         nets = vec![None];
     }
     for net in nets {
-        match sema::elaborate(&ast, &outcome.files, net, &overrides, directives.mode) {
+        match sema::elaborate(&program, &outcome.files, net, &overrides, directives.mode) {
             Err(diagnostics) => outcome.add(diagnostics),
             Ok(model) => {
                 netc::ir::verify::verify(&model.graph)
@@ -178,6 +196,11 @@ fn elaborate_bytes(path: &Path, bytes: &[u8]) -> Outcome {
             }
         }
     }
+    let (spaces, found) = sema::searches(&program, &outcome.files);
+    outcome.add(found);
+    for space in spaces {
+        let _ = writeln!(outcome.out, "{space}");
+    }
     outcome
 }
 
@@ -211,9 +234,13 @@ macro_rules! snapshot {
 #[test]
 fn trees() {
     insta::glob!("ui/syntax/*.net", |path| {
-        let (mut outcome, parsed) = parse(path);
-        if let Some((_, ast)) = &parsed {
-            outcome.out.push_str(&syntax::print::print(ast));
+        let (mut outcome, file) = read(path, &content(path));
+        if let Some(file) = file {
+            let parsed = syntax::parse(file, outcome.files.text(file));
+            outcome.add(parsed.diagnostics);
+            if let Some(ast) = &parsed.ast {
+                outcome.out.push_str(&syntax::print::print(ast));
+            }
         }
         snapshot!(&outcome.out);
         assert!(!outcome.rejected(), "{} must parse", path.display());

@@ -8,8 +8,9 @@ use super::common::Common;
 use super::error::{CliError, hint, tell};
 use super::output::Out;
 use crate::diag::{Diagnostic, Files, json::JsonDiagnostic};
-use crate::model::NetError;
+use crate::model::{Net, NetError};
 use crate::sema::{self, Mode};
+use crate::syntax::ast::Item;
 
 /// What `check` takes.
 #[derive(Debug, clap::Args)]
@@ -91,16 +92,23 @@ fn check(spec: &str, common: &Common, out: &mut Out, total: &mut Total) -> Resul
     };
     let mut nets: Vec<Option<String>> = match net.name() {
         Some(name) => vec![Some(name.to_owned())],
-        None => sema::net_names(&net.ast)
+        None => sema::net_names(net.program.main())
             .into_iter()
             .map(|name| Some(name.to_owned()))
             .collect(),
     };
-    if nets.is_empty() {
+    let main = net.program.main();
+    let declares = |item: &Item| matches!(item, Item::Block(_) | Item::Fn(_));
+    let is_library = nets.is_empty() && main.items.iter().any(declares);
+    if nets.is_empty() && !is_library {
         nets.push(None);
     }
     let mut diagnostics = net.warnings.clone();
     let mut sound = Vec::new();
+    if is_library {
+        diagnostics.extend(sema::check_names(&net.program, &net.files));
+        sound.push("blocks only".to_owned());
+    }
     for name in nets {
         // In training there are heads and rules that there are not in use, and the other way round.
         for mode in [Mode::Train, Mode::Infer] {
@@ -120,8 +128,22 @@ fn check(spec: &str, common: &Common, out: &mut Out, total: &mut Total) -> Resul
             diagnostics.extend(new);
         }
     }
+    diagnostics.extend(sema::searches(&net.program, &net.files).1);
     report(spec, &sound, &diagnostics, &net.files, out)?;
     total.diagnostics.extend(diagnostics);
+    searches(&net, spec, out)
+}
+
+/// A line for each search of a file that is sound: how many points it has.
+pub(super) fn searches(net: &Net, spec: &str, out: &mut Out) -> Result<(), CliError> {
+    for space in sema::searches(&net.program, &net.files).0 {
+        let axis = |(name, count): &(String, usize)| json!({ "name": name, "values": count });
+        let axes: Vec<_> = space.axes.iter().map(axis).collect();
+        out.either(
+            || json!({ "file": spec, "search": space.net, "axes": axes, "points": space.points }),
+            || format!("{spec}: {space}"),
+        )?;
+    }
     Ok(())
 }
 

@@ -60,7 +60,7 @@ enum Stage {
 pub(super) fn run(args: &Args, common: &Common, out: &mut Out) -> Result<(), CliError> {
     let net = common.net(&args.file)?;
     match args.stage {
-        Stage::Ast => return out.text(&syntax::print::print(&net.ast)),
+        Stage::Ast => return out.text(&syntax::print::print(net.program.main())),
         Stage::Train => {
             let model = common.model(&net, Mode::Train)?;
             let section = model::train_config(&model)?;

@@ -16,6 +16,7 @@ mod grad;
 mod init;
 mod output;
 mod run;
+mod shipped;
 mod summary;
 mod table;
 mod train;
@@ -68,6 +69,8 @@ enum Command {
     Explain(explain::Args),
     /// Show layers, shapes, parameters and multiply-accumulates
     Summary(summary::Args),
+    /// List the blocks that come with netc, or show their source
+    Std(shipped::Args),
     /// Show what a stage of the compiler makes of a net
     Dump(dump::Args),
     /// Compile a net and show its kernels, code and memory
@@ -127,6 +130,7 @@ impl Cli {
             Command::Fmt(args) => fmt::run(&args, &mut out),
             Command::Explain(args) => explain::run(&args, &mut out),
             Command::Summary(args) => summary::run(&args, common, &mut out),
+            Command::Std(args) => shipped::run(&args, &mut out),
             Command::Dump(args) => dump::run(&args, common, &mut out),
             Command::Compile(args) => compile::run(&args, common, &mut out),
             Command::Init(args) => init::run(&args, common, &mut out),

@@ -12,7 +12,7 @@ use crate::driver::{self, Options};
 use crate::ir::Graph;
 use crate::model::{self, Net, NetError};
 use crate::plan;
-use crate::sema::{self, Mode};
+use crate::sema::{self, Mode, Model};
 use crate::summary::{self, Summary};
 
 /// What `summary` takes.
@@ -50,7 +50,10 @@ pub(super) fn run(args: &Args, common: &Common, out: &mut Out) -> Result<(), Cli
         };
         let mut names: Vec<Option<&str>> = match net.name() {
             Some(name) => vec![Some(name)],
-            None => sema::net_names(&net.ast).into_iter().map(Some).collect(),
+            None => sema::net_names(net.program.main())
+                .into_iter()
+                .map(Some)
+                .collect(),
         };
         if names.is_empty() {
             names.push(None);
@@ -67,6 +70,7 @@ pub(super) fn run(args: &Args, common: &Common, out: &mut Out) -> Result<(), Cli
                 }
             }
         }
+        super::check::searches(&net, spec, out)?;
     }
     if wrong {
         out.finish()?;
@@ -129,10 +133,11 @@ fn of_net(
     };
     let summary = summary::of(&infer.graph);
     if out.json {
-        out.line(object(&infer.name, &summary, &memory))
+        out.line(object(&infer, &summary, &memory))?;
     } else {
-        out.text(&text(&infer.name, &summary, &memory))
+        out.text(&text(&infer, &summary, &memory))?;
     }
+    Ok(())
 }
 
 /// The planned memory of a graph.
@@ -145,7 +150,7 @@ fn arena(graph: &Graph, batch: usize, target: &Target) -> usize {
     plan::make(&prepared.graph, &prepared.groups, target, batch).arena_bytes
 }
 
-fn object(name: &str, summary: &Summary, memory: &Memory) -> Value {
+fn object(model: &Model, summary: &Summary, memory: &Memory) -> Value {
     let layers: Vec<Value> = summary
         .layers
         .iter()
@@ -157,7 +162,11 @@ fn object(name: &str, summary: &Summary, memory: &Memory) -> Value {
         })
         .collect();
     json!({
-        "net": name,
+        "net": model.name,
+        "doc": model.docs.join("\n"),
+        "settings": model.settings.iter().map(|setting| json!({
+            "name": setting.name, "value": setting.value, "doc": setting.docs.join("\n"),
+        })).collect::<Vec<_>>(),
         "params": summary.params,
         "params_train": memory.params_train,
         "bn_stats": summary.statistics,
@@ -171,7 +180,19 @@ fn object(name: &str, summary: &Summary, memory: &Memory) -> Value {
     })
 }
 
-fn text(name: &str, summary: &Summary, memory: &Memory) -> String {
+/// What the file says of the net: its comment, and its parameters with theirs.
+fn about(model: &Model) -> String {
+    let mut text: String = model.docs.iter().map(|line| format!("{line}\n")).collect();
+    for setting in &model.settings {
+        let doc = setting.docs.join(" ");
+        let line = format!("  {} = {}  {doc}", setting.name, setting.value);
+        text.push_str(line.trim_end());
+        text.push('\n');
+    }
+    text
+}
+
+fn text(model: &Model, summary: &Summary, memory: &Memory) -> String {
     let number = |number: u64| match number {
         0 => String::new(),
         number => grouped(number),
@@ -188,9 +209,11 @@ fn text(name: &str, summary: &Summary, memory: &Memory) -> String {
     }
     let columns = [Align::Left, Align::Left, Align::Right, Align::Right];
     let mut text = format!(
-        "{name}: {} to {}\n\n{}\n",
+        "{}: {} to {}\n{}\n{}\n",
+        model.name,
         shape(&summary.input),
         shape(&summary.output),
+        about(model),
         table(columns, &rows)
     );
     let mut line = |what: &str, value: String| text.push_str(&format!("{what:<22}{value}\n"));

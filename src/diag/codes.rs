@@ -1,7 +1,8 @@
 //! Every code a diagnostic can carry, in one table.
 //!
 //! A code is a promise: it keeps its meaning for ever, so that scripts and web searches can rely on it.
-//! `N01xx` is about text and syntax, `N02xx` about names, arguments and shapes, `N03xx` about the training half.
+//! `N01xx` is about text and syntax, `N02xx` about names, arguments and shapes, `N03xx` about the training half,
+//! `N04xx` about searches.
 
 use std::fmt;
 
@@ -104,6 +105,9 @@ codes! {
     ELEMENT_COUNT = "N0229" "a new shape has another number of elements";
     INPUT_SHAPE = "N0230" "the inputs of a layer do not fit";
     BAD_INPUT = "N0231" "an input cannot have this shape";
+    USE_MISSING = "N0232" "what a `use` names is not there";
+    USE_CIRCLE = "N0233" "files use one another in a circle";
+    BAD_SOURCE = "N0234" "what an input is made from does not fit it";
 
     UNKNOWN_KEY = "N0301" "there is no such key in `train`";
     DUPLICATE_KEY = "N0302" "a key of `train` is given twice";
@@ -112,6 +116,12 @@ codes! {
     LOSS_OUTPUT = "N0305" "a loss does not fit the outputs of the net";
     SOFTMAX_LOSS = "N0306" "a softmax stands before a loss that applies it again";
     TRAIN_NOT_SUPPORTED = "N0307" "a part of the training half is not supported yet";
+
+    SEARCH_LINE = "N0401" "a line of `search` is unknown, missing or given twice";
+    SEARCH_AXIS = "N0402" "what a search varies has no values";
+    SEARCH_TARGET = "N0403" "a search sets something that its net does not have";
+    SEARCH_MEASURE = "N0404" "a search names a measure that there is not";
+    SEARCH_SIZE = "N0405" "a search has too many points";
 }
 
 #[cfg(test)]

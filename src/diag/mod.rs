@@ -8,10 +8,12 @@ pub mod codes;
 mod files;
 pub mod json;
 mod render;
+mod suggest;
 
 pub use codes::Code;
 pub use files::{FileId, Files, Location, Span};
 pub use render::{Renderer, Terminal};
+pub(crate) use suggest::suggest;
 
 /// How bad it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -49,6 +49,7 @@ impl<'a> Elab<'a> {
             return None;
         }
         let attrs = self.attrs(layer, args, site.span)?;
+        self.check_path(site.segment.text(), site.span)?;
         self.builder
             .set_origin(self.names.path(site.segment.text()));
         match layer.kind {
@@ -190,7 +191,12 @@ impl<'a> Elab<'a> {
         };
         let (window, bias) = (self.window(attrs, site), self.bool(attrs, "bias"));
         let init = self.init_rule(attrs);
-        let (outputs, groups, window, bias, init) = (outputs?, groups?, window?, bias?, init?);
+        let (outputs, groups, window) = (outputs?, groups?, window?);
+        // Where these are wrong that has been reported, and the sizes are known all the same.
+        let (bias, init) = (
+            bias.unwrap_or(false),
+            init.unwrap_or_else(|| self.init.clone()),
+        );
         let input = site.input?;
         let channels = self
             .builder
@@ -304,7 +310,12 @@ impl<'a> Elab<'a> {
         let input_size = [height, width];
         let inherited = self.inherited(input, site);
         if window.output(input_size) == Ok(input_size) && !inherited.arithmetic.is_empty() {
-            return inherited;
+            let stale = inherited.channels && !pool;
+            return if stale {
+                Fact::at(site.span)
+            } else {
+                inherited
+            };
         }
         let [rows, columns] = [(Axis::Height, height), (Axis::Width, width)]
             .map(|(axis, size)| window.arithmetic(axis, size));
@@ -321,6 +332,7 @@ impl<'a> Elab<'a> {
         Fact {
             span: site.span,
             arithmetic,
+            channels: false,
             pool,
         }
     }
@@ -331,7 +343,11 @@ impl<'a> Elab<'a> {
             self.bool(attrs, "bias"),
             self.init_rule(attrs),
         );
-        let (outputs, bias, init) = (outputs?, bias?, init?);
+        let outputs = outputs?;
+        let (bias, init) = (
+            bias.unwrap_or(false),
+            init.unwrap_or_else(|| self.init.clone()),
+        );
         let mut input = site.input?;
         let features: usize = self.builder.graph().dims(input).iter().product();
         let sizes = [outputs, features];
@@ -412,7 +428,7 @@ impl<'a> Elab<'a> {
     }
 }
 
-fn fits(dims: &[usize]) -> bool {
+pub(super) fn fits(dims: &[usize]) -> bool {
     let elements = dims
         .iter()
         .try_fold(1_usize, |product, &dim| product.checked_mul(dim));

@@ -75,7 +75,8 @@ impl<'a> Elab<'a> {
         evaluated
     }
 
-    /// For each parameter, which argument it gets; `None` if some argument has no place or is missing.
+    /// For each parameter, which argument it gets; `None` if an argument is missing, or one has no place and it is not
+    /// clear which was meant.
     pub(super) fn bind(
         &mut self,
         callee: Callee<'_>,
@@ -93,10 +94,24 @@ impl<'a> Elab<'a> {
             };
             match slot {
                 None => {
-                    fine = false;
-                    match arg.name {
+                    // What was probably meant is taken for what was written, so that nothing that follows is wrong
+                    // for this reason alone.
+                    let meant = match arg.name {
                         Some(name) => self.unknown_argument(callee, formals, &name.text, name.span),
-                        None => self.extra_argument(callee, formals, args, at),
+                        None => {
+                            self.extra_argument(callee, formals, args, at);
+                            (at < formals.len()).then_some(at)
+                        }
+                    };
+                    let free = meant.filter(|&slot| {
+                        let given = |arg: &EvArg<'_>| {
+                            arg.name.is_some_and(|name| name.text == formals[slot].name)
+                        };
+                        bound[slot].is_none() && !args.iter().any(given)
+                    });
+                    match free {
+                        Some(slot) => bound[slot] = Some(at),
+                        None => fine = false,
                     }
                 }
                 Some(slot) => match bound[slot] {
@@ -134,22 +149,51 @@ impl<'a> Elab<'a> {
         (fine && missing.is_empty()).then_some(bound)
     }
 
+    /// Binds the parameters of a net, a block or a function in its scope: to arguments, or to their defaults.
+    pub(super) fn bind_params(
+        &mut self,
+        env: &Env<'a>,
+        callee: Callee<'_>,
+        params: &'a [Param],
+        args: &[EvArg<'a>],
+    ) -> Option<()> {
+        let bound = self.bind(callee, &formals(params), args)?;
+        for (param, slot) in params.iter().zip(bound) {
+            let value = match (slot.map(|slot| &args[slot]), &param.default) {
+                (Some(arg), _) => {
+                    let fits = self.fits_parameter(callee.name, param, &arg.value, arg.value_span);
+                    if fits {
+                        arg.value.clone()
+                    } else {
+                        Value::Poison
+                    }
+                }
+                (None, Some(default)) => self.eval(env, default),
+                (None, None) => Value::Poison,
+            };
+            self.declare(env, &param.name, value);
+        }
+        Some(())
+    }
+
+    /// Reports an argument that nothing takes; the parameter that was probably meant.
     fn unknown_argument(
         &mut self,
         callee: Callee<'_>,
         formals: &[Formal<'_>],
         name: &str,
         span: Span,
-    ) {
+    ) -> Option<usize> {
         let message = format!("`{}` has no argument `{name}`", callee.name);
         let diagnostic = Diagnostic::error(codes::UNKNOWN_ARGUMENT, message).primary(span, "");
-        let names: Vec<&str> = formals.iter().map(|formal| formal.name).collect();
-        let diagnostic = match suggest(name, names.iter().copied()) {
+        let names = formals.iter().map(|formal| formal.name);
+        let near = suggest(name, names);
+        self.report(match near {
             Some(near) => diagnostic.edit(format!("did you mean `{near}`?"), span, near),
-            None if names.is_empty() => diagnostic.help("it takes no arguments"),
+            None if formals.is_empty() => diagnostic.help("it takes no arguments"),
             None => diagnostic.help(format!("it is written {}", signature(callee.name, formals))),
-        };
-        self.report(diagnostic);
+        });
+        formals.iter().position(|formal| Some(formal.name) == near)
     }
 
     fn extra_argument(

@@ -1,14 +1,14 @@
 //! Uses of layers, blocks and shared bodies, and auxiliary heads.
 
 use super::apply::Site;
-use super::args::{Callee, Formal, formals};
+use super::args::{Callee, Formal};
 use super::build::Flowing;
 use super::limits::MAX_CALLS;
 use super::names::Segment;
 use super::report::Use;
 use super::scope::{Env, Scope};
 use super::value::{EvArg, LayerValue, Target, Value};
-use super::{Aux, Elab, Kind, Mode, SharedBody};
+use super::{Aux, Elab, Mode, SharedBody};
 use crate::diag::{Span, codes};
 use crate::ir::ValueId;
 use crate::syntax::ast::{Args, Block, Body, Shared};
@@ -46,7 +46,8 @@ impl<'a> Elab<'a> {
                 };
                 let output = self.apply_builtin(builtin, args, site);
                 self.names.close(segment);
-                Flowing::of(output)
+                // Behind an error in its attributes the sizes are known all the same.
+                Flowing::of(output.or(value.filter(|_| builtin.kind.keeps_shape())))
             }
             Target::Block(block) => {
                 let segment = segment(self, &block.name.text, true);
@@ -71,18 +72,12 @@ impl<'a> Elab<'a> {
             declared: Some(block.name.span),
             span,
         };
-        let bound = self.bind(callee, &formals(&block.params), args)?;
         let env = Scope::block(input);
+        // Defaults belong to the block; what is wrong with the arguments belongs to its user.
+        self.bind_params(&env, callee, &block.params, args)?;
+        self.check_path(segment.text(), span)?;
         self.enter(&block.name.text, span, input)?;
         self.names.enter(segment.text());
-        for (param, slot) in block.params.iter().zip(bound) {
-            let value = match (slot, &param.default) {
-                (Some(slot), _) => args[slot].value.clone(),
-                (None, Some(default)) => self.eval(&env, default),
-                (None, None) => Value::Poison,
-            };
-            self.declare(&env, &param.name, value, Kind::Parameter);
-        }
         let output = self.stmts(&env, &block.body, Flowing::of(input));
         self.names.leave();
         self.leave();
@@ -138,7 +133,7 @@ impl<'a> Elab<'a> {
             }
             .into(),
         );
-        self.declare(env, &shared.name, value, Kind::Shared);
+        self.declare(env, &shared.name, value);
     }
 
     fn use_shared(&mut self, index: usize, span: Span, input: Option<ValueId>) -> Option<ValueId> {

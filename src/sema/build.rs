@@ -2,10 +2,9 @@
 
 use super::limits::MAX_ITEMS;
 
-use super::report::suggest;
+use super::Elab;
 use super::scope::{Env, Scope};
 use super::value::{LayerValue, Value};
-use super::{Elab, Kind};
 use crate::diag::{Diagnostic, Span, codes};
 use crate::ir::ValueId;
 use crate::syntax::ast::*;
@@ -75,28 +74,38 @@ impl<'a> Elab<'a> {
             current = self.element(env, element, current, at == 0);
         }
         if let Some(shape) = &flow.shape {
-            self.assert_shape(env, shape, flow, current);
+            current = self.assert_shape(env, shape, flow, current);
         }
         if let Some(name) = &flow.name {
             let value = match current {
                 Flowing::Nothing => self.no_input(flow.chain_span),
                 current => current.tensor(),
             };
-            self.declare(env, name, Value::Tensor(value), Kind::Name);
+            self.declare(env, name, Value::Tensor(value));
         }
         current
     }
 
-    fn assert_shape(&mut self, env: &Env<'a>, shape: &'a Expr, flow: &'a Flow, current: Flowing) {
+    /// `: [c, h, w]`. Behind an error an assertion says how to go on.
+    fn assert_shape(
+        &mut self,
+        env: &Env<'a>,
+        shape: &'a Expr,
+        flow: &'a Flow,
+        current: Flowing,
+    ) -> Flowing {
         let value = self.eval(env, shape);
-        let (Some(wanted), Flowing::Tensor(tensor)) =
-            (self.shape_list(&value, "a shape", shape.span), current)
-        else {
-            return;
+        let Some(wanted) = self.shape_list(&value, "a shape", shape.span) else {
+            return current;
+        };
+        let tensor = match current {
+            Flowing::Tensor(tensor) => tensor,
+            Flowing::Nothing => return current,
+            Flowing::Unknown => return self.assumed(wanted),
         };
         let found = self.builder.graph().dims(tensor).to_vec();
         if found == wanted {
-            return;
+            return current;
         }
         let message = format!("the shape is {found:?}, not {wanted:?}");
         let diagnostic =
@@ -107,6 +116,16 @@ impl<'a> Elab<'a> {
             shape.span,
             format!("{found:?}"),
         ));
+        current
+    }
+
+    /// A value of a shape that stands in for one that an error has lost; the graph is not used after an error.
+    fn assumed(&mut self, dims: Vec<usize>) -> Flowing {
+        if !super::apply::fits(&dims) {
+            return Flowing::Unknown;
+        }
+        let ty = crate::ir::Type::f32(crate::ir::Shape::batched(dims));
+        Flowing::Tensor(self.builder.input("", ty))
     }
 
     /// Nothing flows where something must; the value is unknown.
@@ -178,11 +197,11 @@ impl<'a> Elab<'a> {
             ElementKind::For(head, body) => {
                 let mut current = input;
                 for item in self.items(env, &head.items).unwrap_or_default() {
-                    if self.stopped {
+                    if self.step(span).is_none() {
                         return Flowing::Unknown;
                     }
                     let inner = Scope::inside(env);
-                    self.destructure(&inner, &head.pattern, item, Kind::Loop);
+                    self.destructure(&inner, &head.pattern, item);
                     current = self.body(&inner, body, current);
                 }
                 current
@@ -232,7 +251,7 @@ impl<'a> Elab<'a> {
         };
         let mut current = input;
         for _ in 0..rounds {
-            if self.stopped {
+            if self.step(count.span).is_none() {
                 return Flowing::Unknown;
             }
             current = self.body(env, body, current);
@@ -267,16 +286,10 @@ impl<'a> Elab<'a> {
         let name = call.name.text.as_str();
         let bound = env.find(name);
         let value = match bound {
-            Some((value, declared)) => {
-                self.mark_used(declared);
-                value
-            }
-            None => match self.applicable(name) {
+            Some((value, _)) => value,
+            None => match self.applicable(name, call.name.span.file) {
                 Some(target) => Value::Layer(LayerValue { target, args: None }.into()),
-                None => {
-                    self.unknown_layer(env, call);
-                    return Flowing::Unknown;
-                }
+                None => return self.guessed(env, call, label, input),
             },
         };
         if let (Value::Tensor(_), None) = (&value, &call.args) {
@@ -299,35 +312,38 @@ impl<'a> Elab<'a> {
         self.apply(&layer, call.span, label, input)
     }
 
-    fn unknown_layer(&mut self, env: &Env<'a>, call: &'a Call) {
-        let name = call.name.text.as_str();
-        // The arguments may hold errors of their own.
-        self.eval_args(env, call.args.as_ref(), &[]);
-        let diagnostic = Diagnostic::error(
-            codes::UNKNOWN_LAYER,
-            format!("there is no layer or block `{name}`"),
-        );
-        let diagnostic = diagnostic.primary(call.name.span, "");
-        let candidates = self
-            .known_layers()
-            .chain(env.visible())
-            .chain(["add", "concat", "mul", "max"]);
-        let elsewhere = || {
-            suggest(
-                name,
-                FOREIGN.iter().flat_map(|(names, _)| names.iter().copied()),
-            )
+    /// Goes on behind a name that is not known as if what was probably meant stood there: so mistakes behind it are
+    /// found in the same run. If that does not go well, nothing is known of the value.
+    fn guessed(
+        &mut self,
+        env: &Env<'a>,
+        call: &'a Call,
+        label: Option<String>,
+        input: Flowing,
+    ) -> Flowing {
+        let meant = self.unknown_layer(&call.name, &env.visible());
+        let found = self.diagnostics.len();
+        let Some(target) = meant else {
+            // The arguments may hold errors of their own.
+            self.eval_args(env, call.args.as_ref(), &[]);
+            return Flowing::Unknown;
         };
-        self.report(match (foreign(name), suggest(name, candidates)) {
-            (Some(help), _) => diagnostic.help(help),
-            (None, Some(near)) => {
-                diagnostic.edit(format!("did you mean `{near}`?"), call.name.span, near)
+        let layer = Value::Layer(LayerValue { target, args: None }.into());
+        let layer = match call.args {
+            Some(_) => self.with_args(env, layer, call),
+            None => layer,
+        };
+        let output = match layer {
+            Value::Layer(layer) if self.diagnostics.len() == found => {
+                self.apply(&layer, call.span, label, input)
             }
-            (None, None) => match elsewhere().and_then(foreign) {
-                Some(help) => diagnostic.help(format!("did you mean this: {help}?")),
-                None => diagnostic,
-            },
-        });
+            _ => Flowing::Unknown,
+        };
+        if self.diagnostics.len() == found {
+            return output;
+        }
+        self.diagnostics.truncate(found);
+        Flowing::Unknown
     }
 
     /// The text of a label, its expressions filled in.
@@ -359,46 +375,7 @@ impl<'a> Elab<'a> {
             segments.push(text);
         }
         let text = segments.join(".");
+        self.check_path(&text, label.span)?;
         self.take_label(&text, label.span).map(|()| text)
     }
-}
-
-/// What people who come from other tools look for, and what it is called here.
-const FOREIGN: &[(&[&str], &str)] = &[
-    (
-        &["linear", "Linear", "fc", "Dense", "gemm"],
-        "a fully connected layer is `dense(features)`",
-    ),
-    (
-        &["batchnorm", "batch_norm", "BatchNorm", "BatchNorm2d"],
-        "batch normalisation is `bn`",
-    ),
-    (
-        &["conv2d", "Conv2d", "Conv2D", "convolution"],
-        "a convolution is `conv(channels, kernel)`",
-    ),
-    (
-        &["depthwise", "depthwise_conv"],
-        "a depthwise convolution is `dwconv(kernel)`",
-    ),
-    (
-        &["gap", "global_average_pool", "adaptive_avgpool"],
-        "a global average is `global_avgpool`",
-    ),
-    (
-        &["eltwise", "sum", "residual", "shortcut"],
-        "values are added by `add { …; … }`",
-    ),
-    (
-        &["cat", "stack", "route"],
-        "channels are stacked by `concat { …; … }`",
-    ),
-    (&["swish"], "swish is `silu`"),
-];
-
-fn foreign(name: &str) -> Option<&'static str> {
-    FOREIGN
-        .iter()
-        .find(|(names, _)| names.contains(&name))
-        .map(|(_, help)| *help)
 }

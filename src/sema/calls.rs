@@ -2,13 +2,13 @@
 
 use std::rc::Rc;
 
+use super::Elab;
 use super::args::{Callee, Formal, formals};
 use super::arith::{self, FUNCTIONS};
 use super::limits::MAX_CALLS;
 use super::scope::{Env, Scope};
 use super::train::init;
 use super::value::{LayerValue, Target, Value};
-use super::{Elab, Kind};
 use crate::diag::{Diagnostic, codes};
 use crate::syntax::ast::{Call, Fn};
 
@@ -16,17 +16,17 @@ impl<'a> Elab<'a> {
     /// A call in an expression.
     pub(super) fn call(&mut self, env: &Env<'a>, call: &'a Call) -> Value<'a> {
         let name = call.name.text.as_str();
-        if let Some((value, declared)) = env.find(name) {
-            self.mark_used(declared);
+        if let Some((value, _)) = env.find(name) {
             return self.with_args(env, value, call);
         }
-        if let Some(&function) = self.fns.get(name) {
+        let file = call.name.span.file;
+        if let Some(function) = self.function(name, file) {
             return self.call_fn(env, function, call);
         }
         if let Some(&(_, arity)) = FUNCTIONS.iter().find(|(function, _)| *function == name) {
             return self.call_builtin(env, call, arity);
         }
-        if let Some(target) = self.applicable(name) {
+        if let Some(target) = self.applicable(name, file) {
             let layer = Value::Layer(Rc::new(LayerValue { target, args: None }));
             return self.with_args(env, layer, call);
         }
@@ -34,7 +34,7 @@ impl<'a> Elab<'a> {
             let args = self.eval_args(env, call.args.as_ref(), &signature.formals());
             return self.initialiser(signature, &args, call.span);
         }
-        self.unknown_name(env, name, call.name.span);
+        self.unknown_name(name, call.name.span, &env.visible());
         Value::Poison
     }
 
@@ -100,9 +100,6 @@ impl<'a> Elab<'a> {
             declared: Some(function.name.span),
             span: call.span,
         };
-        let Some(bound) = self.bind(callee, &formals, &args) else {
-            return Value::Poison;
-        };
         if self.calls >= MAX_CALLS {
             let message = format!(
                 "functions and blocks are used inside of one another more than {MAX_CALLS} deep"
@@ -117,18 +114,15 @@ impl<'a> Elab<'a> {
         }
         self.calls += 1;
         let inner = Scope::root();
-        for (param, slot) in function.params.iter().zip(bound) {
-            let value = match (slot, &param.default) {
-                (Some(slot), _) => args[slot].value.clone(),
-                (None, Some(default)) => self.eval(&inner, default),
-                (None, None) => Value::Poison,
-            };
-            self.declare(&inner, &param.name, value, Kind::Parameter);
-        }
-        for stmt in &function.lets {
-            self.let_stmt(&inner, stmt);
-        }
-        let value = self.eval(&inner, &function.value);
+        let value = match self.bind_params(&inner, callee, &function.params, &args) {
+            Some(()) => {
+                for stmt in &function.lets {
+                    self.let_stmt(&inner, stmt);
+                }
+                self.eval(&inner, &function.value)
+            }
+            None => Value::Poison,
+        };
         self.calls -= 1;
         value
     }

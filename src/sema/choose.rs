@@ -4,8 +4,7 @@ use super::args::{Callee, formals};
 use super::overrides::Override;
 use super::report::{quoted, suggest};
 use super::scope::{Env, Scope};
-use super::value::Value;
-use super::{Elab, Kind, net_names};
+use super::{Elab, net_names};
 use crate::diag::{Diagnostic, Span, codes};
 use crate::syntax::Ast;
 use crate::syntax::ast::{Args, Item, Name, Net, Preset};
@@ -150,16 +149,7 @@ impl<'a> Elab<'a> {
             declared: None,
             span,
         };
-        let bound = self.bind(callee, &formals, &args)?;
-        for (param, slot) in chosen.net.params.iter().zip(bound) {
-            let value = match (slot, &param.default) {
-                (Some(slot), _) => args[slot].value.clone(),
-                (None, Some(default)) => self.eval(env, default),
-                (None, None) => Value::Poison,
-            };
-            self.declare(env, &param.name, value, Kind::Parameter);
-        }
-        Some(())
+        self.bind_params(env, callee, &chosen.net.params, &args)
     }
 
     /// Reports an override that nothing takes.

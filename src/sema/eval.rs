@@ -2,14 +2,12 @@
 
 use std::rc::Rc;
 
-use super::arith::{self, FUNCTIONS, Refusal};
-use super::layers;
+use super::Elab;
+use super::arith::{self, Refusal};
 use super::limits::MAX_ITEMS;
 use super::report::suggest;
 use super::scope::Env;
-use super::train::init;
-use super::value::{LayerValue, Target, Value, whole};
-use super::{Elab, Kind};
+use super::value::{Value, whole};
 use crate::diag::{Diagnostic, Span, codes};
 use crate::ir::ValueId;
 use crate::syntax::ast::{BinaryOp, Expr, ExprKind, Let, Name, Pattern, Range};
@@ -30,8 +28,14 @@ impl<'a> Elab<'a> {
             ExprKind::Call(call) => self.call(env, call),
             ExprKind::Field(base, field) => self.field(env, base, field),
             ExprKind::Index(base, index) => self.index(env, base, index, expr.span),
-            ExprKind::List(items) => Value::List(self.eval_all(env, items)),
-            ExprKind::Tuple(items) => Value::Tuple(self.eval_all(env, items)),
+            ExprKind::List(items) => match self.eval_all(env, items, expr.span) {
+                Some(items) => Value::List(items),
+                None => Value::Poison,
+            },
+            ExprKind::Tuple(items) => match self.eval_all(env, items, expr.span) {
+                Some(items) => Value::Tuple(items),
+                None => Value::Poison,
+            },
             ExprKind::Unary(op, inner) => {
                 let inner = self.eval(env, inner);
                 self.settle(&[&inner], arith::unary(*op, &inner), expr.span)
@@ -51,8 +55,32 @@ impl<'a> Elab<'a> {
         }
     }
 
-    fn eval_all(&mut self, env: &Env<'a>, items: &'a [Expr]) -> Rc<[Value<'a>]> {
-        items.iter().map(|item| self.eval(env, item)).collect()
+    /// The items of a list. Lists in lists share their memory, but whoever looks through them sees every item: a list
+    /// that doubles with each line must end.
+    fn eval_all(
+        &mut self,
+        env: &Env<'a>,
+        items: &'a [Expr],
+        span: Span,
+    ) -> Option<Rc<[Value<'a>]>> {
+        let items: Rc<[Value<'a>]> = items.iter().map(|item| self.eval(env, item)).collect();
+        let nested = items.iter().any(|item| item.items().is_some());
+        if nested {
+            let mut room = MAX_ITEMS;
+            let fits = items.iter().all(|item| item.takes(&mut room));
+            self.steps += MAX_ITEMS - room;
+            if !fits {
+                let message = format!("a list has more than {MAX_ITEMS} items in all its lists");
+                self.stop(
+                    codes::TOO_LARGE_NET,
+                    message,
+                    span,
+                    "check how the lists grow",
+                );
+                return None;
+            }
+        }
+        Some(items)
     }
 
     /// A truth value; `None` where an error has been reported.
@@ -117,71 +145,10 @@ impl<'a> Elab<'a> {
 
     /// A name, looked up in the body, then among blocks and functions, then among the built-in layers.
     fn name(&mut self, env: &Env<'a>, name: &'a str, span: Span) -> Value<'a> {
-        if let Some((value, declared)) = env.find(name) {
-            self.mark_used(declared);
-            return value;
+        match env.find(name) {
+            Some((value, _)) => value,
+            None => self.global(name, span, &env.visible()),
         }
-        if let Some(target) = self.applicable(name) {
-            return Value::Layer(Rc::new(LayerValue { target, args: None }));
-        }
-        if !self.fns.contains_key(name)
-            && let Some(signature) = init::find(name)
-        {
-            return self.initialiser(signature, &[], span);
-        }
-        if layers::is_word(name) {
-            return Value::Word(name.into());
-        }
-        if self.fns.contains_key(name) || FUNCTIONS.iter().any(|(function, _)| *function == name) {
-            let message = format!("`{name}` is a function and needs arguments");
-            self.report(Diagnostic::error(codes::WRONG_KIND, message).primary(span, ""));
-            return Value::Poison;
-        }
-        self.unknown_name(env, name, span);
-        Value::Poison
-    }
-
-    /// A block or a built-in layer by name.
-    pub(super) fn applicable(&self, name: &str) -> Option<Target<'a>> {
-        if name == "id" {
-            return Some(Target::Id);
-        }
-        let block = self.blocks.get(name).map(|block| Target::Block(block));
-        block.or_else(|| layers::find(name).map(Target::Builtin))
-    }
-
-    pub(super) fn unknown_name(&mut self, env: &Env<'a>, name: &str, span: Span) {
-        let diagnostic =
-            Diagnostic::error(codes::UNKNOWN_NAME, format!("`{name}` is not known here"))
-                .primary(span, "");
-        let visible = env.visible();
-        let words: Vec<&'static str> = layers::words().chain(init::names()).collect();
-        let mut known: Vec<&str> = words;
-        known.extend(visible);
-        known.extend(self.known_layers().chain(self.known_functions()));
-        let truth: Option<&str> = match name {
-            "yes" | "True" | "TRUE" | "on" => Some("true"),
-            "no" | "False" | "FALSE" | "off" => Some("false"),
-            _ => None,
-        };
-        self.report(match truth.or_else(|| suggest(name, known)) {
-            Some(near) => diagnostic.edit(format!("did you mean `{near}`?"), span, near),
-            None => diagnostic,
-        });
-    }
-
-    /// Names of blocks and layers, for suggestions.
-    pub(super) fn known_layers(&self) -> impl Iterator<Item = &'a str> + use<'a> {
-        let blocks: Vec<&'a str> = self.blocks.keys().copied().collect();
-        blocks
-            .into_iter()
-            .chain(layers::LAYERS.iter().map(|layer| layer.name))
-    }
-
-    fn known_functions(&self) -> impl Iterator<Item = &'a str> + use<'a> {
-        let fns: Vec<&'a str> = self.fns.keys().copied().collect();
-        fns.into_iter()
-            .chain(FUNCTIONS.iter().map(|(name, _)| *name))
     }
 
     /// `in`: the value that entered the current block.
@@ -320,6 +287,7 @@ impl<'a> Elab<'a> {
             reason = "between 0 and MAX_ITEMS"
         )]
         let count = count as usize;
+        self.steps += count;
         (0..count).map(item).collect()
     }
 
@@ -341,19 +309,13 @@ impl<'a> Elab<'a> {
     /// `let PATTERN = value`
     pub(super) fn let_stmt(&mut self, env: &Env<'a>, stmt: &'a Let) {
         let value = self.eval(env, &stmt.value);
-        self.destructure(env, &stmt.pattern, value, Kind::Name);
+        self.destructure(env, &stmt.pattern, value);
     }
 
     /// Binds the names of a pattern to the parts of a value.
-    pub(super) fn destructure(
-        &mut self,
-        env: &Env<'a>,
-        pattern: &'a Pattern,
-        value: Value<'a>,
-        kind: Kind,
-    ) {
+    pub(super) fn destructure(&mut self, env: &Env<'a>, pattern: &'a Pattern, value: Value<'a>) {
         match pattern {
-            Pattern::Name(name) => self.declare(env, name, value, kind),
+            Pattern::Name(name) => self.declare(env, name, value),
             Pattern::Tuple(parts, span) => {
                 let items: Vec<Value<'a>> = match value.items() {
                     Some(items) if items.len() == parts.len() => items.to_vec(),
@@ -372,7 +334,7 @@ impl<'a> Elab<'a> {
                     }
                 };
                 for (part, item) in parts.iter().zip(items) {
-                    self.destructure(env, part, item, kind);
+                    self.destructure(env, part, item);
                 }
             }
         }

@@ -1,7 +1,6 @@
 //! Combinators: the current value goes to each branch, and what comes back is joined.
 
 use super::Elab;
-use super::Kind;
 use super::build::Flowing;
 use super::report::Fact;
 use super::scope::{Env, Scope};
@@ -31,10 +30,13 @@ impl<'a> Elab<'a> {
     ) -> Option<ValueId> {
         let axis = self.join_args(env, join);
         let branches = self.branches(env, join, Flowing::Tensor(input));
-        let values: Vec<ValueId> = branches
-            .iter()
-            .map(|branch| branch.value)
-            .collect::<Option<_>>()?;
+        let known: Vec<ValueId> = branches.iter().filter_map(|branch| branch.value).collect();
+        if known.len() < branches.len() {
+            // An error has lost a branch. Unless sizes are stacked, the result has the shape of the others.
+            let stacked = join.kind == JoinKind::Concat;
+            return known.first().copied().filter(|_| !stacked);
+        }
+        let values = known;
         if values.is_empty() {
             let message = format!("`{}` has no branches", join.kind.word());
             self.report(
@@ -50,8 +52,11 @@ impl<'a> Elab<'a> {
         let wrong = misfits(join.kind, axis, &types);
         if !wrong.is_empty() {
             self.branch_error(join, axis, &branches, &wrong);
-            return None;
+            return most_common(&types)
+                .map(|at| values[at])
+                .filter(|_| join.kind != JoinKind::Concat);
         }
+        self.check_path(join.kind.word(), join.kind_span)?;
         self.builder.set_origin(self.names.path(join.kind.word()));
         self.joined(join, axis, &values)
     }
@@ -118,11 +123,11 @@ impl<'a> Elab<'a> {
             return branches;
         };
         for item in self.items(env, &each.items).unwrap_or_default() {
-            if self.stopped {
+            if self.step(join.kind_span).is_none() {
                 break;
             }
             let inner = Scope::inside(env);
-            self.destructure(&inner, &each.pattern, item, Kind::Loop);
+            self.destructure(&inner, &each.pattern, item);
             let output = self.body(&inner, &join.body, input);
             branches.push(Branch {
                 value: output.tensor(),
@@ -165,6 +170,7 @@ impl<'a> Elab<'a> {
                     joined,
                     Fact {
                         arithmetic,
+                        channels: true,
                         ..Fact::at(span)
                     },
                 );
@@ -343,6 +349,12 @@ impl<'a> Elab<'a> {
         let alike = dims.iter().all(|dims| dims.get(1..) == first.get(1..));
         alike.then_some(first[0])
     }
+}
+
+/// Behind branches that differ, the shape that more than half of them have is taken for what was meant.
+fn most_common(types: &[Type]) -> Option<usize> {
+    let alike = |ty: &Type| types.iter().filter(|other| *other == ty).count();
+    types.iter().position(|ty| 2 * alike(ty) > types.len())
 }
 
 /// What is wrong, and what the combinator needs.

@@ -106,6 +106,24 @@ pub(super) enum ActivationKind {
     Clip,
 }
 
+impl LayerKind {
+    /// Whether the result has the shape of the input, whatever the attributes say.
+    pub(super) fn keeps_shape(self) -> bool {
+        matches!(
+            self,
+            Self::Pointwise(_)
+                | Self::Activation(_)
+                | Self::Softmax
+                | Self::LogSoftmax
+                | Self::BatchNorm
+                | Self::Lrn
+                | Self::Scale
+                | Self::Dropout
+                | Self::StochasticDepth
+        )
+    }
+}
+
 /// An attribute of a layer.
 #[derive(Debug)]
 pub(super) struct Attr {

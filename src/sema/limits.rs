@@ -9,7 +9,7 @@ pub(super) const MAX_NODES: usize = 100_000;
 pub(super) const MAX_STEPS: usize = 2_000_000;
 /// Blocks and functions inside of one another.
 pub(super) const MAX_CALLS: usize = 64;
-/// Items of a range, rounds of a `repeat`.
+/// Items of a range or of a list with all lists in it, rounds of a `repeat`.
 pub(super) const MAX_ITEMS: usize = 100_000;
 /// A size that an attribute may name: channels, features, height, width.
 pub(super) const MAX_SIZE: i64 = 1 << 24;
@@ -21,3 +21,7 @@ pub(super) const MAX_ELEMENTS: usize = (1 << 31) - 1;
 pub(super) const MAX_PARAMS: usize = 1 << 33;
 /// Different errors of one run.
 pub(super) const MAX_ERRORS: usize = 50;
+/// Characters of a layer's path.
+pub(super) const MAX_PATH: usize = 4096;
+/// Characters of the paths of all layers, which each operation keeps.
+pub(super) const MAX_PATHS: usize = 1 << 24;

@@ -22,23 +22,28 @@ mod layers;
 mod limits;
 mod moves;
 mod names;
+mod namespace;
 mod net;
 mod norms;
 mod outputs;
 mod overrides;
 mod report;
+mod resolve;
 mod scope;
+mod search;
+mod source;
 mod train;
 mod value;
 
 use std::collections::BTreeMap;
 
-use crate::diag::{Diagnostic, Files, Span, codes};
+use crate::diag::{Diagnostic, FileId, Files, Span, codes};
 use crate::ir::{Builder, Graph, ValueId};
-use crate::syntax::Ast;
-use crate::syntax::ast::{Block, Body, Fn, Name};
+use crate::program::Program;
+use crate::syntax::ast::{Body, Name};
 pub use net::net_names;
 pub use overrides::Override;
+pub use search::{SearchSpace, searches};
 pub use train::clip::Clip;
 pub use train::config::TrainConfig;
 pub use train::freeze::Freeze;
@@ -63,6 +68,10 @@ pub enum Mode {
 pub struct Model {
     /// The net's name, or that of the preset.
     pub name: String,
+    /// The lines of its `///` comment, or of the preset's.
+    pub docs: Vec<String>,
+    /// Its parameters.
+    pub settings: Vec<Setting>,
     /// The forward net: inputs, parameters with their paths and initial values, outputs by name.
     pub graph: Graph,
     /// The net's inputs, in order.
@@ -75,6 +84,17 @@ pub struct Model {
     pub train: Option<TrainConfig>,
     /// Findings that the net survives.
     pub warnings: Vec<Diagnostic>,
+}
+
+/// A parameter of a net with the value that it has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Setting {
+    /// Its name.
+    pub name: String,
+    /// Its value, as messages show it.
+    pub value: String,
+    /// The lines of its `///` comment.
+    pub docs: Vec<String>,
 }
 
 /// An input of a net.
@@ -97,24 +117,24 @@ pub struct Aux {
     pub weight: f64,
 }
 
-/// Expands a net of a file: the one of that name, or the only one.
+/// Expands a net of a program's main file: the one of that name, or the only one.
 ///
 /// # Errors
 ///
 /// Everything that is wrong with the net, its `train` section or the overrides, with the warnings, in source order.
 pub fn elaborate(
-    ast: &Ast,
+    program: &Program,
     files: &Files,
     net_name: Option<&str>,
     overrides: &[Override],
     mode: Mode,
 ) -> Result<Model, Vec<Diagnostic>> {
-    let mut elab = Elab::new(files, mode);
-    elab.collect(ast);
+    let ast = program.main();
+    let mut elab = Elab::new(ast.file, files, mode);
+    elab.collect(program);
+    elab.resolve(program);
     let model = elab.net(ast, net_name, overrides);
-    elab.warn_unused();
-    let mut diagnostics = elab.diagnostics;
-    crate::diag::sort(&mut diagnostics);
+    let diagnostics = elab.findings();
     match model {
         Some(model) if !diagnostics.iter().any(Diagnostic::is_error) => Ok(Model {
             warnings: diagnostics,
@@ -124,12 +144,26 @@ pub fn elaborate(
     }
 }
 
+/// What can be said of a file without expanding a net: whether all names are known and all calls fit.
+#[must_use]
+pub fn check_names(program: &Program, files: &Files) -> Vec<Diagnostic> {
+    let mut elab = Elab::new(program.main().file, files, Mode::Train);
+    elab.collect(program);
+    elab.resolve(program);
+    elab.findings()
+}
+
 /// The expansion of a net.
 struct Elab<'a> {
     files: &'a Files,
     mode: Mode,
-    blocks: BTreeMap<&'a str, &'a Block>,
-    fns: BTreeMap<&'a str, &'a Fn>,
+    /// The file that was asked for.
+    main: FileId,
+    namespaces: BTreeMap<FileId, namespace::Namespace<'a>>,
+    /// What the uses of a parameter want, by the place of its declaration.
+    kinds: BTreeMap<Span, resolve::Wanted>,
+    /// What is declared and never used; worth telling where there is no error.
+    unused: Vec<Diagnostic>,
     builder: Builder,
     diagnostics: Vec<Diagnostic>,
     /// The blocks that are being expanded, outermost first.
@@ -143,7 +177,6 @@ struct Elab<'a> {
     names: names::Names,
     shared: Vec<SharedBody<'a>>,
     facts: BTreeMap<ValueId, report::Fact>,
-    declared: BTreeMap<Span, Declared>,
     /// How weights start where the layer does not say.
     init: InitRule,
     /// Weights files that initialisers name.
@@ -171,31 +204,15 @@ struct SharedBody<'a> {
     path: String,
 }
 
-/// What a name was declared as.
-#[derive(Clone, Copy, Debug, PartialEq)]
-enum Kind {
-    Parameter,
-    Name,
-    Shared,
-    /// Of a `for`, which may count rounds without using the item.
-    Loop,
-}
-
-/// A name that was declared, and whether it was used.
-#[derive(Clone, Debug)]
-struct Declared {
-    name: String,
-    kind: Kind,
-    used: bool,
-}
-
 impl<'a> Elab<'a> {
-    fn new(files: &'a Files, mode: Mode) -> Self {
+    fn new(main: FileId, files: &'a Files, mode: Mode) -> Self {
         Self {
             files,
             mode,
-            blocks: BTreeMap::new(),
-            fns: BTreeMap::new(),
+            main,
+            namespaces: BTreeMap::new(),
+            kinds: BTreeMap::new(),
+            unused: Vec::new(),
             builder: Builder::new(""),
             diagnostics: Vec::new(),
             uses: Vec::new(),
@@ -205,7 +222,6 @@ impl<'a> Elab<'a> {
             names: names::Names::default(),
             shared: Vec::new(),
             facts: BTreeMap::new(),
-            declared: BTreeMap::new(),
             init: InitRule::FanIn,
             init_files: Vec::new(),
             freeze: Freeze::default(),
@@ -217,6 +233,16 @@ impl<'a> Elab<'a> {
             outputs: BTreeMap::new(),
             updates: BTreeMap::new(),
         }
+    }
+
+    /// Everything that was found, in source order.
+    fn findings(mut self) -> Vec<Diagnostic> {
+        // After an error much is unused that was meant to be.
+        if !self.diagnostics.iter().any(Diagnostic::is_error) {
+            self.diagnostics.append(&mut self.unused);
+        }
+        crate::diag::sort(&mut self.diagnostics);
+        self.diagnostics
     }
 
     /// Counts a step of the expansion; `None` if it must end.
@@ -238,18 +264,7 @@ impl<'a> Elab<'a> {
     }
 
     /// Binds a name in a scope; twice in one scope is an error.
-    fn declare(
-        &mut self,
-        env: &scope::Env<'a>,
-        name: &'a Name,
-        value: value::Value<'a>,
-        kind: Kind,
-    ) {
-        self.declared.entry(name.span).or_insert_with(|| Declared {
-            name: name.text.clone(),
-            kind,
-            used: false,
-        });
+    fn declare(&mut self, env: &scope::Env<'a>, name: &'a Name, value: value::Value<'a>) {
         if let Some(earlier) = env.bind(&name.text, value, name.span) {
             self.duplicate(&name.text, name.span, earlier);
         }
@@ -268,40 +283,5 @@ impl<'a> Elab<'a> {
         } else {
             diagnostic.edit("remove one of the two", span, "")
         });
-    }
-
-    fn mark_used(&mut self, declared: Span) {
-        if let Some(declared) = self.declared.get_mut(&declared) {
-            declared.used = true;
-        }
-    }
-
-    /// Warns about what was declared in expanded code and never used.
-    fn warn_unused(&mut self) {
-        // After an error much is unused that was meant to be.
-        if self.diagnostics.iter().any(Diagnostic::is_error) {
-            return;
-        }
-        let unused = self
-            .declared
-            .iter()
-            .filter(|(_, d)| !d.used && d.kind != Kind::Loop && !d.name.starts_with('_'));
-        let unused: Vec<(Span, Declared)> = unused
-            .map(|(span, declared)| (*span, declared.clone()))
-            .collect();
-        for (span, Declared { name, kind, .. }) in unused {
-            let what = match kind {
-                Kind::Parameter => "parameter",
-                Kind::Name | Kind::Loop => "name",
-                Kind::Shared => "shared body",
-            };
-            let diagnostic =
-                Diagnostic::warning(codes::UNUSED, format!("the {what} `{name}` is never used"));
-            self.report(
-                diagnostic
-                    .primary(span, "")
-                    .help(format!("remove it, or call it `_{name}`")),
-            );
-        }
     }
 }

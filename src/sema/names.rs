@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 
 use super::Elab;
-use super::limits::MAX_PARAMS;
+use super::limits::{MAX_PARAMS, MAX_PATH, MAX_PATHS};
 use crate::diag::{Diagnostic, Span, codes};
 use crate::ir::{Init, Param, ParamRole, ValueId};
 
@@ -18,6 +18,8 @@ pub(super) struct Names {
     params: BTreeMap<String, (ValueId, Span)>,
     /// Elements of all parameters.
     elements: usize,
+    /// Characters of all paths.
+    characters: usize,
 }
 
 /// A part of the net under one path.
@@ -137,6 +139,23 @@ impl Segment {
 }
 
 impl Elab<'_> {
+    /// Whether the path with one more segment may be kept: it is, for every operation below it.
+    pub(super) fn check_path(&mut self, segment: &str, span: Span) -> Option<()> {
+        let length = self.names.path(segment).len();
+        self.names.characters += length;
+        if length <= MAX_PATH && self.names.characters <= MAX_PATHS {
+            return Some(());
+        }
+        let message = if length > MAX_PATH {
+            format!("the path of a layer has more than {MAX_PATH} characters")
+        } else {
+            format!("the paths of all layers have more than {MAX_PATHS} characters")
+        };
+        let help = "shorten labels and names of blocks, or nest less deeply";
+        self.stop(codes::TOO_LARGE_NET, message, span, help);
+        None
+    }
+
     /// Takes a label in the current level; the same label twice is an error, and `None`.
     pub(super) fn take_label(&mut self, label: &str, span: Span) -> Option<()> {
         let level = self.names.levels.last_mut()?;

@@ -4,12 +4,12 @@ use super::build::Flowing;
 use super::overrides::Override;
 use super::scope::{Env, Scope};
 use super::value::Value;
-use super::{Elab, Kind, Mode, Model, ModelInput};
+use super::{Elab, Mode, Model, ModelInput, Setting};
 use crate::diag::{Diagnostic, codes};
 use crate::ir::{Shape, Type};
 
 use crate::syntax::Ast;
-use crate::syntax::ast::{Input, Item, Name, Net, Preset};
+use crate::syntax::ast::{Input, Item, Net, Preset};
 
 /// The name of the only input.
 const INPUT: &str = "input";
@@ -26,65 +26,20 @@ pub fn net_names(ast: &Ast) -> Vec<&str> {
     ast.items.iter().filter_map(name).collect()
 }
 
+/// The values of a net's parameters.
+fn settings(net: &Net, env: &Env<'_>) -> Vec<Setting> {
+    let params = net.params.iter().filter_map(|param| {
+        let (value, _) = env.find(&param.name.text)?;
+        Some(Setting {
+            name: param.name.text.clone(),
+            value: value.to_string(),
+            docs: param.docs.clone(),
+        })
+    });
+    params.collect()
+}
+
 impl<'a> Elab<'a> {
-    /// Takes in what the file declares, and refuses what it declares twice.
-    pub(super) fn collect(&mut self, ast: &'a Ast) {
-        let mut seen: Vec<&'a Name> = Vec::new();
-        for item in &ast.items {
-            let name = match item {
-                Item::Net(net) => &net.name,
-                Item::Preset(preset) => &preset.name,
-                Item::Block(block) => {
-                    self.blocks.insert(&block.name.text, block);
-                    &block.name
-                }
-                Item::Fn(function) => {
-                    self.fns.insert(&function.name.text, function);
-                    &function.name
-                }
-                Item::Use(item) => {
-                    let diagnostic =
-                        Diagnostic::error(codes::NOT_SUPPORTED, "`use` is not supported yet");
-                    self.report(
-                        diagnostic
-                            .primary(item.span, "")
-                            .help("copy the blocks into this file"),
-                    );
-                    continue;
-                }
-                Item::Train(_) | Item::Search(_) => continue,
-            };
-            self.check_builtin(name);
-            match seen.iter().find(|other| other.text == name.text) {
-                Some(earlier) => self.duplicate(&name.text, name.span, earlier.span),
-                None => seen.push(name),
-            }
-        }
-    }
-
-    /// A block or function must not take the name of a built-in one.
-    fn check_builtin(&mut self, name: &Name) {
-        let layer = super::layers::find(&name.text).is_some();
-        let function = super::arith::FUNCTIONS
-            .iter()
-            .any(|(function, _)| *function == name.text);
-        if layer || function {
-            let what = if layer { "layer" } else { "function" };
-            let diagnostic = Diagnostic::error(
-                codes::DUPLICATE_NAME,
-                format!("`{}` is a built-in {what}", name.text),
-            );
-            self.report(
-                diagnostic
-                    .primary(name.span, "second declaration")
-                    .note(format!(
-                        "the {what} `{}` is part of the language",
-                        name.text
-                    )),
-            );
-        }
-    }
-
     /// Expands the net of that name, or the only one.
     pub(super) fn net(
         &mut self,
@@ -116,6 +71,12 @@ impl<'a> Elab<'a> {
         if let Some(train) = &train {
             self.check_outputs(train);
         }
+        self.unused_inputs();
+        let settings = settings(net, &env);
+        let docs = match chosen.preset {
+            Some(preset) if !preset.docs.is_empty() => &preset.docs,
+            _ => &net.docs,
+        };
         let builder = std::mem::replace(&mut self.builder, crate::ir::Builder::new(""));
         let graph = builder.finish();
         // In use there may be fewer weights: heads that exist only in training are missing.
@@ -124,6 +85,8 @@ impl<'a> Elab<'a> {
         }
         Some(Model {
             name,
+            docs: docs.clone(),
+            settings,
             graph,
             inputs: std::mem::take(&mut self.inputs),
             aux: std::mem::take(&mut self.aux),
@@ -131,6 +94,33 @@ impl<'a> Elab<'a> {
             init_files: std::mem::take(&mut self.init_files),
             warnings: Vec::new(),
         })
+    }
+
+    /// An input from which nothing comes is a mistake, or a chain that starts somewhere else than was meant.
+    fn unused_inputs(&mut self) {
+        let graph = self.builder.graph();
+        let read = |value| {
+            graph
+                .nodes
+                .iter()
+                .any(|(_, node)| node.inputs.contains(&value))
+                || graph.outputs.iter().any(|output| output.value == value)
+        };
+        let unused: Vec<String> = self
+            .inputs
+            .iter()
+            .filter(|input| !read(input.value))
+            .map(|input| input.name.clone())
+            .collect();
+        for name in unused {
+            let Some(&place) = self.input_places.get(&name) else {
+                continue;
+            };
+            let message = format!("nothing is computed from the input `{name}`");
+            let diagnostic = Diagnostic::warning(codes::UNUSED, message).primary(place, "");
+            self.unused
+                .push(diagnostic.help(format!("start a chain from it, as in `{name} -> flatten`")));
+        }
     }
 
     /// `input NAME: [c, h, w] from image(…)`
@@ -141,6 +131,9 @@ impl<'a> Elab<'a> {
             .source
             .as_ref()
             .and_then(|source| self.spec(env, source));
+        if let (Some(source), Some(dims)) = (&source, &dims) {
+            self.check_source(source, dims, input.shape.span);
+        }
         let name = input.name.as_ref().map_or(INPUT, |name| &name.text);
         if let Some(earlier) = self.input_places.insert(name.to_owned(), input.span) {
             let diagnostic = Diagnostic::error(
@@ -153,16 +146,19 @@ impl<'a> Elab<'a> {
             self.report(diagnostic.help("give them names, as in `input left: [1, 28, 28]`"));
         }
         let value = dims.and_then(|dims| {
-            let elements = dims
-                .iter()
-                .try_fold(1_usize, |product, &dim| product.checked_mul(dim));
-            if elements.is_none_or(|elements| elements > super::limits::MAX_ELEMENTS)
-                || !(1..=3).contains(&dims.len())
-            {
+            if !(1..=3).contains(&dims.len()) || !super::apply::fits(&dims) {
                 let message = format!("an input cannot have the shape {dims:?}");
+                let help = if super::apply::fits(&dims) {
+                    "an input is [features] or [channels, height, width]".to_owned()
+                } else {
+                    format!(
+                        "one image has at most {} elements",
+                        super::limits::MAX_ELEMENTS
+                    )
+                };
                 let diagnostic =
                     Diagnostic::error(codes::BAD_INPUT, message).primary(input.shape.span, "");
-                self.report(diagnostic.help("an input is [features] or [channels, height, width]"));
+                self.report(diagnostic.help(help));
                 return None;
             }
             let value = self.builder.input(name, Type::f32(Shape::batched(dims)));
@@ -179,7 +175,7 @@ impl<'a> Elab<'a> {
             env.set_input(value);
         }
         if let Some(name) = &input.name {
-            self.declare(env, name, Value::Tensor(value), Kind::Name);
+            self.declare(env, name, Value::Tensor(value));
         }
         Flowing::of(value)
     }

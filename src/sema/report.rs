@@ -3,6 +3,7 @@
 use super::Elab;
 use super::apply::{Site, Written};
 use super::limits::MAX_ERRORS;
+pub(super) use crate::diag::suggest;
 use crate::diag::{Code, Diagnostic, Span, codes};
 use crate::ir::ValueId;
 use crate::ops::ShapeError;
@@ -27,6 +28,8 @@ pub(super) struct Fact {
     pub span: Span,
     /// How its sizes came about.
     pub arithmetic: String,
+    /// Whether that is about channels, which the next convolution makes anew.
+    pub channels: bool,
     /// The pool that its height and width come from, if one does.
     pub pool: Option<PoolSite>,
 }
@@ -48,6 +51,7 @@ impl Fact {
         Self {
             span,
             arithmetic: String::new(),
+            channels: false,
             pool: None,
         }
     }
@@ -216,44 +220,7 @@ fn code_of(error: &ShapeError) -> Code {
     }
 }
 
-/// The candidate that was probably meant.
-pub(super) fn suggest<'c>(
-    word: &str,
-    candidates: impl IntoIterator<Item = &'c str>,
-) -> Option<&'c str> {
-    let limit = (word.chars().count() / 3).max(1);
-    let near = |candidate: &'c str| {
-        let distance = strsim::damerau_levenshtein(
-            &word.to_ascii_lowercase(),
-            &candidate.to_ascii_lowercase(),
-        );
-        // What starts the same way is the better guess of two that are equally far.
-        let start = !candidate.starts_with(word.chars().next().unwrap_or_default());
-        (distance <= limit && candidate != word).then_some((distance, start, candidate))
-    };
-    candidates
-        .into_iter()
-        .filter_map(near)
-        .min()
-        .map(|(_, _, candidate)| candidate)
-}
-
 /// A name as messages write it.
 pub(super) fn quoted(name: &str) -> String {
     format!("`{name}`")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::suggest;
-
-    #[test]
-    fn suggestions_are_near() {
-        let layers = ["relu", "conv", "dwconv", "dense", "stride", "eltwise"];
-        assert_eq!(suggest("rleu", layers), Some("relu"));
-        assert_eq!(suggest("strid", layers), Some("stride"));
-        assert_eq!(suggest("Conv", layers), Some("conv"));
-        assert_eq!(suggest("etlwise", layers), Some("eltwise"));
-        assert_eq!(suggest("transformer", layers), None);
-    }
 }

@@ -122,6 +122,18 @@ impl Value<'_> {
         }
     }
 
+    /// Takes room for each item of the lists in it; whether there was enough.
+    pub(super) fn takes(&self, room: &mut usize) -> bool {
+        let Some(left) = room.checked_sub(1) else {
+            return false;
+        };
+        *room = left;
+        self.items()
+            .unwrap_or_default()
+            .iter()
+            .all(|item| item.takes(room))
+    }
+
     /// Where it came from a division that left a remainder, the place of that division.
     pub(super) fn division(&self) -> Option<Span> {
         match self {

@@ -15,6 +15,7 @@ use std::ops::Range;
 
 use crate::diag::{Diagnostic, FileId, Files, Span, codes};
 pub use ast::Ast;
+pub(crate) use limits::MAX_BYTES;
 
 /// What became of a text.
 #[derive(Debug)]

@@ -12,6 +12,7 @@ use netc::diag::{Diagnostic, FileId, Files, Renderer, Terminal};
 use netc::io::idx::{self, IdxKind};
 use netc::io::npy;
 use netc::io::weights::WeightsFile;
+use netc::program::Program;
 use netc::sema::{self, Mode};
 use netc::syntax;
 
@@ -61,15 +62,16 @@ pub(crate) fn parse(data: &[u8]) {
 
 /// Every net of a text has a valid graph or errors, for use and for training.
 pub(crate) fn check(data: &[u8]) {
-    let Some((files, file)) = read(data) else {
+    let Some((mut files, file)) = read(data) else {
         return;
     };
-    let Some(ast) = syntax::parse(file, files.text(file)).ast else {
+    let Some(program) = Program::alone(&mut files, file).program else {
         return;
     };
-    for net in sema::net_names(&ast).into_iter().take(4) {
+    show(&sema::searches(&program, &files).1, &files);
+    for net in sema::net_names(program.main()).into_iter().take(4) {
         for mode in [Mode::Infer, Mode::Train] {
-            match sema::elaborate(&ast, &files, Some(net), &[], mode) {
+            match sema::elaborate(&program, &files, Some(net), &[], mode) {
                 Ok(model) => {
                     show(&model.warnings, &files);
                     netc::ir::verify::verify(&model.graph)

@@ -1,0 +1,86 @@
+//! The blocks that come with netc: `.net` files under `src/std`, inside the binary.
+
+use include_dir::{Dir, include_dir};
+
+use crate::diag::Files;
+use crate::syntax::ast::{Item, Name, Param};
+
+/// The first word of a shipped module's path.
+pub const ROOT: &str = "std";
+
+static FILES: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/src/std");
+
+/// A shipped file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shipped {
+    /// What stands behind `std.` in a `use`.
+    pub name: &'static str,
+    /// Its text.
+    pub text: &'static str,
+}
+
+/// All shipped modules, by name.
+#[must_use]
+pub fn modules() -> Vec<Shipped> {
+    let module = |file: &'static include_dir::File<'static>| {
+        let name = file.path().file_name()?.to_str()?.strip_suffix(".net")?;
+        let text = file.contents_utf8()?;
+        Some(Shipped { name, text })
+    };
+    let mut modules: Vec<Shipped> = FILES.files().filter_map(module).collect();
+    modules.sort_by_key(|module| module.name);
+    modules
+}
+
+/// The shipped module of that name.
+#[must_use]
+pub fn find(name: &str) -> Option<Shipped> {
+    modules().into_iter().find(|module| module.name == name)
+}
+
+/// The shipped module that declares a block or a function of that name, for suggestions.
+pub(crate) fn declaring(name: &str) -> Option<&'static str> {
+    let declares = |module: &Shipped| declared(*module).iter().any(|shown| shown.name == name);
+    modules()
+        .into_iter()
+        .find(declares)
+        .map(|module| module.name)
+}
+
+/// A block or a function of a shipped module, as a list shows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Shown {
+    /// Its name.
+    pub name: String,
+    /// Its head as it is written, as `fire(squeeze, expand)`.
+    pub call: String,
+    /// The first line of its `///` comment.
+    pub doc: Option<String>,
+}
+
+/// What a shipped module declares, in order.
+#[must_use]
+pub fn declared(module: Shipped) -> Vec<Shown> {
+    let mut files = Files::new();
+    let file = files.add(module.name, module.text);
+    let ast = crate::syntax::parse(file, module.text).ast;
+    let items = ast.map(|ast| ast.items).unwrap_or_default();
+    let shown = |name: &Name, params: &[Param], docs: &[String]| {
+        let params: Vec<&str> = params.iter().map(|param| files.slice(param.span)).collect();
+        let call = match params.as_slice() {
+            [] => name.text.clone(),
+            params => format!("{}({})", name.text, params.join(", ")),
+        };
+        Shown {
+            name: name.text.clone(),
+            call,
+            doc: docs.first().cloned(),
+        }
+    };
+    let items = items.iter().filter_map(|item| match item {
+        Item::Block(block) => Some(shown(&block.name, &block.params, &block.docs)),
+        Item::Fn(function) => Some(shown(&function.name, &function.params, &function.docs)),
+        _ => None,
+    });
+    items.collect()
+}
