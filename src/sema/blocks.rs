@@ -3,7 +3,7 @@
 use super::apply::Site;
 use super::args::{Callee, Formal};
 use super::build::Flowing;
-use super::limits::MAX_CALLS;
+use super::limits::{MAX_CALLS, MAX_SHARED};
 use super::names::Segment;
 use super::report::Use;
 use super::scope::{Env, Scope};
@@ -116,10 +116,15 @@ impl<'a> Elab<'a> {
     /// `shared NAME { … }`
     pub(super) fn shared(&mut self, env: &Env<'a>, shared: &'a Shared) {
         let name = &shared.name.text;
-        // A second body of that name has been reported; its weights go by the same path.
-        let _ = self.take_label(name, shared.name.span);
-        let path = self.names.path(name);
+        let segment = self.take_shared(name, shared.name.span);
+        let path = self.names.path(&segment);
         let index = self.shared.len();
+        if index >= MAX_SHARED {
+            let message = format!("the net has more than {MAX_SHARED} shared bodies");
+            let help = "a shared body stands in front of a loop, unless each round has its own";
+            self.stop(codes::TOO_LARGE_NET, message, shared.name.span, help);
+            return;
+        }
         self.shared.push(SharedBody {
             name,
             body: &shared.body,

@@ -25,3 +25,5 @@ pub(super) const MAX_ERRORS: usize = 50;
 pub(super) const MAX_PATH: usize = 4096;
 /// Characters of the paths of all layers, which each operation keeps.
 pub(super) const MAX_PATHS: usize = 1 << 24;
+/// Shared bodies of one net.
+pub(super) const MAX_SHARED: usize = 10_000;

@@ -156,6 +156,26 @@ impl Elab<'_> {
         None
     }
 
+    /// The segment of a shared body: its name, and from the second round of a loop on its ordinal behind it, so that
+    /// each round has weights of its own.
+    pub(super) fn take_shared(&mut self, name: &str, span: Span) -> String {
+        let Some(level) = self.names.levels.last_mut() else {
+            return name.to_owned();
+        };
+        let again = level.labels.get(name) == Some(&span);
+        // Names of kinds have no blanks, so this one is free.
+        let count = level.counts.entry(format!("shared {name}")).or_default();
+        *count += 1;
+        let segment = if again {
+            format!("{name}{count}")
+        } else {
+            name.to_owned()
+        };
+        // A second body of that name is reported; its weights go by the same path.
+        let _ = self.take_label(&segment, span);
+        segment
+    }
+
     /// Takes a label in the current level; the same label twice is an error, and `None`.
     pub(super) fn take_label(&mut self, label: &str, span: Span) -> Option<()> {
         let level = self.names.levels.last_mut()?;

@@ -172,12 +172,18 @@ impl fmt::Display for Value<'_> {
             Value::Word(word) => f.write_str(word),
             Value::List(items) => list(f, "[", items, "]"),
             Value::Tuple(items) => list(f, "(", items, ")"),
-            Value::Layer(layer) => match layer.target {
-                Target::Builtin(builtin) => f.write_str(builtin.name),
-                Target::Block(block) => f.write_str(&block.name.text),
-                Target::Shared(_) => f.write_str("shared body"),
-                Target::Id => f.write_str("id"),
-            },
+            Value::Layer(layer) => {
+                f.write_str(match layer.target {
+                    Target::Builtin(builtin) => builtin.name,
+                    Target::Block(block) => &block.name.text,
+                    Target::Shared(_) => "shared body",
+                    Target::Id => "id",
+                })?;
+                match layer.args.as_deref() {
+                    Some(args) if !args.is_empty() => list(f, "(", args, ")"),
+                    _ => Ok(()),
+                }
+            }
             Value::Init(rule) => write!(f, "{rule}"),
             Value::Tensor(_) => f.write_str("tensor"),
             Value::Poison => f.write_str("?"),
@@ -185,7 +191,21 @@ impl fmt::Display for Value<'_> {
     }
 }
 
-fn list(f: &mut fmt::Formatter<'_>, open: &str, items: &[Value<'_>], close: &str) -> fmt::Result {
+impl fmt::Display for EvArg<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.name {
+            Some(name) => write!(f, "{} = {}", name.text, self.value),
+            None => write!(f, "{}", self.value),
+        }
+    }
+}
+
+fn list(
+    f: &mut fmt::Formatter<'_>,
+    open: &str,
+    items: &[impl fmt::Display],
+    close: &str,
+) -> fmt::Result {
     /// Longer lists are cut; they stand in messages.
     const SHOWN: usize = 8;
     f.write_str(open)?;
