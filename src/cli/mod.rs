@@ -2,6 +2,7 @@
 //!
 //! Results go to standard output, everything else to standard error. Exit codes are [`exit`]'s.
 
+mod answers;
 mod bench;
 mod check;
 mod common;

@@ -7,7 +7,9 @@
 
 pub mod atomic;
 pub mod idx;
+pub mod image;
 pub mod npy;
+pub mod resample;
 pub mod weights;
 
 use std::error::Error;

@@ -92,8 +92,12 @@ pub(super) enum AttrKind {
     Size,
     /// A size, (height, width), (top, left, bottom, right), or a word.
     Pad,
+    /// A size, (height, width), or one of these words.
+    SizeOr(&'static [&'static str]),
     /// A list of sizes.
     Sizes,
+    /// A number, or a list of numbers.
+    Numbers,
     /// One of these words.
     Word(&'static [&'static str]),
     /// Not looked at yet.
@@ -122,7 +126,7 @@ impl AttrKind {
     pub(super) fn words(self) -> &'static [&'static str] {
         match self {
             AttrKind::Pad => &["same", "valid"],
-            AttrKind::Word(words) => words,
+            AttrKind::Word(words) | AttrKind::SizeOr(words) => words,
             AttrKind::Any => ANY_WORDS,
             _ => &[],
         }

@@ -24,6 +24,7 @@ mod net;
 mod norms;
 mod outputs;
 mod overrides;
+mod picture;
 mod report;
 mod scope;
 mod train;
@@ -37,6 +38,7 @@ use crate::syntax::Ast;
 use crate::syntax::ast::{Block, Body, Fn, Name};
 pub use net::net_names;
 pub use overrides::Override;
+pub use picture::{Filter, PictureInput, Resize};
 pub use train::config::{
     Const, Decay, InitRule, Loss, OptimizerConfig, OutputLoss, Schedule, Spec, SpecArg, TrainConfig,
 };
@@ -74,8 +76,8 @@ pub struct ModelInput {
     pub name: String,
     /// The value in the graph.
     pub value: ValueId,
-    /// `from image(…)`: how raw data becomes this input.
-    pub source: Option<Spec>,
+    /// `from image(…)`: how a picture becomes this input.
+    pub source: Option<PictureInput>,
 }
 
 /// A head that exists only in training.

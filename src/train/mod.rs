@@ -4,6 +4,7 @@ pub mod data;
 pub mod fit;
 pub mod mean;
 pub mod optimizer;
+pub mod picture;
 pub mod plot;
 pub mod rate;
 pub mod source;
