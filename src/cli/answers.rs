@@ -76,7 +76,10 @@ pub(super) fn print(
 ) -> Result<(), CliError> {
     let reading = Reading::of(model);
     let width = outputs.len() / subjects.len().max(1);
-    let labels: Vec<u32> = subjects.iter().filter_map(|subject| subject.label).collect();
+    let labels: Vec<u32> = subjects
+        .iter()
+        .filter_map(|subject| subject.label)
+        .collect();
     if width > 1 {
         check_labels(&labels, width).map_err(|error| CliError::user(error.to_string()))?;
     }
@@ -102,7 +105,10 @@ pub(super) fn print(
                 }
             });
             let texts: Vec<String> = texts.collect();
-            let sure = best.first().copied().filter(|&class| !scores[class].is_nan());
+            let sure = best
+                .first()
+                .copied()
+                .filter(|&class| !scores[class].is_nan());
             (sure, json!({ "top": objects }), texts.join(", "))
         };
         let is_right = subject.label.map(|label| answer == Some(label as usize));

@@ -100,9 +100,7 @@ impl std::str::FromStr for Indices {
     fn from_str(text: &str) -> Result<Indices, String> {
         let number = |text: &str| {
             let parsed = text.trim().parse::<usize>();
-            parsed.map_err(|_| {
-                format!("`{text}` is no number of a sample; write 3, 0..9 or 1,5,9")
-            })
+            parsed.map_err(|_| format!("`{text}` is no number of a sample; write 3, 0..9 or 1,5,9"))
         };
         let range = |part: &str| match part.split_once("..") {
             None => number(part).map(|at| at..=at),
@@ -114,7 +112,10 @@ impl std::str::FromStr for Indices {
                 Ok(from..=to)
             }
         };
-        text.split(',').map(range).collect::<Result<_, _>>().map(Indices)
+        text.split(',')
+            .map(range)
+            .collect::<Result<_, _>>()
+            .map(Indices)
     }
 }
 

@@ -233,7 +233,7 @@ fn pictures<'g>(args: &Args, net: &Net, model: &'g Model) -> Result<Samples<'g>,
     };
     let mut decoded = Vec::new();
     for path in &args.image {
-        let picture = image::read(path).map_err(|error| CliError::user(error.to_string()))?;
+        let picture = image::read(path)?;
         let part = Part::of_picture(picture, input)
             .map_err(|error| CliError::user(format!("`{}`: {error}", path.display())))?;
         decoded.push(part);

@@ -8,6 +8,7 @@
 pub mod atomic;
 pub mod idx;
 pub mod image;
+pub mod near;
 pub mod npy;
 pub mod resample;
 pub mod weights;

@@ -108,7 +108,9 @@ pub fn resample(
 
 fn sum<'a>(pixels: impl Iterator<Item = &'a u8>, weights: &[i64]) -> u8 {
     let half = 1_i64 << (BITS - 1);
-    let products = pixels.zip(weights).map(|(&pixel, weight)| i64::from(pixel) * weight);
+    let products = pixels
+        .zip(weights)
+        .map(|(&pixel, weight)| i64::from(pixel) * weight);
     let sum = (half + products.sum::<i64>()) >> BITS;
     sum.clamp(0, 255) as u8
 }

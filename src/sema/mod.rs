@@ -25,6 +25,7 @@ mod norms;
 mod outputs;
 mod overrides;
 mod picture;
+pub mod reference;
 mod report;
 mod scope;
 mod train;
@@ -39,6 +40,7 @@ use crate::syntax::ast::{Block, Body, Fn, Name};
 pub use net::net_names;
 pub use overrides::Override;
 pub use picture::{Filter, PictureInput, Resize};
+pub use report::suggest;
 pub use train::config::{
     Const, Decay, InitRule, Loss, OptimizerConfig, OutputLoss, Schedule, Spec, SpecArg, TrainConfig,
 };

@@ -114,9 +114,7 @@ impl<'a> Elab<'a> {
             )
             .primary(name_span, "");
             self.report(match suggest(name, [IMAGE.name]) {
-                Some(near) => {
-                    diagnostic.edit(format!("did you mean `{near}`?"), name_span, near)
-                }
+                Some(near) => diagnostic.edit(format!("did you mean `{near}`?"), name_span, near),
                 None => diagnostic.help("known is `image`"),
             });
             return None;

@@ -156,11 +156,8 @@ fn code_of(error: &ShapeError) -> Code {
     }
 }
 
-/// The candidate that was probably meant.
-pub(super) fn suggest<'c>(
-    word: &str,
-    candidates: impl IntoIterator<Item = &'c str>,
-) -> Option<&'c str> {
+/// The candidate that was probably meant: the nearest by Damerau and Levenshtein, a third of the word away at most.
+pub fn suggest<'c>(word: &str, candidates: impl IntoIterator<Item = &'c str>) -> Option<&'c str> {
     let limit = (word.chars().count() / 3).max(1);
     let near = |candidate: &'c str| {
         let distance = strsim::damerau_levenshtein(

@@ -119,7 +119,9 @@ impl Part {
     }
 
     fn select(&self, mask: &[bool], wanted: bool) -> Self {
-        let chosen: Vec<usize> = (0..self.len()).filter(|&sample| mask[sample] == wanted).collect();
+        let chosen: Vec<usize> = (0..self.len())
+            .filter(|&sample| mask[sample] == wanted)
+            .collect();
         self.pick(&chosen)
     }
 }

@@ -50,7 +50,10 @@ fn resized([height, width]: [usize; 2], input: &PictureInput) -> [usize; 2] {
                 let across = (wanted_height * width / height).max(wanted_width);
                 [wanted_height, across]
             } else {
-                [(wanted_width * height / width).max(wanted_height), wanted_width]
+                [
+                    (wanted_width * height / width).max(wanted_height),
+                    wanted_width,
+                ]
             }
         }
     }

@@ -169,4 +169,3 @@ fn count(spec: &Spec, arg: &SpecArg, name: &'static str) -> Result<usize, Source
     };
     found.ok_or_else(|| wrong(spec, arg, name, "a number of samples"))
 }
-

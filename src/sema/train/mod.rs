@@ -1,5 +1,6 @@
 //! The `train` section: a closed set of keys, each read as what it must be.
 
+pub(super) mod choices;
 pub(super) mod config;
 mod lines;
 mod spec;

@@ -32,7 +32,11 @@ impl Part {
     /// The picture is too small for the input.
     pub fn of_picture(picture: Picture, input: &PictureInput) -> Result<Self, FitPictureError> {
         let bytes = picture::fit(picture, input)?;
-        Ok(Self::new(input.input.to_vec(), Values::Bytes(bytes), vec![0]))
+        Ok(Self::new(
+            input.input.to_vec(),
+            Values::Bytes(bytes),
+            vec![0],
+        ))
     }
 
     /// The samples of several parts of one shape, in order.
@@ -44,7 +48,10 @@ impl Part {
     pub fn joined(parts: &[Self]) -> Self {
         let mut joined = parts[0].clone();
         for part in &parts[1..] {
-            assert_eq!(part.shape, joined.shape, "parts that are joined have one shape");
+            assert_eq!(
+                part.shape, joined.shape,
+                "parts that are joined have one shape"
+            );
             match (&mut joined.values, &part.values) {
                 (Values::Bytes(all), Values::Bytes(more)) => all.extend(more),
                 (Values::Floats(all), Values::Floats(more)) => all.extend(more),
