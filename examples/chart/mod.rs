@@ -73,7 +73,7 @@ pub(crate) fn write(path: &Path, chart: &Chart<'_>) -> Result<(), Box<dyn Error>
                 (at + 30 * GRAIN, y),
                 label(18, HPos::Left),
             ))?;
-            at += (54 + 8 * line.label.chars().count() as i32) * GRAIN;
+            at += (52 + 15 * line.label.chars().count() as i32 / 2) * GRAIN;
         }
         let points = || chart.lines.iter().flat_map(|line| &line.points);
         let x = range(points().map(|point| point.0));
@@ -101,6 +101,9 @@ pub(crate) fn write(path: &Path, chart: &Chart<'_>) -> Result<(), Box<dyn Error>
     }
     let large = format!(r#"width="{}" height="{}""#, sheet.0, sheet.1);
     let small = format!(r#"width="{}" height="{}""#, SIZE.0, SIZE.1);
+    if let Some(folder) = path.parent() {
+        std::fs::create_dir_all(folder)?;
+    }
     std::fs::write(path, text.replacen(&large, &small, 1))?;
     Ok(())
 }

@@ -16,17 +16,19 @@ const GROUPS: [(&str, &[&str]); 4] = [
 /// What stands below the options of `netc --help`.
 pub(super) const FIRST_STEPS: &str = "\
 First steps:
-  netc check examples/lenet5.net                               is the file right?
-  netc summary examples/lenet5.net                             its layers, shapes and parameters
-  netc train examples/lenet5.net --out lenet5.safetensors      trains it; a minute at most
+  netc check examples/lenet5.net
+  netc summary examples/lenet5.net
+  netc train examples/lenet5.net --out lenet5.safetensors
   netc run examples/lenet5.net --weights lenet5.safetensors --index 0..9
   netc run examples/lenet5.net --weights lenet5.safetensors --image shoe.png
 
-FILE is a `.net` file; FILE:NAME is one of its nets or presets. `netc help COMMAND` tells more of a command,
-`netc layers` lists what nets are made of.
+FILE is a `.net` file; FILE:NAME is one of its nets or presets.
+`netc help COMMAND` tells more of a command, `netc layers` what nets are made of.
 
-Exit codes: 0 all went well, 1 a file, data or the machine is at fault, 2 the command line is wrong, 70 a bug in netc.
-Colours: NO_COLOR=1 or CLICOLOR=0 turns them off, CLICOLOR_FORCE=1 on; without a terminal there are none.";
+Exit codes: 0 all went well, 1 a file, data or the machine is at fault,
+  2 the command line is wrong, 70 a bug in netc.
+Colours: NO_COLOR=1 or CLICOLOR=0 turns them off, CLICOLOR_FORCE=1 turns them on;
+  without a terminal there are none.";
 
 pub(super) const CHECK: &str = "\
 Example:

@@ -26,9 +26,13 @@ pub(super) fn run(args: &Args, out: &mut Out) -> Result<(), CliError> {
             } else {
                 "not supported yet"
             };
-            [entry.call(), entry.doc.formula.to_owned(), state.to_owned()]
+            [
+                entry.name.to_owned(),
+                state.to_owned(),
+                entry.doc.formula.to_owned(),
+            ]
         });
-        let head = ["layer", "what it computes", ""].map(str::to_owned);
+        let head = ["layer", "", "what it computes"].map(str::to_owned);
         let rows: Vec<[String; 3]> = std::iter::once(head).chain(rows).collect();
         return out.text(&table([Align::Left; 3], &rows));
     }

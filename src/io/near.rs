@@ -30,11 +30,13 @@ pub fn hint(path: &Path, ending: &str) -> String {
     if !here.is_dir() {
         return format!("; there is no folder `{}`", folder.display());
     }
-    let wanted = path.file_name().unwrap_or_default().to_string_lossy();
+    // Endings are left out of it: who forgets one means the name before it.
+    let wanted = path.file_stem().unwrap_or_default().to_string_lossy();
     let names = names(here, ending);
-    let near = names
-        .iter()
-        .map(|name| (strsim::damerau_levenshtein(&wanted, name), name));
+    let near = names.iter().map(|name| {
+        let stem = name.strip_suffix(&format!(".{ending}")).unwrap_or(name);
+        (strsim::damerau_levenshtein(&wanted, stem), name)
+    });
     let limit = (wanted.chars().count() / 3).max(1);
     match near.filter(|(distance, _)| *distance <= limit).min() {
         Some((_, name)) => format!("; did you mean `{}`?", folder.join(name).display()),

@@ -1,4 +1,5 @@
-//! Resizing pictures of bytes, to the bit as Pillow's `Image.resize` does.
+//! Resizing pictures of bytes, to the bit as Pillow's `Image.resize` does up to version 12. (Version 13 takes columns first
+//! where that is less work, which rounds some bytes to the neighbour.)
 //!
 //! Nets whose published weights were trained through torchvision saw pictures that Pillow had resized; a filter that
 //! rounds differently gives them pictures that they have never seen. The method is separable convolution: first along

@@ -130,8 +130,7 @@ fn kind(kind: AttrKind) -> String {
         quoted.join(", ")
     };
     match kind {
-        AttrKind::Int(0, _) => "a whole number from 0".to_owned(),
-        AttrKind::Int(..) => "a whole number from 1".to_owned(),
+        AttrKind::Int(..) => "a whole number".to_owned(),
         AttrKind::Float => "a number".to_owned(),
         AttrKind::Bool => "`true` or `false`".to_owned(),
         AttrKind::Size => "a size or (height, width)".to_owned(),

@@ -27,7 +27,7 @@ fn input(input: [usize; 3], resize: Resize) -> PictureInput {
     }
 }
 
-/// `convert("L")`, `resize((8, 12), BILINEAR)` and the crop that torchvision's `CenterCrop(6)` takes, with Pillow 13.0.0.
+/// `convert("L")`, `resize((8, 12), BILINEAR)` and the crop that torchvision's `CenterCrop(6)` takes, with Pillow 11.3.0.
 #[test]
 fn agrees_with_pillow_and_torchvision() {
     let found = fit(pattern(17, 11, 3), &input([1, 6, 6], Resize::Short(8))).unwrap();
