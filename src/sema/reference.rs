@@ -1,7 +1,7 @@
 //! What the language reference says of each layer and of each choice of the `train` section.
 //!
 //! Names, attributes and defaults are read from the tables that nets are checked by; what only people need stands in
-//! [`docs`]. `netc layers` prints it, and the pages of the reference hold it, so neither can tell what is not so.
+//! [`Doc`]. `netc layers` prints it, and the pages of the reference hold it, so neither can tell what is not so.
 
 mod docs;
 
