@@ -1,6 +1,7 @@
 //! A compiler from a neural-network description language (`.net` files) to optimized CPU kernels.
 
 pub mod autodiff;
+pub mod classes;
 pub mod cli;
 pub mod codegen;
 pub mod diag;

@@ -20,6 +20,7 @@ use std::path::{Path, PathBuf};
 use crate::diag::{Diagnostic, Files, Renderer, Terminal};
 use crate::io::InFile;
 use crate::io::atomic::WriteError;
+use crate::io::near;
 use crate::io::weights::{
     self, Difference, NamedTensor, WeightsError, WeightsFile, WeightsProblem,
 };
@@ -71,7 +72,7 @@ impl std::fmt::Display for Findings {
 #[derive(Debug, thiserror::Error)]
 pub enum NetError {
     /// The file could not be read.
-    #[error("cannot read `{}`: {source}", path.display())]
+    #[error("cannot read `{}`: {source}{}", path.display(), near::hint(path, "net"))]
     Read {
         /// The file.
         path: PathBuf,

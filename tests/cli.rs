@@ -1,5 +1,8 @@
 //! The built program, command by command, as a user runs it.
 
+#[path = "cli/run.rs"]
+mod run;
+
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 

@@ -1,5 +1,6 @@
 //! What a net is fed: files of arrays, and data sets.
 
+use std::ops::RangeInclusive;
 use std::path::Path;
 
 use super::common::NamedFile;
@@ -92,4 +93,62 @@ pub(super) fn check_batch(path: &Path, found: usize, expected: usize) -> Result<
         "`{}` holds {found} images, and the input before it {expected}",
         path.display()
     )))
+}
+
+/// Numbers of samples: `3`, `0..9` with both ends, as ranges of nets are, or several with commas.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) struct Indices(Vec<RangeInclusive<usize>>);
+
+impl Indices {
+    /// The numbers, which must be below `count`.
+    pub(super) fn among(&self, count: usize, of: &str) -> Result<Vec<usize>, CliError> {
+        if let Some(range) = self.0.iter().find(|range| *range.end() >= count) {
+            return Err(CliError::user(format!(
+                "there is no sample {} in {of}: it has {count} unseen samples, numbered from 0 to {}",
+                range.end(),
+                count.saturating_sub(1)
+            )));
+        }
+        Ok(self.0.iter().cloned().flatten().collect())
+    }
+}
+
+impl std::str::FromStr for Indices {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Indices, String> {
+        let number = |text: &str| {
+            let parsed = text.trim().parse::<usize>();
+            parsed.map_err(|_| format!("`{text}` is no number of a sample; write 3, 0..9 or 1,5,9"))
+        };
+        let range = |part: &str| match part.split_once("..") {
+            None => number(part).map(|at| at..=at),
+            Some((from, to)) => {
+                let (from, to) = (number(from)?, number(to)?);
+                if from > to {
+                    return Err(format!("the range {from}..{to} runs backwards"));
+                }
+                Ok(from..=to)
+            }
+        };
+        text.split(',')
+            .map(range)
+            .collect::<Result<_, _>>()
+            .map(Indices)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn samples_are_named_by_numbers_ranges_and_lists() {
+        let among = |text: &str| text.parse::<Indices>().unwrap().among(10, "digits");
+        assert_eq!(among("3").unwrap(), [3]);
+        assert_eq!(among("0..2,9").unwrap(), [0, 1, 2, 9]);
+        assert!(among("0..10").is_err());
+        for wrong in ["", "a", "3..1", "1..", "1,,2", "-1"] {
+            assert!(wrong.parse::<Indices>().is_err(), "{wrong}");
+        }
+    }
 }

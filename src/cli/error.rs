@@ -10,13 +10,18 @@ use crate::diag::json::JsonDiagnostic;
 use crate::diag::{Diagnostic, Files, Renderer, Terminal};
 use crate::engine::RunError;
 use crate::io::atomic::WriteError;
+use crate::io::image::ImageProblem;
 use crate::io::npy::NpyError;
+use crate::io::{InFile, near};
 use crate::model::NetError;
 use crate::runtime::SessionError;
 use crate::train::data::DataError;
 use crate::train::fit::FitError;
 use crate::train::plot::PlotError;
 use crate::train::source::SourceError;
+
+/// What is wrong with a picture file.
+type ImageError = InFile<ImageProblem>;
 
 /// What ends a command early.
 #[derive(Debug)]
@@ -67,6 +72,9 @@ impl CliError {
                 NetError::Text(findings) => {
                     tell(&findings.diagnostics, &findings.files, json);
                     Ok(())
+                }
+                NetError::Weights(error) => {
+                    writeln!(stderr, "error: {}", in_file(error, "safetensors"))
                 }
                 other => writeln!(stderr, "error: {}", chain(other)),
             },
@@ -129,6 +137,26 @@ fn chain(error: &dyn Error) -> String {
     message
 }
 
+/// A message about a file, with what was probably meant if it is not there.
+fn in_file<P>(error: &InFile<P>, ending: &str) -> String
+where
+    InFile<P>: Error,
+{
+    format!("{}{}", chain(error), near::hint(&error.path, ending))
+}
+
+impl From<NpyError> for CliError {
+    fn from(error: NpyError) -> CliError {
+        CliError::User(in_file(&error, "npy"))
+    }
+}
+
+impl From<ImageError> for CliError {
+    fn from(error: ImageError) -> CliError {
+        CliError::User(in_file(&error, "png"))
+    }
+}
+
 impl From<io::Error> for CliError {
     fn from(error: io::Error) -> CliError {
         match error.kind() {
@@ -168,7 +196,6 @@ from!(
     SessionError,
     RunError,
     WriteError,
-    NpyError,
     DataError,
     PlotError,
     SourceError

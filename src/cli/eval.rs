@@ -44,7 +44,7 @@ pub(super) fn run(args: &Args, common: &Common, out: &mut Out) -> Result<(), Cli
         seed,
         batch: args.batch.unwrap_or(config.batch),
         epochs: 0,
-        scaling: source::scaling(&model)?,
+        scaling: source::scaling(&model),
     };
     let test = &samples.dataset.test;
     let score = fit::score(&model, &params, test, &config)?;

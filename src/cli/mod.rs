@@ -2,10 +2,12 @@
 //!
 //! Results go to standard output, everything else to standard error. Exit codes are [`exit`]'s.
 
+mod answers;
 mod bench;
 mod check;
 mod common;
 mod compile;
+mod completions;
 mod data;
 mod dump;
 mod error;
@@ -13,7 +15,9 @@ mod eval;
 mod explain;
 mod fmt;
 mod grad;
+mod help;
 mod init;
+mod layers;
 mod output;
 mod run;
 mod shipped;
@@ -25,7 +29,7 @@ use std::io::{self, Write};
 use std::panic::{self, AssertUnwindSafe};
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use self::common::Common;
 use self::error::CliError;
@@ -48,9 +52,7 @@ pub mod exit {
 #[command(
     name = "netc",
     version,
-    after_help = "FILE is a `.net` file; FILE:NAME is one of its nets or presets.\n\
-                  Exit codes: 0 all went well, 1 a file, data or the machine is at fault, \
-                  2 the command line is wrong, 70 a bug in netc."
+    after_help = help::FIRST_STEPS
 )]
 struct Cli {
     #[command(flatten)]
@@ -62,37 +64,64 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Look for mistakes in net files
+    #[command(after_help = help::CHECK)]
     Check(check::Args),
     /// Put net files into the one layout
     Fmt(fmt::Args),
     /// Say what a code of a message means
     Explain(explain::Args),
     /// Show layers, shapes, parameters and multiply-accumulates
+    #[command(after_help = help::SUMMARY)]
     Summary(summary::Args),
     /// List the blocks that come with netc, or show their source
     Std(shipped::Args),
     /// Show what a stage of the compiler makes of a net
+    #[command(after_help = help::DUMP)]
     Dump(dump::Args),
     /// Compile a net and show its kernels, code and memory
+    #[command(after_help = help::COMPILE)]
     Compile(compile::Args),
     /// Write fresh weights
+    #[command(after_help = help::INIT)]
     Init(init::Args),
     /// Compute a net's outputs
     Run(run::Args),
     /// Train a net on a data set
+    #[command(after_help = help::TRAIN)]
     Train(train::Args),
     /// Compute loss and accuracy on unseen samples
+    #[command(after_help = help::EVAL)]
     Eval(eval::Args),
     /// Compute the gradients of the loss
+    #[command(after_help = help::GRAD)]
     Grad(grad::Args),
     /// Measure time and memory
+    #[command(after_help = help::BENCH)]
     Bench(bench::Args),
+    /// List the layers that nets are made of, or tell all of one
+    #[command(after_help = help::LAYERS)]
+    Layers(layers::Args),
+    /// Write completions for a shell
+    #[command(after_help = help::COMPLETIONS)]
+    Completions(completions::Args),
+}
+
+/// The command line, with its commands in groups.
+fn command() -> clap::Command {
+    let command = Cli::command();
+    let listing = help::listing(&command);
+    command.help_template(format!(
+        "{{about-with-newline}}\n{{usage-heading}} {{usage}}\n\n{listing}Options:\n{{options}}{{after-help}}"
+    ))
 }
 
 /// Runs the command that the process was started for.
 pub fn main() -> ExitCode {
     // Clap prints its own messages: help to standard output, mistakes to standard error.
-    let cli = match Cli::try_parse() {
+    let parsed = command()
+        .try_get_matches()
+        .and_then(|matches| Cli::from_arg_matches(&matches));
+    let cli = match parsed {
         Ok(cli) => cli,
         Err(error) => {
             let code = if error.use_stderr() {
@@ -139,6 +168,8 @@ impl Cli {
             Command::Eval(args) => eval::run(&args, common, &mut out),
             Command::Grad(args) => grad::run(&args, common, &mut out),
             Command::Bench(args) => bench::run(&args, common, &mut out),
+            Command::Layers(args) => layers::run(&args, &mut out),
+            Command::Completions(args) => completions::run(&args, &mut out),
         }?;
         out.finish()
     }
@@ -147,10 +178,9 @@ impl Cli {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory;
 
     #[test]
     fn the_arguments_are_consistent() {
-        Cli::command().debug_assert();
+        command().debug_assert();
     }
 }

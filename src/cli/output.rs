@@ -1,7 +1,7 @@
 //! Standard output: text for people, or with `--json` an object a line.
 
 use std::fmt::Display;
-use std::io::{self, BufWriter, IsTerminal, Stdout, Write};
+use std::io::{self, BufWriter, Stdout, Write};
 
 use serde_json::Value;
 
@@ -54,7 +54,8 @@ impl Out {
     }
 }
 
-/// Whether messages on standard error may have colours.
+/// Whether messages on standard error may have colours: on a terminal, unless `NO_COLOR`, `CLICOLOR` or `CLICOLOR_FORCE`
+/// says otherwise. The answer is that of the library that colours the help, so all messages agree.
 pub(super) fn color() -> bool {
-    io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none()
+    anstream::AutoStream::choice(&io::stderr()) != anstream::ColorChoice::Never
 }

@@ -1,32 +1,61 @@
-//! `netc run`: computes a net's outputs.
+//! `netc run`: computes a net's outputs, for arrays, samples of a data set, or pictures.
 
 use std::path::PathBuf;
 
 use serde_json::json;
 
+use super::answers::{self, Subject};
 use super::common::{Common, Interpret, NamedFile, Switch, count};
-use super::data::{check_batch, place, read_batch};
+use super::data::{Indices, check_batch, place, read_batch};
 use super::error::CliError;
 use super::output::Out;
 use super::table::shape;
 use crate::engine::Runner;
-use crate::io::npy;
+use crate::io::{image, npy};
 use crate::ir::Graph;
+use crate::model::Net;
+use crate::sema::Model;
+use crate::train::data::{BatchConfig, Batches, Part};
 use crate::train::rate::dropout_seed;
+use crate::train::source;
 
 /// What `run` takes.
 #[derive(Debug, clap::Args)]
+#[command(
+    group(clap::ArgGroup::new("what").required(true).multiple(true)
+        .args(["input", "data", "index", "image"])),
+    after_help = "Examples:\n  \
+        netc run examples/lenet5.net --weights lenet5.safetensors --index 0..9\n  \
+        netc run examples/lenet5.net --weights lenet5.safetensors --image shoe.png\n  \
+        netc run net.net --weights w.safetensors --input x.npy --output y.npy\n  \
+        netc run twins.net --weights w.safetensors --input left=a.npy --input right=b.npy\n\n\
+        Without --output, the likeliest classes of each sample are printed: softmax of the net's first output, \
+        unless the net ends in softmax or is trained by another loss than cross-entropy.\n\
+        A picture becomes the input as the net's `input … from image(…)` says; data sets of pictures do too."
+)]
 pub(super) struct Args {
     /// The net
     file: String,
     /// The weights (safetensors)
     #[arg(long, value_name = "FILE")]
     weights: PathBuf,
-    /// The input, an array of [N, ...] (npy); NAME=FILE for one of several
-    #[arg(long, value_name = "FILE", required = true)]
+    /// The input, an array of [N, ...] (npy), taken as it is; NAME=FILE for one of several
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["data", "index", "image"])]
     input: Vec<NamedFile>,
-    /// Where to write the output; NAME=FILE for one of several
-    #[arg(long, value_name = "FILE", required = true)]
+    /// A data set or folder to take unseen samples from, in place of the file's `data`
+    #[arg(long, value_name = "NAME|FOLDER", conflicts_with = "image")]
+    data: Option<String>,
+    /// Which samples: a number from 0, a range with both ends, a list [default: 0..9]
+    #[arg(long, value_name = "N|N..M|N,N", conflicts_with = "image")]
+    index: Option<Indices>,
+    /// Pictures (PNG, JPEG)
+    #[arg(long, value_name = "FILE", num_args = 1..)]
+    image: Vec<PathBuf>,
+    /// How many of the likeliest classes to print
+    #[arg(long, value_name = "K", default_value = "3", value_parser = count)]
+    top: usize,
+    /// Where to write the output (npy); NAME=FILE for one of several
+    #[arg(long, value_name = "FILE")]
     output: Vec<NamedFile>,
     /// Images to compute at once
     #[arg(long, value_name = "N", value_parser = count)]
@@ -49,14 +78,20 @@ struct Input<'g> {
     elements: usize,
 }
 
+/// What is computed on.
+struct Samples<'g> {
+    inputs: Vec<Input<'g>>,
+    subjects: Vec<Subject>,
+    /// What the classes are called, as far as that is known.
+    class_names: Vec<String>,
+}
+
 pub(super) fn run(args: &Args, common: &Common, out: &mut Out) -> Result<(), CliError> {
     let engine = common.engine(args.interpret)?;
     let net = common.net(&args.file)?;
     let mode = args.train_mode.mode();
     let model = common.model(&net, mode)?;
     let graph = &model.graph;
-    let params = net.parameters(mode, Some(&args.weights), 0)?;
-    let (inputs, total) = read_inputs(args, graph)?;
     let known: Vec<_> = graph
         .outputs
         .iter()
@@ -73,6 +108,19 @@ pub(super) fn run(args: &Args, common: &Common, out: &mut Out) -> Result<(), Cli
         let (value, name) = place(file, "output", among)?;
         outputs.push((file, graph.dims(value).to_vec(), name, Vec::new()));
     }
+    if outputs.is_empty() {
+        answers::check(&model)?;
+    }
+    let params = net.parameters(mode, Some(&args.weights), 0)?;
+    let seed = common.seed(&model);
+    let samples = if !args.image.is_empty() {
+        pictures(args, &net, &model)?
+    } else if args.input.is_empty() {
+        samples_of_data(args, &net, &model, seed)?
+    } else {
+        arrays(args, graph)?
+    };
+    let total = samples.subjects.len();
     // In training, what becomes of an image depends on its batch.
     let batch = match (args.batch, args.train_mode) {
         (Some(batch), _) => batch.min(total),
@@ -80,11 +128,11 @@ pub(super) fn run(args: &Args, common: &Common, out: &mut Out) -> Result<(), Cli
         (None, Switch::Off) => total.min(BATCH),
     };
     let mut runner = Runner::new(graph, batch, &engine, &params)?;
-    let seed = common.seed(&model);
+    let mut answers = Vec::new();
     let mut start = 0;
     while start < total {
         let end = total.min(start + batch);
-        for input in &inputs {
+        for input in &samples.inputs {
             let part = &input.data[start * input.elements..end * input.elements];
             runner.set_input(input.name, part)?;
         }
@@ -93,7 +141,20 @@ pub(super) fn run(args: &Args, common: &Common, out: &mut Out) -> Result<(), Cli
         for (_, _, name, data) in &mut outputs {
             data.extend(runner.output(name, end - start)?);
         }
+        if let (true, [(_, name)]) = (outputs.is_empty(), first) {
+            answers.extend(runner.output(name, end - start)?);
+        }
         start = end;
+    }
+    if outputs.is_empty() {
+        return answers::print(
+            &model,
+            &samples.subjects,
+            &samples.class_names,
+            &answers,
+            args.top,
+            out,
+        );
     }
     for (file, dims, name, data) in outputs {
         let mut full = vec![total];
@@ -107,8 +168,8 @@ pub(super) fn run(args: &Args, common: &Common, out: &mut Out) -> Result<(), Cli
     Ok(())
 }
 
-/// Reads all inputs; the number of images.
-fn read_inputs<'g>(args: &Args, graph: &'g Graph) -> Result<(Vec<Input<'g>>, usize), CliError> {
+/// Reads arrays for all inputs.
+fn arrays<'g>(args: &Args, graph: &'g Graph) -> Result<Samples<'g>, CliError> {
     let known: Vec<_> = graph.inputs().collect();
     let mut inputs: Vec<Input<'g>> = Vec::new();
     let mut total = None;
@@ -131,7 +192,115 @@ fn read_inputs<'g>(args: &Args, graph: &'g Graph) -> Result<(Vec<Input<'g>>, usi
         .iter()
         .find(|(_, name)| inputs.iter().all(|input| input.name != *name));
     if let Some((_, name)) = missing {
-        return Err(CliError::Usage(format!("the input `{name}` is missing")));
+        return Err(CliError::Usage(format!(
+            "the input `{name}` is missing: add --input {name}=FILE"
+        )));
     }
-    Ok((inputs, total.unwrap_or(0)))
+    Ok(Samples {
+        inputs,
+        subjects: (0..total.unwrap_or(0)).map(Subject::sample).collect(),
+        class_names: Vec::new(),
+    })
+}
+
+/// Takes unseen samples of a data set.
+fn samples_of_data<'g>(
+    args: &Args,
+    net: &Net,
+    model: &'g Model,
+    seed: u64,
+) -> Result<Samples<'g>, CliError> {
+    let samples = source::samples(model, args.data.as_deref(), Some(&net.path), seed)?;
+    let (name, part) = (&samples.dataset.name, &samples.dataset.test);
+    let chosen = match &args.index {
+        Some(indices) => indices.among(part.len(), name)?,
+        None => (0..part.len().min(10)).collect(),
+    };
+    let part = part.pick(&chosen);
+    let subject = |(&number, &label)| Subject::labelled(number, label);
+    let subjects = chosen.iter().zip(part.labels()).map(subject).collect();
+    Ok(Samples {
+        inputs: vec![from_part(model, &part, name)?],
+        subjects,
+        class_names: samples.dataset.class_names,
+    })
+}
+
+/// Decodes pictures.
+fn pictures<'g>(args: &Args, net: &Net, model: &'g Model) -> Result<Samples<'g>, CliError> {
+    let Some(input) = source::picture_input(model) else {
+        return Err(no_pictures(net, model));
+    };
+    let mut decoded = Vec::new();
+    for path in &args.image {
+        let picture = image::read(path)?;
+        let part = Part::of_picture(picture, input)
+            .map_err(|error| CliError::user(format!("`{}`: {error}", path.display())))?;
+        decoded.push(part);
+    }
+    let part = Part::joined(&decoded);
+    let class_names = source::class_names(model).unwrap_or_default();
+    Ok(Samples {
+        inputs: vec![from_part(model, &part, "the pictures")?],
+        subjects: args.image.iter().map(|path| Subject::file(path)).collect(),
+        class_names,
+    })
+}
+
+/// That a net does not say how a picture becomes its input, and what to write.
+fn no_pictures(net: &Net, model: &Model) -> CliError {
+    let (name, file) = (&model.name, net.path.display());
+    let inputs = model.inputs.as_slice();
+    let dims = |input: &crate::sema::ModelInput| model.graph.dims(input.value).to_vec();
+    CliError::user(match inputs.first().map(dims).as_deref() {
+        Some(dims @ [1 | 3, _, _]) => format!(
+            "`{name}` does not say how a picture becomes its input: write \
+             `input {} from image()` in `{file}`, with the `mean` and `std` that it is trained with",
+            shape(dims)
+        ),
+        Some(dims) => format!(
+            "`{name}` takes no pictures: its input is {}, and a picture is [1, height, width] or [3, height, width]",
+            shape(dims)
+        ),
+        None => format!("`{name}` has no input"),
+    })
+}
+
+/// All samples of a part as the only input of a net, scaled as the net says.
+fn from_part<'g>(model: &'g Model, part: &Part, name: &str) -> Result<Input<'g>, CliError> {
+    let inputs: Vec<_> = model.graph.inputs().collect();
+    let &[(value, input)] = inputs.as_slice() else {
+        let names: Vec<&str> = inputs.iter().map(|(_, name)| *name).collect();
+        return Err(CliError::user(format!(
+            "`{}` has {} inputs, {}: give each an array with --input NAME=FILE",
+            model.name,
+            inputs.len(),
+            names.join(", ")
+        )));
+    };
+    let wanted = model.graph.dims(value);
+    if wanted != part.shape() {
+        return Err(CliError::user(format!(
+            "the net takes samples of {}, but those of {name} are {}",
+            shape(wanted),
+            shape(part.shape())
+        )));
+    }
+    let elements = wanted.iter().product::<usize>();
+    let size = std::num::NonZeroUsize::new(part.len())
+        .ok_or_else(|| CliError::user(format!("{name} has no samples")))?;
+    let config = BatchConfig {
+        size,
+        seed: None,
+        drop_last: false,
+    };
+    let scaling = source::scaling(model);
+    let mut data = vec![0.0; part.len() * elements];
+    let mut labels = vec![0; part.len()];
+    Batches::new(part, scaling.as_ref(), config)?.fill(&mut data, &mut labels);
+    Ok(Input {
+        name: input,
+        data,
+        elements,
+    })
 }

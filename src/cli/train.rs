@@ -58,7 +58,7 @@ pub(super) fn run(args: &Args, common: &Common, out: &mut Out) -> Result<(), Cli
         seed,
         batch: args.batch.unwrap_or(section.batch),
         epochs: args.epochs.unwrap_or(section.epochs),
-        scaling: source::scaling(&train)?,
+        scaling: source::scaling(&train),
     };
     let params = net.parameters(Mode::Train, args.weights.as_deref(), seed)?;
     let samples = source::samples(&train, args.data.as_deref(), Some(&net.path), seed)?;

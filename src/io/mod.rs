@@ -7,7 +7,10 @@
 
 pub mod atomic;
 pub mod idx;
+pub mod image;
+pub mod near;
 pub mod npy;
+pub mod resample;
 pub mod weights;
 
 use std::error::Error;

@@ -42,6 +42,18 @@ const WINDOW: Bounds = Bounds {
     max: MAX_WINDOW,
 };
 
+impl<'a> Attrs<'a> {
+    fn place(&self, name: &str) -> usize {
+        let at = self.layer.attrs.iter().position(|attr| attr.name == name);
+        at.unwrap_or_else(|| unreachable!("`{}` has no attribute `{name}`", self.layer.name))
+    }
+
+    /// The value of an attribute, and where it stands; where it is not written, the place of the layer.
+    pub(super) fn get(&self, name: &str) -> (Value<'a>, Span) {
+        self.values[self.place(name)].clone()
+    }
+}
+
 impl<'a> Elab<'a> {
     /// Binds the arguments of a layer and fills in defaults.
     pub(super) fn attrs(
@@ -140,9 +152,7 @@ impl<'a> Elab<'a> {
     }
 
     fn attr(&self, attrs: &Attrs<'a>, name: &str) -> (Value<'a>, Span, String, AttrKind) {
-        let at = attrs.layer.attrs.iter().position(|attr| attr.name == name);
-        let at =
-            at.unwrap_or_else(|| unreachable!("`{}` has no attribute `{name}`", attrs.layer.name));
+        let at = attrs.place(name);
         let (value, span) = attrs.values[at].clone();
         (
             value,
@@ -414,6 +424,20 @@ impl<'a> Elab<'a> {
             return None;
         }
         items.iter().map(axis).collect()
+    }
+
+    /// A number, or a list of them.
+    pub(super) fn per_channel(&mut self, attrs: &Attrs<'a>, name: &str) -> Option<Vec<f32>> {
+        let (value, span, what, _) = self.attr(attrs, name);
+        let items = match &value {
+            Value::List(items) => &items[..],
+            single => std::slice::from_ref(single),
+        };
+        let all: Vec<Option<f64>> = items
+            .iter()
+            .map(|item| self.number_within(item, &what, f64::NEG_INFINITY, f64::INFINITY, span))
+            .collect();
+        all.into_iter().map(|number| number.map(narrow)).collect()
     }
 
     /// Padding: a size, (height, width), (top, left, bottom, right), `same` or `valid`.

@@ -150,10 +150,14 @@ pub(super) enum AttrKind {
     Size,
     /// A size, (height, width), (top, left, bottom, right), or a word.
     Pad,
+    /// A size, (height, width), or one of these words.
+    SizeOr(&'static [&'static str]),
     /// A list of sizes.
     Sizes,
     /// A list of numbers, or `none`.
     Numbers,
+    /// A number, or one for each channel.
+    PerChannel,
     /// One of these words.
     Word(&'static [&'static str]),
     /// A list of places, counted from 0, at most so many.
@@ -189,7 +193,7 @@ impl AttrKind {
         match self {
             AttrKind::Pad => &["same", "valid"],
             AttrKind::Numbers => &["none"],
-            AttrKind::Word(words) => words,
+            AttrKind::Word(words) | AttrKind::SizeOr(words) => words,
             AttrKind::Init => &[AUTO],
             _ => &[],
         }

@@ -27,11 +27,12 @@ mod net;
 mod norms;
 mod outputs;
 mod overrides;
+mod picture;
+pub mod reference;
 mod report;
 mod resolve;
 mod scope;
 mod search;
-mod source;
 mod train;
 mod value;
 
@@ -43,6 +44,7 @@ use crate::program::Program;
 use crate::syntax::ast::{Body, Name};
 pub use net::net_names;
 pub use overrides::Override;
+pub use picture::{Filter, PictureInput, Resize};
 pub use search::{SearchSpace, searches};
 pub use train::clip::Clip;
 pub use train::config::TrainConfig;
@@ -104,8 +106,8 @@ pub struct ModelInput {
     pub name: String,
     /// The value in the graph.
     pub value: ValueId,
-    /// `from image(…)`: how raw data becomes this input.
-    pub source: Option<Spec>,
+    /// `from image(…)`: how a picture becomes this input.
+    pub source: Option<PictureInput>,
 }
 
 /// A head that exists only in training.

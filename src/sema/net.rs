@@ -127,13 +127,10 @@ impl<'a> Elab<'a> {
     pub(super) fn input(&mut self, env: &Env<'a>, input: &'a Input) -> Flowing {
         let shape = self.eval(env, &input.shape);
         let dims = self.shape_list(&shape, "the shape of an input", input.shape.span);
-        let source = input
-            .source
-            .as_ref()
-            .and_then(|source| self.spec(env, source));
-        if let (Some(source), Some(dims)) = (&source, &dims) {
-            self.check_source(source, dims, input.shape.span);
-        }
+        let source = match (&input.source, &dims) {
+            (Some(source), Some(dims)) => self.picture(env, source, dims),
+            _ => None,
+        };
         let name = input.name.as_ref().map_or(INPUT, |name| &name.text);
         if let Some(earlier) = self.input_places.insert(name.to_owned(), input.span) {
             let diagnostic = Diagnostic::error(

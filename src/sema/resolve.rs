@@ -453,6 +453,8 @@ impl<'a> Resolver<'_, 'a> {
                 AttrKind::Size
                 | AttrKind::Pad
                 | AttrKind::Numbers
+                | AttrKind::PerChannel
+                | AttrKind::SizeOr(_)
                 | AttrKind::Word(_)
                 | AttrKind::Init
                 | AttrKind::Any => Want::Anything,

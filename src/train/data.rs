@@ -8,6 +8,7 @@
 mod batches;
 mod load;
 mod locate;
+mod select;
 mod shuffle;
 
 use std::path::PathBuf;
@@ -16,7 +17,7 @@ use thiserror::Error;
 
 pub use self::batches::{BatchConfig, Batches, Scaling};
 pub use self::load::load;
-pub use self::locate::{Places, Source, locate};
+pub use self::locate::{Places, Source, class_names, locate};
 use crate::io::InFile;
 use crate::io::idx::IdxError;
 
@@ -118,24 +119,10 @@ impl Part {
     }
 
     fn select(&self, mask: &[bool], wanted: bool) -> Self {
-        fn pick<T: Copy>(values: &[T], len: usize, mask: &[bool], wanted: bool) -> Vec<T> {
-            let samples = values.chunks_exact(len).zip(mask);
-            samples
-                .filter(|&(_, &held)| held == wanted)
-                .flat_map(|(s, _)| s)
-                .copied()
-                .collect()
-        }
-        let len = self.sample_len();
-        let values = match &self.values {
-            Values::Bytes(bytes) => Values::Bytes(pick(bytes, len, mask, wanted)),
-            Values::Floats(floats) => Values::Floats(pick(floats, len, mask, wanted)),
-        };
-        Self::new(
-            self.shape.clone(),
-            values,
-            pick(&self.labels, 1, mask, wanted),
-        )
+        let chosen: Vec<usize> = (0..self.len())
+            .filter(|&sample| mask[sample] == wanted)
+            .collect();
+        self.pick(&chosen)
     }
 }
 

@@ -8,6 +8,7 @@ pub mod fit;
 pub mod loss;
 pub mod mean;
 pub mod optimizer;
+pub mod picture;
 pub mod plot;
 pub mod rate;
 pub mod regularize;

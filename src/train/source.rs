@@ -4,7 +4,8 @@
 use std::path::Path;
 
 use super::data::{self, DataError, Dataset, Part, Places, Scaling};
-use crate::sema::{Const, Model, Spec, SpecArg};
+use super::picture::FitPictureError;
+use crate::sema::{Const, Model, PictureInput, Spec, SpecArg};
 
 /// Why there are no samples.
 #[derive(Debug, thiserror::Error)]
@@ -20,7 +21,7 @@ pub enum SourceError {
     /// An argument that means nothing here.
     #[error("`{of}` takes no argument `{argument}`: {known}")]
     Argument {
-        /// The data set or picture source.
+        /// The data set.
         of: String,
         /// The argument.
         argument: String,
@@ -30,7 +31,7 @@ pub enum SourceError {
     /// An argument of another kind.
     #[error("`{argument}` of `{of}` must be {expected}, not {found}")]
     Value {
-        /// The data set or picture source.
+        /// The data set.
         of: String,
         /// The argument.
         argument: &'static str,
@@ -39,12 +40,9 @@ pub enum SourceError {
         /// What it is.
         found: String,
     },
-    /// A source of inputs that does not exist.
-    #[error("an input cannot come from `{name}`: known is `image`")]
-    Input {
-        /// Its name.
-        name: String,
-    },
+    /// The pictures of the data set do not become the input.
+    #[error(transparent)]
+    Picture(#[from] FitPictureError),
     /// The data set.
     #[error(transparent)]
     Data(#[from] DataError),
@@ -73,7 +71,8 @@ pub fn samples(
 ) -> Result<Samples, SourceError> {
     let places = |folder| Places { folder, net_file };
     if let Some(name) = name {
-        let dataset = data::load(&data::locate(name, &places(None))?)?;
+        let mut dataset = data::load(&data::locate(name, &places(None))?)?;
+        fit(model, &mut dataset)?;
         return Ok(Samples {
             dataset,
             validation: None,
@@ -103,6 +102,7 @@ pub fn samples(
     }
     let source = data::locate(&name, &places(folder.as_deref().map(Path::new)))?;
     let mut dataset = data::load(&source)?;
+    fit(model, &mut dataset)?;
     let validation = match validation {
         0 => None,
         count => Some(dataset.train.hold_out(count, seed)?),
@@ -114,35 +114,36 @@ pub fn samples(
 }
 
 /// What is done to the numbers of a sample before they enter the net.
-///
-/// # Errors
-///
-/// The net asks for something that is not known.
-pub fn scaling(model: &Model) -> Result<Option<Scaling>, SourceError> {
-    let spec = model.inputs.first().and_then(|input| input.source.as_ref());
-    let Some(spec) = spec else { return Ok(None) };
-    if spec.name != "image" {
-        let name = spec.name.clone();
-        return Err(SourceError::Input { name });
-    }
-    let mut scaling = Scaling {
-        mean: vec![0.0],
-        std: vec![1.0],
-    };
-    for arg in &spec.args {
-        match arg.name.as_deref() {
-            Some("mean") => scaling.mean = numbers(spec, arg, "mean")?,
-            Some("std") => scaling.std = numbers(spec, arg, "std")?,
-            other => {
-                return Err(SourceError::Argument {
-                    of: spec.name.clone(),
-                    argument: other.map_or_else(|| arg.value.to_string(), str::to_owned),
-                    known: "there are `mean` and `std`",
-                });
-            }
+#[must_use]
+pub fn scaling(model: &Model) -> Option<Scaling> {
+    picture_input(model).map(|input| Scaling {
+        mean: input.mean.clone(),
+        std: input.std.clone(),
+    })
+}
+
+/// What the net's first input says of pictures, with `from image(…)`.
+#[must_use]
+pub fn picture_input(model: &Model) -> Option<&PictureInput> {
+    model.inputs.first()?.source.as_ref()
+}
+
+/// What the classes are called that a model is trained on, if its data set is known by name.
+#[must_use]
+pub fn class_names(model: &Model) -> Option<Vec<String>> {
+    let spec = model.train.as_ref()?.data.as_ref()?;
+    let names = data::class_names(&spec.name)?;
+    Some(names.iter().map(ToString::to_string).collect())
+}
+
+/// Makes the pictures of a data set what the net's input says, if it says something of them.
+fn fit(model: &Model, dataset: &mut Dataset) -> Result<(), SourceError> {
+    if let Some(input) = picture_input(model) {
+        for part in [&mut dataset.train, &mut dataset.test] {
+            part.fit(input)?;
         }
     }
-    Ok(Some(scaling))
+    Ok(())
 }
 
 fn wrong(spec: &Spec, arg: &SpecArg, name: &'static str, expected: &'static str) -> SourceError {
@@ -167,17 +168,4 @@ fn count(spec: &Spec, arg: &SpecArg, name: &'static str) -> Result<usize, Source
         _ => None,
     };
     found.ok_or_else(|| wrong(spec, arg, name, "a number of samples"))
-}
-
-fn numbers(spec: &Spec, arg: &SpecArg, name: &'static str) -> Result<Vec<f32>, SourceError> {
-    let number = |value: &Const| match value {
-        Const::Int(value) => Some(*value as f32),
-        Const::Float(value) => Some(*value as f32),
-        _ => None,
-    };
-    let found = match &arg.value {
-        Const::List(items) => items.iter().map(number).collect(),
-        single => number(single).map(|number| vec![number]),
-    };
-    found.ok_or_else(|| wrong(spec, arg, name, "a number or a list of numbers"))
 }

@@ -33,8 +33,8 @@ const LIMIT: &[Attr] = &[Attr {
     default: Default::Required,
     positional: true,
 }];
-static NORM: Layer = choice("norm", LIMIT);
-static VALUE: Layer = choice("value", LIMIT);
+pub(super) static NORM: Layer = choice("norm", LIMIT);
+pub(super) static VALUE: Layer = choice("value", LIMIT);
 
 impl<'a> Elab<'a> {
     /// `clip norm(1)`, `clip value(0.5)`

@@ -158,7 +158,7 @@ const XAVIER: &[Attr] = &[distribution("uniform"), number("gain", 1.0)];
 const STD: &[Attr] = &[required("std", AttrKind::Float)];
 
 /// The initialisers, with their arguments and defaults.
-static INITIALISERS: [Layer; 11] = [
+pub(super) static INITIALISERS: [Layer; 11] = [
     choice("fan_in", &[]),
     choice("lecun", &[distribution("normal")]),
     choice("xavier", XAVIER),

@@ -1,5 +1,6 @@
 //! The `train` section: a closed set of keys, each read as what it must be, in a file of its own.
 
+pub(super) mod choices;
 mod chosen;
 pub(super) mod clip;
 pub(super) mod config;

@@ -232,7 +232,7 @@ const DECAY: Attr = Attr {
 const WEIGHT_DECAY: Attr = number("weight_decay", 0.0);
 const DECOUPLED: Attr = flag("decoupled", false);
 
-static SGD: Layer = choice(
+pub(super) static SGD: Layer = choice(
     "sgd",
     &[
         LR,
@@ -244,7 +244,7 @@ static SGD: Layer = choice(
         DECAY,
     ],
 );
-static ADAM: Layer = choice(
+pub(super) static ADAM: Layer = choice(
     "adam",
     &[
         ADAM_LR,
@@ -257,7 +257,7 @@ static ADAM: Layer = choice(
         DECAY,
     ],
 );
-static ADAMW: Layer = choice(
+pub(super) static ADAMW: Layer = choice(
     "adamw",
     &[
         ADAM_LR,
@@ -270,7 +270,7 @@ static ADAMW: Layer = choice(
         DECAY,
     ],
 );
-static RMSPROP: Layer = choice(
+pub(super) static RMSPROP: Layer = choice(
     "rmsprop",
     &[
         OTHER_LR,
@@ -283,7 +283,7 @@ static RMSPROP: Layer = choice(
         DECAY,
     ],
 );
-static ADAGRAD: Layer = choice(
+pub(super) static ADAGRAD: Layer = choice(
     "adagrad",
     &[
         OTHER_LR,

@@ -66,9 +66,9 @@ const ON: Attr = Attr {
     default: Default::Word("weights"),
     positional: false,
 };
-static L1: Layer = choice("l1", &[STRENGTH, ON]);
-static L2: Layer = choice("l2", &[STRENGTH, ON]);
-static MAX_NORM: Layer = choice(
+pub(super) static L1: Layer = choice("l1", &[STRENGTH, ON]);
+pub(super) static L2: Layer = choice("l2", &[STRENGTH, ON]);
+pub(super) static MAX_NORM: Layer = choice(
     "max_norm",
     &[Attr {
         name: "limit",

@@ -27,9 +27,9 @@ pub enum Schedule {
     },
 }
 
-static CONSTANT: Layer = choice("constant", &[]);
-static COSINE: Layer = choice("cosine", &[number("warmup", 0.0), number("last", 0.0)]);
-static STEP: Layer = choice(
+pub(super) static CONSTANT: Layer = choice("constant", &[]);
+pub(super) static COSINE: Layer = choice("cosine", &[number("warmup", 0.0), number("last", 0.0)]);
+pub(super) static STEP: Layer = choice(
     "step",
     &[
         Attr {

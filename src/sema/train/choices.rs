@@ -1,0 +1,40 @@
+//! The words that keys of `train` choose among, for the reference.
+
+use super::{clip, init, optimizer, regularize, schedule, table};
+use crate::sema::layers::Layer;
+
+/// Each key with what it can be.
+pub(in crate::sema) fn choices() -> Vec<(&'static str, Vec<&'static Layer>)> {
+    vec![
+        (
+            "loss",
+            vec![
+                &table::CROSS_ENTROPY,
+                &table::BINARY_CROSS_ENTROPY,
+                &table::MSE,
+                &table::MAE,
+                &table::HUBER,
+            ],
+        ),
+        (
+            "optimizer",
+            vec![
+                &optimizer::SGD,
+                &optimizer::ADAM,
+                &optimizer::ADAMW,
+                &optimizer::RMSPROP,
+                &optimizer::ADAGRAD,
+            ],
+        ),
+        (
+            "schedule",
+            vec![&schedule::CONSTANT, &schedule::COSINE, &schedule::STEP],
+        ),
+        ("init", init::INITIALISERS.iter().collect()),
+        (
+            "regularize",
+            vec![&regularize::L1, &regularize::L2, &regularize::MAX_NORM],
+        ),
+        ("clip", vec![&clip::NORM, &clip::VALUE]),
+    ]
+}
