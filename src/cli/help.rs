@@ -4,7 +4,10 @@ use clap::Command;
 
 /// The commands as they are grouped in the help; a test holds that each is named once.
 const GROUPS: [(&str, &[&str]); 4] = [
-    ("Write a net", &["check", "summary", "layers"]),
+    (
+        "Write a net",
+        &["check", "fmt", "summary", "layers", "std", "explain"],
+    ),
     (
         "Train and use it",
         &["train", "eval", "run", "init", "grad"],
@@ -36,6 +39,22 @@ Example:
   netc check --json my.net            an object for each finding, for editors
 
 Every mistake of all files is shown in one run. The exit code is 1 if there is one; warnings do not count.";
+
+pub(super) const FMT: &str = "\
+Example:
+  netc fmt examples/*.net
+  netc fmt --check my.net            lists what is laid out otherwise, and changes nothing
+  netc fmt - < my.net                a filter, for editors";
+
+pub(super) const EXPLAIN: &str = "\
+Example:
+  netc explain N0207
+  netc explain                       all codes, a line each";
+
+pub(super) const STD: &str = "\
+Example:
+  netc std                           the modules that come along, and their blocks
+  netc std resnet                    the text of one, to read or to copy";
 
 pub(super) const SUMMARY: &str = "\
 Example:

@@ -67,13 +67,16 @@ enum Command {
     #[command(after_help = help::CHECK)]
     Check(check::Args),
     /// Put net files into the one layout
+    #[command(after_help = help::FMT)]
     Fmt(fmt::Args),
     /// Say what a code of a message means
+    #[command(after_help = help::EXPLAIN)]
     Explain(explain::Args),
     /// Show layers, shapes, parameters and multiply-accumulates
     #[command(after_help = help::SUMMARY)]
     Summary(summary::Args),
     /// List the blocks that come with netc, or show their source
+    #[command(after_help = help::STD)]
     Std(shipped::Args),
     /// Show what a stage of the compiler makes of a net
     #[command(after_help = help::DUMP)]

@@ -229,7 +229,13 @@ impl<'a> Elab<'a> {
                     next.name,
                     self.files.slice(arg.value_span)
                 );
-                diagnostic.edit(text, arg.span.before(), format!("{} = ", next.name))
+                // Behind an argument with a name there is no place for one without.
+                let is_last = args[at + 1..].iter().all(|arg| arg.name.is_some());
+                if is_last {
+                    diagnostic.edit(text, arg.span.before(), format!("{} = ", next.name))
+                } else {
+                    diagnostic.help(format!("{text}; so must what follows it"))
+                }
             }
             None if args.len() == 1 => diagnostic.edit("remove it", arg.span, ""),
             None => {

@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 use super::Elab;
 use super::args::{Callee, formals};
 use super::calls::target_formals;
-use super::layers::AttrKind;
+use super::layers::{AttrKind, Layer};
 use super::train::init;
 use super::value::{EvArg, Target, Value};
 use crate::diag::{Diagnostic, FileId, Span, codes};
@@ -446,25 +446,7 @@ impl<'a> Resolver<'_, 'a> {
     /// A layer or a block with its arguments; a layer value may get them later.
     fn apply(&mut self, call: &'a Call, target: Target<'a>) {
         if let Target::Builtin(layer) = target {
-            let wants = layer.attrs.iter().map(|attr| match attr.kind {
-                AttrKind::Int(..) | AttrKind::Float => Want::Number,
-                AttrKind::Bool => Want::Bool,
-                AttrKind::Sizes | AttrKind::Places(_) | AttrKind::Axes => Want::Items,
-                AttrKind::Size
-                | AttrKind::Pad
-                | AttrKind::Numbers
-                | AttrKind::PerChannel
-                | AttrKind::SizeOr(_)
-                | AttrKind::Word(_)
-                | AttrKind::Init
-                | AttrKind::Any => Want::Anything,
-            });
-            let formals = layer.formals();
-            let words = formals.iter().map(|formal| (formal.name, formal.words));
-            let wants: Vec<Attribute> = words
-                .zip(wants)
-                .map(|((name, words), want)| Attribute { name, words, want })
-                .collect();
+            let wants = attributes(layer);
             self.args(call.args.as_ref(), Some(&wants));
         } else {
             self.args(call.args.as_ref(), None);
@@ -602,8 +584,10 @@ impl<'a> Resolver<'_, 'a> {
         if builtin {
             return self.args(call.args.as_ref(), None);
         }
-        if init::find(name).is_some() && self.elab.applicable(name, place.file).is_none() {
-            return self.args(call.args.as_ref(), None);
+        if let Some(signature) = init::find(name)
+            && self.elab.applicable(name, place.file).is_none()
+        {
+            return self.args(call.args.as_ref(), Some(&attributes(signature)));
         }
         match self.elab.applicable(name, place.file) {
             Some(target) => self.apply(call, target),
@@ -623,4 +607,27 @@ struct Attribute {
     name: &'static str,
     words: &'static [&'static str],
     want: Want,
+}
+
+/// The attributes of a layer, or of what is written like one.
+fn attributes(layer: &'static Layer) -> Vec<Attribute> {
+    let wants = layer.attrs.iter().map(|attr| match attr.kind {
+        AttrKind::Int(..) | AttrKind::Float => Want::Number,
+        AttrKind::Bool => Want::Bool,
+        AttrKind::Sizes | AttrKind::Places(_) | AttrKind::Axes => Want::Items,
+        AttrKind::Size
+        | AttrKind::Pad
+        | AttrKind::Numbers
+        | AttrKind::PerChannel
+        | AttrKind::SizeOr(_)
+        | AttrKind::Word(_)
+        | AttrKind::Init
+        | AttrKind::Any => Want::Anything,
+    });
+    let formals = layer.formals();
+    let words = formals.iter().map(|formal| (formal.name, formal.words));
+    words
+        .zip(wants)
+        .map(|((name, words), want)| Attribute { name, words, want })
+        .collect()
 }
