@@ -13,6 +13,7 @@ use crate::io::atomic::WriteError;
 use crate::io::npy::NpyError;
 use crate::model::NetError;
 use crate::runtime::SessionError;
+use crate::train::checkpoint::CheckpointError;
 use crate::train::data::DataError;
 use crate::train::fit::FitError;
 use crate::train::plot::PlotError;
@@ -29,6 +30,8 @@ pub(super) enum CliError {
     Net(Box<NetError>),
     /// Everything has been told already.
     Told,
+    /// A signal ended the command in good order; its number, and what to tell.
+    Stopped(u8, String),
     /// The reader of the output has gone away, as `head` does: no mistake.
     Closed,
 }
@@ -45,6 +48,10 @@ impl CliError {
         let _ = match self {
             CliError::Closed => return exit::OK,
             CliError::Told => return exit::USER,
+            CliError::Stopped(signal, message) => {
+                let _ = writeln!(stderr, "{message}");
+                return exit::SIGNAL + signal;
+            }
             CliError::Usage(message) => {
                 let _ = writeln!(
                     stderr,
@@ -80,6 +87,12 @@ pub(super) fn tell(diagnostics: &[Diagnostic], files: &Files, json: bool) {
             return;
         }
     }
+}
+
+/// Tells something that is no mistake, on standard error.
+pub(super) fn note(message: impl std::fmt::Display) {
+    // A reader that has gone away does not want it.
+    let _ = writeln!(io::stderr(), "note: {message}");
 }
 
 /// A message with its causes.
@@ -133,6 +146,7 @@ macro_rules! from {
 }
 
 from!(
+    CheckpointError,
     CodegenError,
     SessionError,
     RunError,

@@ -45,6 +45,7 @@ pub(super) fn run(args: &Args, common: &Common, out: &mut Out) -> Result<(), Cli
         batch: args.batch.unwrap_or(config.batch),
         epochs: 0,
         scaling: source::scaling(&model)?,
+        watch_gradients: false,
     };
     let test = &samples.dataset.test;
     let score = fit::score(&model, &params, test, &config)?;

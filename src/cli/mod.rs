@@ -12,6 +12,7 @@ mod error;
 mod eval;
 mod grad;
 mod init;
+mod interrupt;
 mod output;
 mod run;
 mod summary;
@@ -38,6 +39,9 @@ pub mod exit {
     pub const USAGE: u8 = 2;
     /// A bug in netc.
     pub const INTERNAL: u8 = 70;
+    /// To this the number of a signal is added that ended a command in good order: 130 is Ctrl-C, 143 is
+    /// `kill`.
+    pub const SIGNAL: u8 = 128;
 }
 
 /// A compiler from a neural-network description language to optimized CPU kernels, with training.
@@ -47,7 +51,8 @@ pub mod exit {
     version,
     after_help = "FILE is a `.net` file; FILE:NAME is one of its nets or presets.\n\
                   Exit codes: 0 all went well, 1 a file, data or the machine is at fault, \
-                  2 the command line is wrong, 70 a bug in netc."
+                  2 the command line is wrong, 70 a bug in netc, \
+                  130 and 143 stopped by Ctrl-C or `kill` after all was saved."
 )]
 struct Cli {
     #[command(flatten)]

@@ -37,9 +37,12 @@ use crate::syntax::Ast;
 use crate::syntax::ast::{Block, Body, Fn, Name};
 pub use net::net_names;
 pub use overrides::Override;
+pub use train::augment::Augment;
 pub use train::config::{
-    Const, Decay, InitRule, Loss, OptimizerConfig, OutputLoss, Schedule, Spec, SpecArg, TrainConfig,
+    Const, Decay, InitRule, Loss, OptimizerConfig, OutputLoss, Spec, SpecArg, TrainConfig,
 };
+pub use train::early_stop::{EarlyStop, Metric};
+pub use train::schedule::{RateCurve, Schedule};
 
 /// Whether the graph is for use or for training.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -5,6 +5,7 @@
 //! and not a network that does not learn. [`Batches`] then deals the samples out. This module knows
 //! nothing of networks; a sample is a row of numbers with a label.
 
+pub mod augment;
 mod batches;
 mod load;
 mod locate;
@@ -91,6 +92,33 @@ impl Part {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.labels.is_empty()
+    }
+
+    /// The first sample with a number that is not finite.
+    #[must_use]
+    pub fn not_finite(&self) -> Option<usize> {
+        match &self.values {
+            Values::Bytes(_) => None,
+            Values::Floats(floats) => {
+                let at = floats.iter().position(|number| !number.is_finite());
+                at.map(|at| at / self.sample_len())
+            }
+        }
+    }
+
+    /// Takes the samples, all of them, into a checksum.
+    pub(super) fn add_to(&self, checksum: &mut flate2::Crc) {
+        match &self.values {
+            Values::Bytes(bytes) => checksum.update(bytes),
+            Values::Floats(floats) => {
+                for float in floats {
+                    checksum.update(&float.to_le_bytes());
+                }
+            }
+        }
+        for label in &self.labels {
+            checksum.update(&label.to_le_bytes());
+        }
     }
 
     fn sample_len(&self) -> usize {
@@ -224,6 +252,14 @@ pub enum DataError {
         count: usize,
         /// The samples there are.
         available: usize,
+    },
+    /// A random change that samples of this shape cannot have.
+    #[error("cannot augment samples of {shape:?}: {problem}")]
+    Augment {
+        /// What is wrong.
+        problem: String,
+        /// The shape of a sample.
+        shape: Vec<usize>,
     },
     /// Means or deviations do not match the channels, or a deviation is not positive.
     #[error(

@@ -2,6 +2,9 @@
 
 use std::fmt;
 
+use super::augment::Augment;
+use super::early_stop::EarlyStop;
+use super::schedule::Schedule;
 use crate::diag::Span;
 
 /// A `train` section.
@@ -15,8 +18,14 @@ pub struct TrainConfig {
     pub optimizer: Option<OptimizerConfig>,
     /// How the learning rate changes.
     pub schedule: Schedule,
+    /// Random changes of the samples to learn from, in the order in which they are made.
+    pub augment: Vec<Augment>,
+    /// When training ends before its last epoch.
+    pub early_stop: Option<EarlyStop>,
     /// Images in a step.
     pub batch: usize,
+    /// Whether a last batch that is not full is left out.
+    pub drop_last: bool,
     /// Times that all examples are seen.
     pub epochs: usize,
     /// What all random numbers follow from.
@@ -108,27 +117,6 @@ pub enum Decay {
     All,
     /// Filters and matrices alone: no biases, no factors and shifts of norms.
     Weights,
-}
-
-/// How the learning rate changes.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Schedule {
-    /// Not at all.
-    Constant,
-    /// Rises linearly over the first epochs, then falls along half a cosine to a part of itself.
-    Cosine {
-        /// Epochs of rising.
-        warmup: f64,
-        /// The part of the learning rate at the end.
-        last: f64,
-    },
-    /// Is multiplied every so many epochs.
-    Step {
-        /// Epochs between changes.
-        every: usize,
-        /// What it is multiplied with.
-        factor: f64,
-    },
 }
 
 /// How weights start.

@@ -10,25 +10,20 @@ use crate::syntax::Ast;
 use crate::syntax::ast::{Args, Entry, EntryValue, Expr, Item, Name, Train};
 
 /// The keys that are read.
-const KEYS: [&str; 8] = [
+const KEYS: [&str; 10] = [
     "data",
+    "augment",
     "loss",
     "optimizer",
     "schedule",
+    "early_stop",
     "batch",
     "epochs",
     "seed",
     "init",
 ];
 /// Keys of the language reference that are not read yet.
-const LATER: [&str; 6] = [
-    "augment",
-    "regularize",
-    "freeze",
-    "clip",
-    "accumulate",
-    "early_stop",
-];
+const LATER: [&str; 4] = ["regularize", "freeze", "clip", "accumulate"];
 
 /// A line of the section, or an override of one.
 #[derive(Clone, Debug)]

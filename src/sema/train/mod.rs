@@ -1,14 +1,17 @@
 //! The `train` section: a closed set of keys, each read as what it must be.
 
+pub(super) mod augment;
+pub(super) mod batch;
 pub(super) mod config;
+pub(super) mod early_stop;
 mod lines;
+pub(super) mod schedule;
 mod spec;
 mod table;
 
-use config::{
-    Decay, InitRule, Loss, OptimizerConfig, OutputLoss, Schedule, Spec, SpecArg, TrainConfig,
-};
+use config::{Decay, InitRule, Loss, OptimizerConfig, OutputLoss, Spec, SpecArg, TrainConfig};
 use lines::Line;
+use schedule::Schedule;
 
 use super::Elab;
 use super::attrs::{Attrs, Bounds};
@@ -16,7 +19,7 @@ use super::layers::Layer;
 use super::limits::MAX_ITEMS;
 use super::report::{quoted, suggest};
 use super::scope::Env;
-use super::value::EvArg;
+use super::value::{EvArg, Value};
 use crate::diag::{Diagnostic, Span, codes};
 use crate::syntax::ast::{Args, Expr, ExprKind, Train};
 
@@ -44,12 +47,14 @@ impl<'a> Elab<'a> {
             .collect();
         let optimizer = find("optimizer").map(|line| self.optimizer(env, line));
         let schedule =
-            find("schedule").map_or(Some(Schedule::Constant), |line| self.schedule(env, line));
+            find("schedule").map_or(Some(Schedule::CONSTANT), |line| self.schedule(env, line));
+        let augment = find("augment").map_or(Some(Vec::new()), |line| self.augment(env, line));
+        let early_stop = find("early_stop").map(|line| self.early_stop(env, line));
         let count = |max: usize| Bounds {
             min: 1,
             max: i64::try_from(max).unwrap_or(i64::MAX),
         };
-        let batch = self.count(env, find("batch"), 32, count(MAX_ITEMS));
+        let batch = self.batch(env, find("batch"));
         let epochs = self.count(env, find("epochs"), 10, count(MAX_ITEMS));
         let seed = self.count(
             env,
@@ -66,7 +71,10 @@ impl<'a> Elab<'a> {
             losses,
             optimizer: optimizer.map_or(Some(None), |read| read.map(Some))?,
             schedule: schedule?,
-            batch: usize::try_from(batch?).ok()?,
+            augment: augment?,
+            early_stop: early_stop.map_or(Some(None), |read| read.map(Some))?,
+            batch: batch?.samples,
+            drop_last: batch?.drop_last,
             epochs: usize::try_from(epochs?).ok()?,
             seed: u64::try_from(seed?).ok()?,
             init: init?,
@@ -117,6 +125,23 @@ impl<'a> Elab<'a> {
     /// The word of a line, with its arguments.
     fn chosen(&mut self, line: &Line<'a>) -> Option<Chosen<'a>> {
         let expr = self.value(line)?;
+        self.chosen_of(line, expr)
+    }
+
+    /// The words of a line, each with its arguments.
+    fn chosen_list(&mut self, line: &Line<'a>) -> Option<Vec<Chosen<'a>>> {
+        if line.args.is_some() || line.values.is_empty() {
+            self.value(line)?;
+        }
+        let read: Vec<Option<Chosen<'a>>> = line
+            .values
+            .iter()
+            .map(|expr| self.chosen_of(line, expr))
+            .collect();
+        read.into_iter().collect()
+    }
+
+    fn chosen_of(&mut self, line: &Line<'a>, expr: &'a Expr) -> Option<Chosen<'a>> {
         match &expr.kind {
             ExprKind::Name(name) => Some(Chosen {
                 name,
@@ -223,40 +248,6 @@ impl<'a> Elab<'a> {
         })
     }
 
-    fn schedule(&mut self, env: &Env<'a>, line: &Line<'a>) -> Option<Schedule> {
-        let chosen = self.chosen(line)?;
-        let signature = self.signature(
-            line,
-            &chosen,
-            &[&table::CONSTANT, &table::COSINE, &table::STEP],
-            &["linear", "exponential", "plateau"],
-        )?;
-        let attrs = self.attrs_of(env, line, &chosen, signature)?;
-        Some(match signature.name {
-            "cosine" => {
-                let (warmup, last) = (
-                    self.real(&attrs, "warmup", f64::INFINITY),
-                    self.real(&attrs, "last", 1.0),
-                );
-                Schedule::Cosine {
-                    warmup: warmup?,
-                    last: last?,
-                }
-            }
-            "step" => {
-                let (every, factor) = (
-                    self.int(&attrs, "every"),
-                    self.real(&attrs, "factor", f64::INFINITY),
-                );
-                Schedule::Step {
-                    every: every?,
-                    factor: factor?,
-                }
-            }
-            _ => Schedule::Constant,
-        })
-    }
-
     fn init_of(&mut self, env: &Env<'a>, line: &Line<'a>) -> Option<InitRule> {
         let chosen = self.chosen(line)?;
         let signature = self.signature(
@@ -312,7 +303,45 @@ impl<'a> Elab<'a> {
         chosen: &Chosen<'a>,
         signature: &'static Layer,
     ) -> Option<Attrs<'a>> {
-        let mut args = self.eval_args(env, chosen.args, &signature.formals());
+        let args = self.eval_args(env, chosen.args, &signature.formals());
+        let span = chosen
+            .args
+            .map_or(chosen.name_span, |args| chosen.name_span.to(args.span));
+        self.attrs_with_overrides(env, line, signature, args, span)
+    }
+
+    /// The arguments of a key that has no word: `key(…)`, or `key VALUE` for the first of them.
+    fn key_attrs(
+        &mut self,
+        env: &Env<'a>,
+        line: &Line<'a>,
+        signature: &'static Layer,
+    ) -> Option<Attrs<'a>> {
+        let args = match (line.args, line.values.as_slice()) {
+            (args @ Some(_), _) => self.eval_args(env, args, &signature.formals()),
+            (None, []) => Vec::new(),
+            (None, _) => {
+                let expr = self.value(line)?;
+                let value = self.eval(env, expr);
+                vec![EvArg {
+                    name: None,
+                    value,
+                    span: expr.span,
+                    value_span: expr.span,
+                }]
+            }
+        };
+        self.attrs_with_overrides(env, line, signature, args, line.span)
+    }
+
+    fn attrs_with_overrides(
+        &mut self,
+        env: &Env<'a>,
+        line: &Line<'a>,
+        signature: &'static Layer,
+        mut args: Vec<EvArg<'a>>,
+        span: Span,
+    ) -> Option<Attrs<'a>> {
         for &(name, expr) in &line.set {
             let slot = signature
                 .attrs
@@ -325,7 +354,13 @@ impl<'a> Elab<'a> {
                     Some(given) => given.text == name.text,
                     None => Some(at) == slot,
                 });
-            let value = self.eval(env, expr);
+            let words = slot.map_or(&[][..], |slot| signature.attrs[slot].kind.words());
+            let value = match &expr.kind {
+                ExprKind::Name(word) if words.contains(&word.as_str()) => {
+                    Value::Word(word.as_str().into())
+                }
+                _ => self.eval(env, expr),
+            };
             let arg = EvArg {
                 name: Some(name),
                 value,
@@ -342,13 +377,7 @@ impl<'a> Elab<'a> {
                 None => args.push(arg),
             }
         }
-        self.attrs(
-            signature,
-            &args,
-            chosen
-                .args
-                .map_or(chosen.name_span, |args| chosen.name_span.to(args.span)),
-        )
+        self.attrs(signature, &args, span)
     }
 
     fn real(&mut self, attrs: &Attrs<'a>, name: &str, max: f64) -> Option<f64> {

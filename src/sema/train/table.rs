@@ -1,8 +1,8 @@
-//! What optimizers, losses, schedules and initialisers can be, with their arguments and defaults.
+//! What optimizers, losses and initialisers can be, with their arguments and defaults.
 
 use crate::sema::layers::{Attr, AttrKind, Default, INITS, Layer, LayerKind};
 
-const fn number(name: &'static str, default: f64) -> Attr {
+pub(super) const fn number(name: &'static str, default: f64) -> Attr {
     Attr {
         name,
         kind: AttrKind::Float,
@@ -20,7 +20,7 @@ const fn flag(name: &'static str, default: bool) -> Attr {
     }
 }
 
-const fn choice(name: &'static str, attrs: &'static [Attr]) -> Layer {
+pub(super) const fn choice(name: &'static str, attrs: &'static [Attr]) -> Layer {
     Layer {
         name,
         kind: LayerKind::Later,
@@ -80,20 +80,6 @@ pub(super) static ADAMW: Layer = choice(
         number("weight_decay", 0.01),
         flag("decoupled", true),
         DECAY,
-    ],
-);
-pub(super) static CONSTANT: Layer = choice("constant", &[]);
-pub(super) static COSINE: Layer = choice("cosine", &[number("warmup", 0.0), number("last", 0.0)]);
-pub(super) static STEP: Layer = choice(
-    "step",
-    &[
-        Attr {
-            name: "every",
-            kind: AttrKind::Int(1, 1 << 20),
-            default: Default::Required,
-            positional: true,
-        },
-        number("factor", 0.1),
     ],
 );
 pub(super) static FAN_IN: Layer = choice(INITS[1], &[]);

@@ -2,8 +2,11 @@
 
 use std::num::NonZeroUsize;
 
+use super::augment::Changes;
 use super::shuffle::{Purpose, shuffle};
 use super::{DataError, Part, Values};
+use crate::runtime::rows;
+use crate::sema::Augment;
 
 /// How samples are dealt out.
 #[derive(Debug, Clone, Copy)]
@@ -40,6 +43,10 @@ pub struct Batches<'a> {
     channels: Vec<Channel>,
     order: Vec<u32>,
     next: usize,
+    epoch: u64,
+    changes: Option<Changes>,
+    /// Room for two samples each of a batch, where they are changed.
+    room: Vec<f32>,
 }
 
 /// One channel's scaling, with the result for every byte.
@@ -65,19 +72,45 @@ impl<'a> Batches<'a> {
             channels,
             order,
             next: 0,
+            epoch: 0,
+            changes: None,
+            room: Vec::new(),
         };
         batches.start_epoch(0);
         Ok(batches)
     }
 
+    /// Changes every sample at random before it is scaled, each epoch anew; see
+    /// [`augment`](super::augment). Without a seed of the order, that of the changes is 0.
+    ///
+    /// # Errors
+    ///
+    /// A change makes no sense for samples of this shape.
+    pub fn augment(&mut self, changes: &[Augment]) -> Result<(), DataError> {
+        if !changes.is_empty() {
+            let seed = self.config.seed.unwrap_or(0);
+            self.changes = Some(Changes::new(changes, seed, self.part)?);
+            let samples = 2 * self.config.size.get();
+            self.room = vec![0.0; samples * self.part.sample_len()];
+        }
+        Ok(())
+    }
+
     /// Goes to the beginning of an epoch, counted from 0.
     pub fn start_epoch(&mut self, epoch: u64) {
         self.next = 0;
+        self.epoch = epoch;
         self.order.clear();
         self.order.extend(0..self.part.len() as u32);
         if let Some(seed) = self.config.seed {
             shuffle(&mut self.order, seed, Purpose::Epoch(epoch));
         }
+    }
+
+    /// Leaves out the next batches of an epoch, which have been seen before.
+    pub fn skip(&mut self, batches: usize) {
+        let samples = batches.saturating_mul(self.config.size.get());
+        self.next = self.next.saturating_add(samples).min(self.order.len());
     }
 
     /// The number of batches in an epoch.
@@ -132,28 +165,76 @@ impl<'a> Batches<'a> {
             return None;
         }
         let chosen = &self.order[self.next..self.next + count];
-        for ((&sample, out), out_target) in chosen
-            .iter()
-            .zip(samples.chunks_exact_mut(len))
-            .zip(targets)
-        {
-            let sample = sample as usize;
-            let range = sample * len..(sample + 1) * len;
-            let planes = out
-                .chunks_exact_mut(len / self.channels.len())
-                .zip(&self.channels);
-            match &self.part.values {
-                Values::Bytes(bytes) => scale(&bytes[range], planes, |byte, channel| {
-                    channel.of_byte[usize::from(byte)]
-                }),
-                Values::Floats(floats) => scale(&floats[range], planes, |float, channel| {
-                    (float - channel.mean) / channel.std
-                }),
+        for (&sample, target_of) in chosen.iter().zip(targets) {
+            *target_of = target(self.part.labels[sample as usize]);
+        }
+        let Batches {
+            part,
+            channels,
+            changes,
+            room,
+            epoch,
+            ..
+        } = self;
+        let samples = &mut samples[..count * len];
+        match changes {
+            None => {
+                for (&sample, out) in chosen.iter().zip(samples.chunks_exact_mut(len)) {
+                    part.scaled(sample, channels, out);
+                }
             }
-            *out_target = target(self.part.labels[sample]);
+            Some(changes) => {
+                let room = &mut room[..count * 2 * len];
+                rows::for_each((samples, len), (room, 2 * len), |index, out, room| {
+                    let sample = chosen[index];
+                    let (image, other) = room.split_at_mut(len);
+                    part.raw(sample, image);
+                    changes.apply(image, other, *epoch, sample);
+                    let planes = out.chunks_exact_mut(len / channels.len()).zip(&*channels);
+                    scale(image, planes, |float, channel| {
+                        (float - channel.mean) / channel.std
+                    });
+                });
+            }
         }
         self.next += count;
         Some(count)
+    }
+}
+
+impl Part {
+    fn range(&self, sample: u32) -> std::ops::Range<usize> {
+        let len = self.sample_len();
+        sample as usize * len..(sample as usize + 1) * len
+    }
+
+    /// The numbers of a sample as they enter a net.
+    fn scaled(&self, sample: u32, channels: &[Channel], out: &mut [f32]) {
+        let range = self.range(sample);
+        let planes = out
+            .chunks_exact_mut(range.len() / channels.len())
+            .zip(channels);
+        match &self.values {
+            Values::Bytes(bytes) => scale(&bytes[range], planes, |byte, channel| {
+                channel.of_byte[usize::from(byte)]
+            }),
+            Values::Floats(floats) => scale(&floats[range], planes, |float, channel| {
+                (float - channel.mean) / channel.std
+            }),
+        }
+    }
+
+    /// The numbers of a sample before they are scaled; 255 is 1.
+    fn raw(&self, sample: u32, out: &mut [f32]) {
+        let range = self.range(sample);
+        match &self.values {
+            Values::Bytes(bytes) => {
+                for (out, &byte) in out.iter_mut().zip(&bytes[range]) {
+                    *out = f32::from(byte) / 255.0;
+                }
+            }
+            Values::Floats(floats) => out.copy_from_slice(&floats[range]),
+        }
     }
 }
 

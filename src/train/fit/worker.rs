@@ -1,5 +1,7 @@
 //! One graph with the buffers that its batches pass through.
 
+use serde::{Deserialize, Serialize};
+
 use super::super::data::{Batches, check_labels};
 use super::super::mean::WeightedMean;
 use super::super::step::{LOSS, LossKind, TARGET};
@@ -9,18 +11,78 @@ use crate::ir::Graph;
 use crate::model::NamedParam;
 use crate::train::data::Part;
 
-/// A graph that gives a net's output and its loss, and buffers for a batch.
+/// The buffers that batches pass through on their way into a graph.
 #[derive(Debug)]
-pub(super) struct Worker {
-    pub(super) runner: Runner,
+pub(super) struct Feed {
     kind: LossKind,
     input: String,
-    output: String,
     pub(super) batch: usize,
+    /// The numbers of an output.
+    width: usize,
     samples: Vec<f32>,
     labels: Vec<u32>,
     /// For the squared error: what the output should be.
     targets: Vec<f32>,
+}
+
+impl Feed {
+    fn new(graph: &Graph, kind: LossKind, batch: usize, width: usize) -> Result<Feed, FitError> {
+        let inputs: Vec<_> = graph.inputs().filter(|(_, name)| *name != TARGET).collect();
+        let &[(input, input_name)] = inputs.as_slice() else {
+            let found = inputs.len();
+            return Err(FitError::Inputs { found });
+        };
+        Ok(Feed {
+            kind,
+            input: input_name.to_owned(),
+            batch,
+            width,
+            samples: vec![0.0; batch * graph.ty(input).shape.elements()],
+            labels: vec![0; batch],
+            targets: match kind {
+                LossKind::CrossEntropy => Vec::new(),
+                LossKind::MeanSquared => vec![0.0; batch * width],
+            },
+        })
+    }
+
+    /// Takes the next batch in; the number of its samples.
+    pub(super) fn take(&mut self, batches: &mut Batches<'_>) -> Option<usize> {
+        let count = batches.fill(&mut self.samples, &mut self.labels)?;
+        if self.kind == LossKind::MeanSquared {
+            let targets = self.targets.chunks_exact_mut(self.width);
+            for (target, &label) in targets.zip(&self.labels[..count]) {
+                if let [number] = target {
+                    *number = label as f32;
+                } else {
+                    target.fill(0.0);
+                    target[label as usize] = 1.0;
+                }
+            }
+        }
+        Some(count)
+    }
+
+    /// Gives the first samples of the batch that was taken in to a graph.
+    pub(super) fn give(&self, runner: &mut Runner, count: usize) -> Result<(), FitError> {
+        let elements = self.samples.len() / self.batch;
+        runner.set_input(&self.input, &self.samples[..count * elements])?;
+        match self.kind {
+            LossKind::CrossEntropy => runner.set_labels(TARGET, &self.labels[..count])?,
+            LossKind::MeanSquared => {
+                runner.set_input(TARGET, &self.targets[..count * self.width])?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A graph that gives a net's output and its loss, and buffers for a batch.
+#[derive(Debug)]
+pub(super) struct Worker {
+    pub(super) runner: Runner,
+    pub(super) feed: Feed,
+    output: String,
     outputs: Vec<f32>,
 }
 
@@ -33,40 +95,21 @@ impl Worker {
         engine: &Engine,
         params: &[NamedParam],
     ) -> Result<Worker, FitError> {
-        let runner = Runner::new(graph, batch, engine, params)?;
-        let inputs: Vec<_> = graph.inputs().filter(|(_, name)| *name != TARGET).collect();
-        let &[(input, input_name)] = inputs.as_slice() else {
-            let found = inputs.len();
-            return Err(FitError::Inputs { found });
-        };
         let output = &graph.outputs[0];
-        let elements = |value| graph.ty(value).shape.elements();
-        let outputs = batch * elements(output.value);
+        let width = graph.ty(output.value).shape.elements();
+        let feed = Feed::new(graph, kind, batch, width)?;
         Ok(Worker {
-            runner,
-            kind,
-            input: input_name.to_owned(),
+            runner: Runner::new(graph, batch, engine, params)?,
+            feed,
             output: output.name.clone(),
-            batch,
-            samples: vec![0.0; batch * elements(input)],
-            labels: vec![0; batch],
-            targets: match kind {
-                LossKind::CrossEntropy => Vec::new(),
-                LossKind::MeanSquared => vec![0.0; outputs],
-            },
-            outputs: vec![0.0; outputs],
+            outputs: vec![0.0; batch * width],
         })
-    }
-
-    /// The numbers of an output.
-    fn width(&self) -> usize {
-        self.outputs.len() / self.batch
     }
 
     /// Holds samples against the net, so that what does not fit is told before the first step.
     pub(super) fn check(&self, part: &Part, name: &'static str) -> Result<(), FitError> {
         let graph = self.runner.graph();
-        let input = graph.inputs().find(|(_, name)| *name == self.input);
+        let input = graph.inputs().find(|(_, name)| *name == self.feed.input);
         let wanted = input.map_or(&[][..], |(value, _)| graph.dims(value));
         if wanted != part.shape() {
             return Err(FitError::SampleShape {
@@ -75,38 +118,23 @@ impl Worker {
                 found: part.shape().to_vec(),
             });
         }
+        if let Some(sample) = part.not_finite() {
+            return Err(FitError::SampleNotFinite { part: name, sample });
+        }
         // A single number is compared with the label itself.
-        if self.kind == LossKind::MeanSquared && self.width() == 1 {
+        if self.feed.kind == LossKind::MeanSquared && self.feed.width == 1 {
             return Ok(());
         }
-        let check = check_labels(part.labels(), self.width());
+        let check = check_labels(part.labels(), self.feed.width);
         check.map_err(|source| FitError::Label { part: name, source })
     }
 
     /// Takes the next batch in; the number of its samples.
     pub(super) fn load(&mut self, batches: &mut Batches<'_>) -> Result<Option<usize>, FitError> {
-        let Some(count) = batches.fill(&mut self.samples, &mut self.labels) else {
+        let Some(count) = self.feed.take(batches) else {
             return Ok(None);
         };
-        let elements = self.samples.len() / self.batch;
-        let samples = &self.samples[..count * elements];
-        self.runner.set_input(&self.input, samples)?;
-        let labels = &self.labels[..count];
-        if self.kind == LossKind::CrossEntropy {
-            self.runner.set_labels(TARGET, labels)?;
-            return Ok(Some(count));
-        }
-        let width = self.width();
-        for (target, &label) in self.targets.chunks_exact_mut(width).zip(labels) {
-            if let [number] = target {
-                *number = label as f32;
-            } else {
-                target.fill(0.0);
-                target[label as usize] = 1.0;
-            }
-        }
-        let targets = &self.targets[..count * width];
-        self.runner.set_input(TARGET, targets)?;
+        self.feed.give(&mut self.runner, count)?;
         Ok(Some(count))
     }
 
@@ -115,10 +143,10 @@ impl Worker {
         self.runner.run(count)?;
         let mut loss = [0.0];
         self.runner.read_output(LOSS, count, &mut loss)?;
-        let width = self.width();
+        let width = self.feed.width;
         let outputs = &mut self.outputs[..count * width];
         self.runner.read_output(&self.output, count, outputs)?;
-        let answers = outputs.chunks_exact(width).zip(&self.labels);
+        let answers = outputs.chunks_exact(width).zip(&self.feed.labels);
         let right = answers.filter(|(answer, label)| is_right(answer, **label));
         tally.right += right.count();
         tally.seen += count;
@@ -126,14 +154,21 @@ impl Worker {
         Ok(loss[0])
     }
 
-    /// Loss and accuracy on all samples of a part.
-    pub(super) fn evaluate(&mut self, batches: &mut Batches<'_>) -> Result<Score, FitError> {
+    /// Loss and accuracy on all samples of a part, unless `goes_on` says no after a batch.
+    pub(super) fn evaluate(
+        &mut self,
+        batches: &mut Batches<'_>,
+        goes_on: &mut impl FnMut() -> bool,
+    ) -> Result<Option<Score>, FitError> {
         batches.start_epoch(0);
         let mut tally = Tally::default();
         while let Some(count) = self.load(batches)? {
             self.run(count, &mut tally)?;
+            if !goes_on() {
+                return Ok(None);
+            }
         }
-        Ok(tally.score())
+        Ok(Some(tally.score()))
     }
 }
 
@@ -153,7 +188,7 @@ fn is_right(answer: &[f32], label: u32) -> bool {
 }
 
 /// Sums over some samples.
-#[derive(Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Tally {
     loss: WeightedMean,
     right: usize,
