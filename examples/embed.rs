@@ -44,7 +44,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         seed: 1,
         batch: 4,
         epochs: 300,
-        scaling: None,
+        scalings: Vec::new(),
         watch_gradients: false,
     };
     let mut trainer = Trainer::new(&train, &infer, &params, config)?;

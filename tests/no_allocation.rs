@@ -73,7 +73,7 @@ fn check(threads: usize) {
         seed: 1,
         batch: 100,
         epochs: 2,
-        scaling: None,
+        scalings: Vec::new(),
         watch_gradients: false,
     };
     let mut trainer = Trainer::new(&train, &infer, &params, config).expect("compiles");

@@ -6,6 +6,8 @@ use std::path::Path;
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
+use image::{GrayImage, Luma};
+use netc::io::npy;
 use netc::io::weights::WeightsFile;
 use program::{Done, Folder, command};
 use serde_json::Value;
@@ -245,7 +247,11 @@ fn a_checkpoint_of_another_training_is_refused() {
         assert!(done.stderr.contains(part), "{done:?}");
     }
     folder.write("small.net", &NET.replace("-> relu", "-> tanh"));
-    folder.fails(&format!("{train} --resume"), 1, "it was relu, and is tanh");
+    folder.fails(
+        &format!("{train} --resume"),
+        1,
+        "layer tanh: it was absent, and is tanh",
+    );
     folder.write("w.checkpoint", "text");
     folder.fails(&format!("{train} --resume"), 1, "w.checkpoint");
     folder.fails("train small.net --resume", 2, "--out");
@@ -331,7 +337,7 @@ net Deep {
 train Deep { data folder(\"set\"); loss cross_entropy; optimizer sgd(0.1); batch 16; epochs 1 }
 ";
     folder.write("deep.net", net);
-    let message = "`bn` normalises one value per channel and sample, and the last batch of the 33 samples has \
+    let message = "`bn1` normalises one value per channel and sample, and the last batch of the 33 samples has \
                    one sample, of which there is no variance: write `batch(16, drop_last = true)`";
     folder.fails("train deep.net", 1, message);
     folder.fails("train deep.net --batch 1", 1, "each batch has one sample");
@@ -413,4 +419,162 @@ fn weights_that_fit_in_part() {
         "{done:?}"
     );
     assert!(Path::new(&folder.path("w.safetensors")).exists());
+}
+
+/// Writes an array for each sample that `number` says, by sample and element.
+fn write_array(folder: &Folder, name: &str, shape: &[usize], number: impl Fn(usize, usize) -> f32) {
+    let path = folder.path(name);
+    std::fs::create_dir_all(path.parent().expect("a folder")).expect("a new folder");
+    let elements: usize = shape[1..].iter().product();
+    let count = shape[0] * elements;
+    let data: Vec<f32> = (0..count)
+        .map(|at| number(at / elements, at % elements))
+        .collect();
+    npy::write(&path, shape, &data).expect("a written file");
+}
+
+#[test]
+fn two_inputs_and_a_target_of_numbers() {
+    let folder = Folder::new();
+    let wave = |sample: usize| (sample as f32 * 0.37).sin();
+    for (part, count) in [("train", 64), ("test", 16)] {
+        let at = |name: &str| format!("set/{part}/{name}.npy");
+        write_array(&folder, &at("left"), &[count, 2], |n, e| wave(n + 7 * e));
+        write_array(&folder, &at("right"), &[count, 1], |n, _| wave(3 * n));
+        write_array(&folder, &at("target"), &[count], |n, _| {
+            0.5 * wave(n) - wave(n + 7) + 0.25 * wave(3 * n) + 0.1
+        });
+    }
+    let net = "\
+net Sum {
+    input right: [1]
+    input left: [2]
+    concat { left; right }
+    dense(1)
+}
+train Sum {
+    data folder(\"set\", validation = 8)
+    loss mse
+    optimizer adam(lr = 0.05)
+    batch 8
+    epochs 60
+}
+";
+    folder.write("sum.net", net);
+    let lines = folder.json("train sum.net --out w.safetensors --json");
+    let last = lines.last().expect("an epoch");
+    // The target is a linear function of both inputs, so nothing is left of the loss.
+    assert!(last["test_loss"].as_f64().expect("a loss") < 1e-4, "{last}");
+    assert_eq!(last["test_accuracy"], Value::Null);
+    let text = folder.ok("train sum.net --epochs 1");
+    assert!(
+        text.contains("loss on 16 unseen samples") && !text.contains("accuracy"),
+        "{text}"
+    );
+
+    folder.write(
+        "one.net",
+        &net.replace("input right: [1]\n", "")
+            .replace("concat { left; right }", "left"),
+    );
+    folder.fails(
+        "train one.net",
+        1,
+        "the net has the inputs left, but each of the training samples has left, right",
+    );
+    folder.write("sum.net", &net.replace("dense(1)", "dense(2)"));
+    folder.fails(
+        "train sum.net",
+        1,
+        "numbers of [1] as answers: these need `loss mse` and an output of that shape",
+    );
+    write_array(&folder, "set/test/left.npy", &[16, 2], |n, _| {
+        if n == 3 { f32::NAN } else { 0.0 }
+    });
+    folder.write("sum.net", net);
+    folder.fails(
+        "train sum.net",
+        1,
+        "sample 3 of the test samples, counted from 0, holds a number that is not finite",
+    );
+    write_array(&folder, "set/test/left.npy", &[15, 2], |_, _| 0.0);
+    folder.fails("train sum.net", 1, "holds 15 images, but");
+    write_array(&folder, "set/test/left.npy", &[16, 3], |_, _| 0.0);
+    folder.fails(
+        "train sum.net",
+        1,
+        "`train` has left [2], right [1], target [1], and `test` has left [3]",
+    );
+    std::fs::remove_file(folder.path("set/train/target.npy")).expect("the file is there");
+    folder.fails("train sum.net", 1, "is no data set");
+}
+
+#[test]
+fn labels_and_names_of_classes() {
+    let folder = Folder::new();
+    for (part, count) in [("train", 12), ("test", 6)] {
+        let at = |name: &str| format!("set/{part}/{name}.npy");
+        write_array(&folder, &at("points"), &[count, 2], |n, e| {
+            if n % 3 == e { 1.0 } else { 0.0 }
+        });
+        write_array(&folder, &at("labels"), &[count], |n, _| (n % 3) as f32);
+    }
+    let net = "\
+net Points { input [2]; dense(3) }
+train Points { data folder(\"set\"); loss cross_entropy; optimizer sgd(1.0); batch 4; epochs 30 }
+";
+    folder.write("points.net", net);
+    let lines = folder.json("train points.net --json");
+    assert_eq!(lines.last().expect("an epoch")["test_accuracy"], 1.0);
+    folder.write("set/labels.txt", "left\nright\n");
+    folder.fails(
+        "train points.net",
+        1,
+        "labels.txt` names 2 classes, but there is a label 2",
+    );
+    folder.write("set/labels.txt", "left\nright\nneither\n");
+    folder.ok("train points.net --epochs 1");
+    write_array(&folder, "set/test/labels.npy", &[6], |_, _| -1.0);
+    folder.fails(
+        "train points.net",
+        1,
+        "label -1 of sample 0 is out of range",
+    );
+}
+
+#[test]
+fn folders_of_pictures() {
+    let folder = Folder::new();
+    for (part, count) in [("train", 12), ("test", 4)] {
+        for (class, shade) in [("dark", 20), ("light", 200)] {
+            let at = folder.path(&format!("pets/{part}/{class}"));
+            std::fs::create_dir_all(&at).expect("a new folder");
+            for number in 0..count {
+                let picture = GrayImage::from_pixel(6, 6, Luma([shade + 2 * number]));
+                picture
+                    .save(at.join(format!("{number}.png")))
+                    .expect("a picture");
+            }
+        }
+    }
+    let net = "\
+net Pets { input [1, 6, 6]; conv(2, 3) -> relu; flatten -> dense(2) }
+train Pets { data folder(\"pets\"); augment flip, rotate(10); loss cross_entropy; optimizer adam(0.05); batch 8; epochs 20 }
+";
+    folder.write("pets.net", net);
+    let lines = folder.json("train pets.net --json");
+    assert_eq!(lines.last().expect("an epoch")["test_accuracy"], 1.0);
+    std::fs::write(folder.path("pets/test/dark/x.png"), "no picture").expect("a written file");
+    folder.fails(
+        "train pets.net",
+        1,
+        "x.png`: is not a PNG or JPEG picture (it looks like a text file)",
+    );
+    folder.write("pets.net", &net.replace("rotate(10)", "crop(6)"));
+    std::fs::remove_file(folder.path("pets/test/dark/x.png")).expect("the file is there");
+    folder.fails(
+        "train pets.net",
+        1,
+        "`crop(pad = 6)` could move a whole picture out: pad is at most 5",
+    );
 }

@@ -90,7 +90,7 @@ pub(super) fn run(args: &Args, common: &Common, out: &mut Out) -> Result<(), Cli
         seed,
         batch: args.batch.unwrap_or(section.batch),
         epochs: args.epochs.unwrap_or(section.epochs),
-        scaling: source::scaling(&train)?,
+        scalings: source::scalings(&train)?,
         watch_gradients: args.watch.is_some(),
     };
     let params = first_params(args, &net, seed)?;
@@ -110,7 +110,7 @@ pub(super) fn run(args: &Args, common: &Common, out: &mut Out) -> Result<(), Cli
     let resumed = checkpoint.is_some();
     if let Some(checkpoint) = checkpoint {
         trainer.restore(checkpoint)?;
-        if trainer.place().is_end(epochs) {
+        if trainer.place().is_end() {
             return tell_finished(args, &trainer, epochs, out);
         }
     }
@@ -291,11 +291,13 @@ fn tell_end(
         let of = best.map_or(String::new(), |epoch| {
             format!(" with the weights of epoch {epoch}")
         });
-        out.line(format_args!(
-            "accuracy on {} unseen images{of}: {:.2} %",
-            grouped(unseen as u64),
-            100.0 * kept.test.accuracy
-        ))?;
+        let unseen = grouped(unseen as u64);
+        out.line(if kept.test.accuracy.is_nan() {
+            format!("loss on {unseen} unseen samples{of}: {:.4}", kept.test.loss)
+        } else {
+            let accuracy = 100.0 * kept.test.accuracy;
+            format!("accuracy on {unseen} unseen images{of}: {accuracy:.2} %")
+        })?;
     }
     for path in writer.written() {
         out.line(format_args!("wrote {}", path.display()))?;
@@ -318,13 +320,22 @@ fn bar(json: bool, samples: usize) -> ProgressBar {
 fn show(bar: &ProgressBar, progress: &Progress, epochs: usize) {
     let before = (progress.epoch - 1) * progress.of;
     bar.set_position((before + progress.done) as u64);
-    let Score { loss, accuracy } = progress.score;
     bar.set_message(format!(
-        "epoch {}/{epochs}, loss {loss:.4}, accuracy {:.2} %, {:.0} images/s",
+        "epoch {}/{epochs}, {}, {:.0} images/s",
         progress.epoch,
-        100.0 * accuracy,
+        shown(progress.score),
         bar.per_sec()
     ));
+}
+
+/// A score; without an accuracy where the answers are no classes.
+pub(super) fn shown(score: Score) -> String {
+    let Score { loss, accuracy } = score;
+    if accuracy.is_nan() {
+        format!("loss {loss:.4}")
+    } else {
+        format!("loss {loss:.4}, accuracy {:.2} %", 100.0 * accuracy)
+    }
 }
 
 fn object(epoch: &Epoch, trainer: &Trainer) -> Value {
@@ -352,10 +363,7 @@ fn object(epoch: &Epoch, trainer: &Trainer) -> Value {
 }
 
 fn text(epoch: &Epoch, trainer: &Trainer, epochs: usize) -> String {
-    let score = |name: &str, score: Score| {
-        let accuracy = 100.0 * score.accuracy;
-        format!("{name} loss {:.4}, accuracy {accuracy:.2} %", score.loss)
-    };
+    let score = |name: &str, score: Score| format!("{name} {}", shown(score));
     let mut parts = vec![score("training", epoch.train)];
     parts.extend(
         epoch

@@ -313,7 +313,7 @@ mod tests {
             learning_rate: 1e-300,
         };
         let tensor = |name: &str, number| (name.to_owned(), vec![2], vec![number, -0.0]);
-        let mut place = Place::start(0.1 + 0.7);
+        let mut place = Place::start(9, 0.1 + 0.7);
         (place.epoch, place.step) = (3, 17);
         place.plateau.best = Some(1.0 / 3.0);
         Checkpoint {

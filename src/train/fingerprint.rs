@@ -30,7 +30,7 @@ impl Fingerprint {
         note("net", model.name.clone());
         note("batch", config.batch.to_string());
         note("seed", config.seed.to_string());
-        note("scaling", format!("{:?}", config.scaling));
+        note("scaling", format!("{:?}", config.scalings));
         note("data", data(samples));
         note("step", checksum(step.to_string().as_bytes()));
         note(

@@ -19,12 +19,12 @@ pub use self::events::{Ending, Epoch, Event, Flow, Place, Progress, Score};
 use self::snapshot::Snapshot;
 use self::trouble::Finder;
 use self::watch::Watch;
-use self::worker::{Tally, Worker};
+use self::worker::{Feed, Tally, Worker};
 use super::checkpoint::Checkpoint;
 use super::data::{BatchConfig, Batches, Dataset, Part, Scaling};
 use super::rate::Rates;
 use crate::engine::{Engine, Kept, Runner};
-use crate::ir::{Graph, StepScalar};
+use crate::ir::{Graph, Node, StepScalar, ValueId};
 use crate::model::{self, NamedParam};
 use crate::ops::Op;
 use crate::sema::{Augment, EarlyStop, Model};
@@ -40,8 +40,8 @@ pub struct FitConfig {
     pub batch: usize,
     /// How often all samples are seen.
     pub epochs: usize,
-    /// What is done to the numbers of samples.
-    pub scaling: Option<Scaling>,
+    /// What is done to the numbers of samples, for each input of the net; nothing where the list ends.
+    pub scalings: Vec<Option<Scaling>>,
     /// Whether the gradient norms of all layers are taken at the beginning of each epoch.
     pub watch_gradients: bool,
 }
@@ -54,7 +54,7 @@ pub struct Trainer {
     watch: Option<Watch>,
     rates: Rates,
     engine: Engine,
-    scaling: Option<Scaling>,
+    scalings: Vec<Option<Scaling>>,
     augment: Vec<Augment>,
     early_stop: Option<EarlyStop>,
     drop_last: bool,
@@ -120,7 +120,7 @@ impl Trainer {
             seed,
             batch,
             epochs,
-            scaling,
+            scalings,
             watch_gradients,
         } = config;
         let section = model::train_config(train)?;
@@ -159,7 +159,7 @@ impl Trainer {
                 plateau: optimizer.lr(),
             },
             engine,
-            scaling,
+            scalings,
             augment: section.augment.clone(),
             early_stop: section.early_stop,
             drop_last: section.drop_last,
@@ -168,7 +168,7 @@ impl Trainer {
             snapshot: Snapshot::new(&worker.runner),
             step: worker,
             diverged: false,
-            place: Place::start(optimizer.lr()),
+            place: Place::start(epochs, optimizer.lr()),
             history: Vec::new(),
             gradient_norms: Vec::new(),
             best: None,
@@ -274,7 +274,10 @@ impl Trainer {
             };
             runner.set_kept(kind, &name, data)?;
         }
-        self.place = checkpoint.place;
+        self.place = Place {
+            epochs: self.rates.epochs,
+            ..checkpoint.place
+        };
         self.history = checkpoint.history;
         self.gradient_norms = checkpoint.gradient_norms;
         self.best = checkpoint.best;
@@ -295,19 +298,28 @@ impl Trainer {
     ) -> Result<Ending, E> {
         self.check(data, validation)?;
         let (samples, batch) = (data.train.len(), self.step.feed.batch);
-        let scaling = self.scaling.clone();
         let seed = Some(self.rates.seed);
-        let mut batches = deal(&data.train, scaling.as_ref(), batch, seed, self.drop_last)?;
+        let scalings = self.scalings.clone();
+        let step = &self.step.feed;
+        let mut batches = deal(
+            step,
+            &data.train,
+            &scalings,
+            "training",
+            seed,
+            self.drop_last,
+        )?;
         batches.augment(&self.augment).map_err(FitError::from)?;
-        let evaluation = self.evaluation.feed.batch;
-        let mut test = deal(&data.test, scaling.as_ref(), evaluation, None, false)?;
-        let held_out = validation.map(|part| deal(part, scaling.as_ref(), evaluation, None, false));
+        let evaluation = &self.evaluation.feed;
+        let mut test = deal(evaluation, &data.test, &scalings, "test", None, false)?;
+        let held_out =
+            validation.map(|part| deal(evaluation, part, &scalings, "validation", None, false));
         let mut held_out = held_out.transpose()?;
         self.rates.per_epoch = batches.per_epoch();
         if self.rates.per_epoch == 0 {
             return Err(FitError::Nothing { samples, batch }.into());
         }
-        while !self.place.is_end(self.rates.epochs) {
+        while !self.place.is_end() {
             self.rates.plateau = self.place.plateau.rate;
             self.measure_gradients(&mut batches)?;
             let mut flow = match self.steps(&mut batches, samples, &mut report)? {
@@ -331,7 +343,7 @@ impl Trainer {
                 continue;
             };
             let after = report(Event::Epoch(epoch, self))?;
-            if after == Flow::Stop && !self.place.is_end(self.rates.epochs) {
+            if after == Flow::Stop && !self.place.is_end() {
                 return Ok(Ending::Interrupted);
             }
         }
@@ -596,9 +608,9 @@ fn seek(batches: &mut Batches<'_>, rates: &Rates, step: usize) {
 
 /// The first batch norm that normalises one value a channel and sample.
 fn single_value_norm(step: &Graph) -> Option<String> {
-    let single = |node: &&crate::ir::Node| {
-        let dims = step.dims(node.inputs[0]);
-        node.op == Op::BatchStats && dims.iter().skip(1).product::<usize>() == 1
+    let single = |node: &&Node| {
+        let pixels = |&x: &ValueId| step.dims(x).iter().skip(1).product::<usize>();
+        node.op == Op::BatchStats && node.inputs.first().map(pixels) == Some(1)
     };
     let mut nodes = step.nodes.iter().map(|(_, node)| node);
     nodes.find(single).map(|node| node.origin.clone())
@@ -616,20 +628,25 @@ fn enter<R: Send>(worker: &mut Worker, work: impl FnOnce(&mut Worker) -> R + Sen
 }
 
 fn deal<'p>(
+    feed: &Feed,
     part: &'p Part,
-    scaling: Option<&Scaling>,
-    batch: usize,
+    scalings: &[Option<Scaling>],
+    name: &'static str,
     seed: Option<u64>,
     drop_last: bool,
 ) -> Result<Batches<'p>, FitError> {
-    let samples = part.len();
+    let (samples, batch) = (part.len(), feed.batch);
     let size = NonZeroUsize::new(batch).ok_or(FitError::Nothing { samples, batch })?;
     let how = BatchConfig {
         size,
         seed,
         drop_last,
     };
-    Ok(Batches::new(part, scaling, how)?)
+    let places = feed.places(part, name)?.into_iter().enumerate();
+    let inputs: Vec<(usize, Option<&Scaling>)> = places
+        .map(|(input, place)| (place, scalings.get(input).and_then(Option::as_ref)))
+        .collect();
+    Ok(Batches::of_inputs(part, &inputs, how)?)
 }
 
 /// Loss and accuracy of a model, made for use, on some samples.
@@ -648,7 +665,7 @@ pub fn score(
     let batch = config.batch.max(1);
     let mut worker = Worker::new(&graph, kind, batch, &config.engine, params)?;
     worker.check(part, "test")?;
-    let mut batches = deal(part, config.scaling.as_ref(), batch, None, false)?;
+    let mut batches = deal(&worker.feed, part, &config.scalings, "test", None, false)?;
     let score = enter(&mut worker, |worker| {
         worker.evaluate(&mut batches, &mut || true)
     })?;

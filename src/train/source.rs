@@ -113,14 +113,28 @@ pub fn samples(
     })
 }
 
-/// What is done to the numbers of a sample before they enter the net.
+/// What is done to the numbers of samples before they enter the net, for each of its inputs.
 ///
 /// # Errors
 ///
 /// The net asks for something that is not known.
+pub fn scalings(model: &Model) -> Result<Vec<Option<Scaling>>, SourceError> {
+    let sources = model.inputs.iter().map(|input| input.source.as_ref());
+    sources
+        .map(|source| source.map(scaling_of).transpose())
+        .collect()
+}
+
+/// As [`scalings`], for the first input.
+///
+/// # Errors
+///
+/// As [`scalings`].
 pub fn scaling(model: &Model) -> Result<Option<Scaling>, SourceError> {
-    let spec = model.inputs.first().and_then(|input| input.source.as_ref());
-    let Some(spec) = spec else { return Ok(None) };
+    Ok(scalings(model)?.into_iter().next().flatten())
+}
+
+fn scaling_of(spec: &Spec) -> Result<Scaling, SourceError> {
     if spec.name != "image" {
         let name = spec.name.clone();
         return Err(SourceError::Input { name });
@@ -142,7 +156,7 @@ pub fn scaling(model: &Model) -> Result<Option<Scaling>, SourceError> {
             }
         }
     }
-    Ok(Some(scaling))
+    Ok(scaling)
 }
 
 fn wrong(spec: &Spec, arg: &SpecArg, name: &'static str, expected: &'static str) -> SourceError {

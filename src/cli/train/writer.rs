@@ -51,7 +51,6 @@ pub(super) struct Writer {
     gradients: Option<PathBuf>,
     fingerprint: Fingerprint,
     every: Every,
-    epochs: usize,
     /// Steps taken in this process.
     pub(super) steps: usize,
     /// When, and after how many of these steps, all was written.
@@ -92,7 +91,6 @@ impl Writer {
             gradients: beside("gradients.svg").filter(|_| config.watch_gradients),
             fingerprint,
             every: args.checkpoint_every,
-            epochs: config.epochs,
             steps: 0,
             last: (Instant::now(), 0),
         };
@@ -138,7 +136,7 @@ impl Writer {
             }
             return Ok(Some(Checkpoint::read(path, &self.fingerprint)?));
         }
-        if let Some(place) = Checkpoint::peek(path).filter(|place| !place.is_end(self.epochs)) {
+        if let Some(place) = Checkpoint::peek(path).filter(|place| !place.is_end()) {
             let mut kept = path.clone().into_os_string();
             kept.push(".old");
             std::fs::rename(path, &kept).map_err(|error| {
@@ -191,7 +189,7 @@ impl Writer {
 
     /// Writes all after an epoch, unless it was a short one and others follow.
     pub(super) fn save_epoch(&mut self, trainer: &Trainer) -> Result<(), CliError> {
-        let is_end = trainer.place().is_end(self.epochs);
+        let is_end = trainer.place().is_end();
         if !is_end && self.last.0.elapsed() < SHORT {
             return Ok(());
         }
@@ -229,7 +227,11 @@ fn curves(title: &str, history: &[Epoch]) -> Curves {
     Curves {
         title: title.to_owned(),
         losses: three(|score| score.loss),
-        accuracies: three(|score| score.accuracy),
+        // Without classes there is no accuracy.
+        accuracies: match history.first() {
+            Some(epoch) if epoch.train.accuracy.is_nan() => Vec::new(),
+            _ => three(|score| score.accuracy),
+        },
     }
 }
 

@@ -23,7 +23,7 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::Rng;
 
 use super::shuffle::{Purpose, generator};
-use super::{DataError, Part, Values};
+use super::{Column, DataError, Values};
 use crate::sema::Augment;
 
 /// The changes of a training, held against its samples.
@@ -38,23 +38,23 @@ pub(super) struct Changes {
 
 impl Changes {
     /// Fails where a change makes no sense for samples of this shape.
-    pub(super) fn new(list: &[Augment], seed: u64, part: &Part) -> Result<Changes, DataError> {
-        let dims = match *part.shape() {
+    pub(super) fn new(list: &[Augment], seed: u64, column: &Column) -> Result<Changes, DataError> {
+        let dims = match *column.shape.as_slice() {
             [c, h, w] => Some([c, h, w]),
             _ => None,
         };
         for change in list {
             check(change, dims).map_err(|problem| DataError::Augment {
                 problem,
-                shape: part.shape().to_vec(),
+                shape: column.shape.clone(),
             })?;
         }
         Ok(Changes {
             list: list.to_vec(),
             seed,
             // What needs no places, noise and the like, sees one row.
-            dims: dims.unwrap_or([1, 1, part.shape().iter().product()]),
-            bounded: matches!(part.values, Values::Bytes(_)),
+            dims: dims.unwrap_or([1, 1, column.elements()]),
+            bounded: matches!(column.values, Values::Bytes(_)),
         })
     }
 
@@ -248,17 +248,18 @@ impl Draw {
 mod tests {
     use super::*;
 
-    /// Two channels of 3 x 4 pixels that count up from 0.
-    fn part() -> Part {
-        Part::new(
-            vec![2, 3, 4],
-            Values::Floats((0..24).map(|x| x as f32).collect()),
-            vec![0],
-        )
+    fn column(shape: &[usize], values: Values) -> Column {
+        Column {
+            name: String::new(),
+            shape: shape.to_vec(),
+            values,
+        }
     }
 
     fn changed(change: Augment, epoch: u64) -> Vec<f32> {
-        let changes = Changes::new(&[change], 1, &part()).unwrap();
+        // Two channels of 3 x 4 pixels that count up from 0.
+        let two = column(&[2, 3, 4], Values::Floats(Vec::new()));
+        let changes = Changes::new(&[change], 1, &two).unwrap();
         let mut image: Vec<f32> = (0..24).map(|x| x as f32).collect();
         changes.apply(&mut image, &mut [0.0; 24], epoch, 0);
         image
@@ -298,7 +299,7 @@ mod tests {
 
     #[test]
     fn turns_about_the_centre() {
-        let square = Part::new(vec![1, 3, 3], Values::Floats(vec![0.0; 9]), vec![0]);
+        let square = column(&[1, 3, 3], Values::Floats(Vec::new()));
         let turn = Augment::Rotate {
             degrees: 180.0,
             fill: 0.0,
@@ -356,7 +357,7 @@ mod tests {
         let deviation = (distances.sum::<f32>() / 24.0).sqrt();
         // Twenty-four samples know a deviation to 14 percent; three deviations of that are left.
         assert!((1.1..2.9).contains(&deviation), "{deviation}");
-        let bytes = Part::new(vec![2], Values::Bytes(vec![0, 255]), vec![0]);
+        let bytes = column(&[2], Values::Bytes(Vec::new()));
         let changes = Changes::new(&[Augment::Noise { std: 9.0 }], 1, &bytes).unwrap();
         let mut image = [0.0, 1.0];
         changes.apply(&mut image, &mut [0.0; 2], 0, 0);
@@ -366,9 +367,8 @@ mod tests {
     #[test]
     fn says_what_does_not_fit() {
         let message = |change, shape: Vec<usize>| {
-            let values = Values::Floats(vec![0.0; shape.iter().product()]);
-            let part = Part::new(shape, values, vec![0]);
-            Changes::new(&[change], 1, &part).unwrap_err().to_string()
+            let column = column(&shape, Values::Floats(Vec::new()));
+            Changes::new(&[change], 1, &column).unwrap_err().to_string()
         };
         assert_eq!(
             message(Augment::Flip { p: 0.5 }, vec![5]),

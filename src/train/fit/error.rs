@@ -24,11 +24,32 @@ pub enum FitError {
         /// The batch.
         batch: usize,
     },
-    /// A net with more than one input: data sets have one.
-    #[error("data sets have one input a sample, and the net has {found}")]
+    /// Samples with other inputs than the net's.
+    #[error(
+        "the net has the inputs {}, but each of the {part} samples has {}",
+        wanted.join(", "),
+        if found.iter().all(String::is_empty) { "one".to_owned() } else { found.join(", ") }
+    )]
     Inputs {
+        /// Training, validation or test.
+        part: &'static str,
         /// The net's inputs.
-        found: usize,
+        wanted: Vec<String>,
+        /// Those of the samples.
+        found: Vec<String>,
+    },
+    /// Numbers as answers, for a loss of classes or another output.
+    #[error(
+        "the {part} samples have numbers of {found:?} as answers: these need `loss mse` and an output \
+         of that shape, and the net's is {output:?}"
+    )]
+    Targets {
+        /// Training, validation or test.
+        part: &'static str,
+        /// The shape of an answer.
+        found: Vec<usize>,
+        /// That of the output.
+        output: Vec<usize>,
     },
     /// A label that is no class of the net.
     #[error("in the {part} samples: {source}")]

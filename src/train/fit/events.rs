@@ -13,7 +13,7 @@ pub struct Score {
     /// The mean loss, every sample counting the same.
     pub loss: f64,
     /// The share of right answers: the greatest score is the label's, or, where the output is a
-    /// single number, the label is nearest to it.
+    /// single number, the label is nearest to it. No number (NaN) where the answers are no classes.
     pub accuracy: f64,
 }
 
@@ -50,6 +50,8 @@ impl Epoch {
 /// Where a training stands between two steps.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Place {
+    /// The epochs that the training is to have.
+    pub epochs: usize,
     /// The epoch under way, from 1, or the one after the last.
     pub epoch: usize,
     /// Its steps that are done.
@@ -69,8 +71,9 @@ pub struct Place {
 impl Place {
     /// The beginning, with the optimizer's learning rate.
     #[must_use]
-    pub fn start(rate: f64) -> Place {
+    pub fn start(epochs: usize, rate: f64) -> Place {
         Place {
+            epochs,
             epoch: 1,
             step: 0,
             tally: Tally::default(),
@@ -81,10 +84,10 @@ impl Place {
         }
     }
 
-    /// Whether nothing is left of a training of so many epochs.
+    /// Whether nothing is left of the training.
     #[must_use]
-    pub fn is_end(&self, epochs: usize) -> bool {
-        self.epoch > epochs || self.stopped.is_some()
+    pub fn is_end(&self) -> bool {
+        self.epoch > self.epochs || self.stopped.is_some()
     }
 }
 

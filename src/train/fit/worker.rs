@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::super::data::{Batches, check_labels};
+use super::super::data::{Answers, Batches, check_labels};
 use super::super::mean::WeightedMean;
 use super::super::step::{LOSS, LossKind, TARGET};
 use super::{FitError, Score};
@@ -15,58 +15,108 @@ use crate::train::data::Part;
 #[derive(Debug)]
 pub(super) struct Feed {
     kind: LossKind,
-    input: String,
+    /// The net's inputs, and the elements of a sample.
+    pub(super) inputs: Vec<(String, usize)>,
     pub(super) batch: usize,
     /// The numbers of an output.
     width: usize,
-    samples: Vec<f32>,
+    /// The samples of each input.
+    samples: Vec<Vec<f32>>,
+    /// Whether the answers of the last batch were classes.
+    has_classes: bool,
     labels: Vec<u32>,
     /// For the squared error: what the output should be.
     targets: Vec<f32>,
 }
 
 impl Feed {
-    fn new(graph: &Graph, kind: LossKind, batch: usize, width: usize) -> Result<Feed, FitError> {
-        let inputs: Vec<_> = graph.inputs().filter(|(_, name)| *name != TARGET).collect();
-        let &[(input, input_name)] = inputs.as_slice() else {
-            let found = inputs.len();
-            return Err(FitError::Inputs { found });
-        };
-        Ok(Feed {
+    fn new(graph: &Graph, kind: LossKind, batch: usize, width: usize) -> Feed {
+        let inputs = graph.inputs().filter(|(_, name)| *name != TARGET);
+        let inputs: Vec<(String, usize)> = inputs
+            .map(|(id, name)| (name.to_owned(), graph.ty(id).shape.elements()))
+            .collect();
+        let room = |(_, elements): &(String, usize)| vec![0.0; batch * elements];
+        Feed {
             kind,
-            input: input_name.to_owned(),
             batch,
             width,
-            samples: vec![0.0; batch * graph.ty(input).shape.elements()],
+            samples: inputs.iter().map(room).collect(),
+            inputs,
+            has_classes: false,
             labels: vec![0; batch],
             targets: match kind {
                 LossKind::CrossEntropy => Vec::new(),
                 LossKind::MeanSquared => vec![0.0; batch * width],
             },
-        })
+        }
+    }
+
+    /// For each input of the net, the place of its samples among those of a part.
+    pub(super) fn places(&self, part: &Part, name: &'static str) -> Result<Vec<usize>, FitError> {
+        let known: Vec<&str> = part.inputs().map(|(known, _)| known).collect();
+        if self.inputs.len() == 1 && known.len() == 1 {
+            return Ok(vec![0]);
+        }
+        let places: Option<Vec<usize>> = self
+            .inputs
+            .iter()
+            .map(|(input, _)| known.iter().position(|known| known == input))
+            .collect();
+        match places {
+            Some(places) if places.len() == known.len() => Ok(places),
+            _ => Err(FitError::Inputs {
+                part: name,
+                wanted: self.inputs.iter().map(|(input, _)| input.clone()).collect(),
+                found: known.into_iter().map(str::to_owned).collect(),
+            }),
+        }
     }
 
     /// Takes the next batch in; the number of its samples.
     pub(super) fn take(&mut self, batches: &mut Batches<'_>) -> Option<usize> {
-        let count = batches.fill(&mut self.samples, &mut self.labels)?;
-        if self.kind == LossKind::MeanSquared {
-            let targets = self.targets.chunks_exact_mut(self.width);
-            for (target, &label) in targets.zip(&self.labels[..count]) {
-                if let [number] = target {
-                    *number = label as f32;
-                } else {
-                    target.fill(0.0);
-                    target[label as usize] = 1.0;
+        let answers = batches.answers();
+        let chosen = batches.fill_inputs(&mut self.samples)?;
+        let count = chosen.len();
+        self.has_classes = matches!(answers, Answers::Labels(_));
+        match answers {
+            Answers::Labels(labels) => {
+                for (label, &sample) in self.labels.iter_mut().zip(chosen) {
+                    *label = labels[sample as usize];
+                }
+                if self.kind == LossKind::MeanSquared {
+                    self.write_labels_as_targets(count);
+                }
+            }
+            Answers::Targets { values, .. } => {
+                let targets = self.targets.chunks_exact_mut(self.width);
+                for (target, &sample) in targets.zip(chosen) {
+                    let at = sample as usize * self.width;
+                    target.copy_from_slice(&values[at..at + self.width]);
                 }
             }
         }
         Some(count)
     }
 
+    /// What an output should be where the answer is a class: the label itself where it is a single
+    /// number, or else 1 in its place and 0 elsewhere.
+    fn write_labels_as_targets(&mut self, count: usize) {
+        let targets = self.targets.chunks_exact_mut(self.width);
+        for (target, &label) in targets.zip(&self.labels[..count]) {
+            if let [number] = target {
+                *number = label as f32;
+            } else {
+                target.fill(0.0);
+                target[label as usize] = 1.0;
+            }
+        }
+    }
+
     /// Gives the first samples of the batch that was taken in to a graph.
     pub(super) fn give(&self, runner: &mut Runner, count: usize) -> Result<(), FitError> {
-        let elements = self.samples.len() / self.batch;
-        runner.set_input(&self.input, &self.samples[..count * elements])?;
+        for ((name, elements), samples) in self.inputs.iter().zip(&self.samples) {
+            runner.set_input(name, &samples[..count * elements])?;
+        }
         match self.kind {
             LossKind::CrossEntropy => runner.set_labels(TARGET, &self.labels[..count])?,
             LossKind::MeanSquared => {
@@ -97,7 +147,7 @@ impl Worker {
     ) -> Result<Worker, FitError> {
         let output = &graph.outputs[0];
         let width = graph.ty(output.value).shape.elements();
-        let feed = Feed::new(graph, kind, batch, width)?;
+        let feed = Feed::new(graph, kind, batch, width);
         Ok(Worker {
             runner: Runner::new(graph, batch, engine, params)?,
             feed,
@@ -109,14 +159,28 @@ impl Worker {
     /// Holds samples against the net, so that what does not fit is told before the first step.
     pub(super) fn check(&self, part: &Part, name: &'static str) -> Result<(), FitError> {
         let graph = self.runner.graph();
-        let input = graph.inputs().find(|(_, name)| *name == self.feed.input);
-        let wanted = input.map_or(&[][..], |(value, _)| graph.dims(value));
-        if wanted != part.shape() {
-            return Err(FitError::SampleShape {
-                part: name,
-                wanted: wanted.to_vec(),
-                found: part.shape().to_vec(),
-            });
+        let places = self.feed.places(part, name)?;
+        let given: Vec<&[usize]> = part.inputs().map(|(_, shape)| shape).collect();
+        for ((input, _), place) in self.feed.inputs.iter().zip(places) {
+            let value = graph.inputs().find(|(_, known)| known == input);
+            let wanted = value.map_or(&[][..], |(value, _)| graph.dims(value));
+            if wanted != given[place] {
+                return Err(FitError::SampleShape {
+                    part: name,
+                    wanted: wanted.to_vec(),
+                    found: given[place].to_vec(),
+                });
+            }
+        }
+        if let Answers::Targets { shape, .. } = part.answers() {
+            let output = graph.dims(graph.outputs[0].value);
+            if self.feed.kind != LossKind::MeanSquared || shape != output {
+                return Err(FitError::Targets {
+                    part: name,
+                    found: shape.clone(),
+                    output: output.to_vec(),
+                });
+            }
         }
         if let Some(sample) = part.not_finite() {
             return Err(FitError::SampleNotFinite { part: name, sample });
@@ -146,9 +210,12 @@ impl Worker {
         let width = self.feed.width;
         let outputs = &mut self.outputs[..count * width];
         self.runner.read_output(&self.output, count, outputs)?;
-        let answers = outputs.chunks_exact(width).zip(&self.feed.labels);
-        let right = answers.filter(|(answer, label)| is_right(answer, **label));
-        tally.right += right.count();
+        if self.feed.has_classes {
+            let answers = outputs.chunks_exact(width).zip(&self.feed.labels);
+            let right = answers.filter(|(answer, label)| is_right(answer, **label));
+            tally.right += right.count();
+            tally.judged += count;
+        }
         tally.seen += count;
         tally.loss.add(f64::from(loss[0]), count);
         Ok(loss[0])
@@ -192,6 +259,8 @@ fn is_right(answer: &[f32], label: u32) -> bool {
 pub(super) struct Tally {
     loss: WeightedMean,
     right: usize,
+    /// Samples whose answer is a class.
+    judged: usize,
     pub(super) seen: usize,
 }
 
@@ -199,7 +268,7 @@ impl Tally {
     pub(super) fn score(&self) -> Score {
         Score {
             loss: self.loss.value().unwrap_or(f64::NAN),
-            accuracy: self.right as f64 / self.seen.max(1) as f64,
+            accuracy: self.right as f64 / self.judged as f64,
         }
     }
 }
