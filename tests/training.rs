@@ -509,6 +509,17 @@ train Sum {
     folder.fails("train sum.net", 1, "is no data set");
 }
 
+/// Writes labels as NumPy does for an array of whole numbers of 64 bits.
+fn write_labels(folder: &Folder, name: &str, labels: &[i64]) {
+    let header = "{'descr': '<i8', 'fortran_order': False, 'shape': (COUNT,), }";
+    let header = header.replace("COUNT", &labels.len().to_string());
+    let header = format!("{header:<117}\n");
+    let length = (header.len() as u16).to_le_bytes();
+    let mut bytes = [&b"\x93NUMPY\x01\x00"[..], &length, header.as_bytes()].concat();
+    bytes.extend(labels.iter().flat_map(|label| label.to_le_bytes()));
+    std::fs::write(folder.path(name), bytes).expect("a written file");
+}
+
 #[test]
 fn labels_and_names_of_classes() {
     let folder = Folder::new();
@@ -517,7 +528,8 @@ fn labels_and_names_of_classes() {
         write_array(&folder, &at("points"), &[count, 2], |n, e| {
             if n % 3 == e { 1.0 } else { 0.0 }
         });
-        write_array(&folder, &at("labels"), &[count], |n, _| (n % 3) as f32);
+        let labels: Vec<i64> = (0..count as i64).map(|n| n % 3).collect();
+        write_labels(&folder, &at("labels"), &labels);
     }
     let net = "\
 net Points { input [2]; dense(3) }
@@ -534,7 +546,7 @@ train Points { data folder(\"set\"); loss cross_entropy; optimizer sgd(1.0); bat
     );
     folder.write("set/labels.txt", "left\nright\nneither\n");
     folder.ok("train points.net --epochs 1");
-    write_array(&folder, "set/test/labels.npy", &[6], |_, _| -1.0);
+    write_labels(&folder, "set/test/labels.npy", &[-1; 6]);
     folder.fails(
         "train points.net",
         1,

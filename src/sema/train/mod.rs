@@ -130,8 +130,10 @@ impl<'a> Elab<'a> {
 
     /// The words of a line, each with its arguments.
     fn chosen_list(&mut self, line: &Line<'a>) -> Option<Vec<Chosen<'a>>> {
-        if line.args.is_some() || line.values.is_empty() {
-            self.value(line)?;
+        if line.values.is_empty() {
+            let message = format!("`{}` takes one value or several", line.key.text);
+            self.report(Diagnostic::error(codes::BAD_VALUE, message).primary(line.span, ""));
+            return None;
         }
         let read: Vec<Option<Chosen<'a>>> = line
             .values
@@ -319,7 +321,6 @@ impl<'a> Elab<'a> {
     ) -> Option<Attrs<'a>> {
         let args = match (line.args, line.values.as_slice()) {
             (args @ Some(_), _) => self.eval_args(env, args, &signature.formals()),
-            (None, []) => Vec::new(),
             (None, _) => {
                 let expr = self.value(line)?;
                 let value = self.eval(env, expr);
