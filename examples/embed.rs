@@ -6,7 +6,7 @@ use std::path::Path;
 use netc::Net;
 use netc::engine::{Engine, Runner};
 use netc::sema::Mode;
-use netc::train::fit::{Event, FitConfig, FitError, Trainer};
+use netc::train::fit::{Event, FitConfig, FitError, Flow, Trainer};
 use netc::train::source;
 
 /// The net: text of the program's own, or `Net::open("some.net", &[])`.
@@ -44,16 +44,17 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         seed: 1,
         batch: 4,
         epochs: 300,
-        scaling: None,
+        scalings: Vec::new(),
+        watch_gradients: false,
     };
     let mut trainer = Trainer::new(&train, &infer, &params, config)?;
-    trainer.fit(&samples.dataset, None, |event| -> Result<(), FitError> {
+    trainer.fit(&samples.dataset, None, |event| -> Result<Flow, FitError> {
         if let Event::Epoch(epoch, _) = event
             && epoch.epoch.is_multiple_of(100)
         {
             println!("epoch {}: loss {:.5}", epoch.epoch, epoch.train.loss);
         }
-        Ok(())
+        Ok(Flow::Continue)
     })?;
 
     // The trained net, for batches of up to four.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::codegen::{CodegenError, Target};
 use crate::driver::{self, Options};
 use crate::interp::{self, Bindings, StepValues};
-use crate::ir::{DType, Graph, StepScalar, ValueId};
+use crate::ir::{DType, Graph, StepScalar, Value, ValueId, ValueKind};
 use crate::model::NamedParam;
 use crate::ops::array::{Array, Real, len};
 use crate::runtime::{Session, SessionError};
@@ -39,6 +39,24 @@ impl Engine {
 /// The processors that this process may use.
 pub fn processors() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
+}
+
+/// What a graph keeps from step to step.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Kept {
+    /// A parameter.
+    Param,
+    /// A tensor of the optimiser.
+    State,
+}
+
+impl Kept {
+    fn what(self) -> &'static str {
+        match self {
+            Kept::Param => "parameter",
+            Kept::State => "state",
+        }
+    }
 }
 
 /// Why a graph could not be run.
@@ -306,6 +324,56 @@ impl Runner {
             State::F64(interpreted) => narrow(interpreted.bindings.get(value)),
             State::Compiled(_) => Vec::new(),
         })
+    }
+
+    /// What the graph keeps from step to step, in order: parameters and the optimiser's states, with
+    /// their sizes.
+    pub fn kept(&self) -> Vec<(Kept, String, Vec<usize>)> {
+        let kept = |(id, value): (ValueId, &Value)| {
+            let (kind, name) = match &value.kind {
+                ValueKind::Param(param) => (Kept::Param, &param.name),
+                ValueKind::State(name) => (Kept::State, name),
+                ValueKind::Input(_) | ValueKind::Step(_) | ValueKind::Result { .. } => return None,
+            };
+            Some((kind, name.clone(), self.graph.dims(id).to_vec()))
+        };
+        self.graph.values.iter().filter_map(kept).collect()
+    }
+
+    /// Copies something kept into a buffer of exactly its size; from machine code without allocating.
+    ///
+    /// # Errors
+    ///
+    /// There is none of that name, or the buffer has another size.
+    pub fn read_kept(&self, kind: Kept, name: &str, to: &mut [f32]) -> Result<(), RunError> {
+        fn narrow<T: Real>(array: &Array<T>, to: &mut [f32]) {
+            for (to, from) in to.iter_mut().zip(array.data()) {
+                *to = from.to_f64() as f32;
+            }
+        }
+        if let State::Compiled(session) = &self.state {
+            return Ok(session.read_kept(kind.what(), name, to)?);
+        }
+        let value = self.value(name, kind.what())?;
+        self.check_size(name, self.graph.ty(value).shape.elements(), to.len())?;
+        match &self.state {
+            State::F32(interpreted) => narrow(interpreted.bindings.get(value), to),
+            State::F64(interpreted) => narrow(interpreted.bindings.get(value), to),
+            State::Compiled(_) => {}
+        }
+        Ok(())
+    }
+
+    /// Sets something kept, in PyTorch's order of its axes.
+    ///
+    /// # Errors
+    ///
+    /// There is none of that name, or it has another size.
+    pub fn set_kept(&mut self, kind: Kept, name: &str, data: &[f32]) -> Result<(), RunError> {
+        if let (Kept::State, State::Compiled(session)) = (kind, &mut self.state) {
+            return Ok(session.set_state(name, data)?);
+        }
+        self.set_param(name, data)
     }
 
     fn interpret_set(&mut self, value: ValueId, data: impl Iterator<Item = f64>) {

@@ -297,6 +297,45 @@ fn read(
         .collect()
 }
 
+impl Net {
+    /// As [`Net::parameters`], but takes from the file only the tensors that fit, and gives all others
+    /// fresh values; beside the parameters, what did not fit.
+    ///
+    /// # Errors
+    ///
+    /// The net has errors, or the file cannot be read.
+    pub fn parameters_that_fit(
+        &self,
+        mode: Mode,
+        weights: &Path,
+        seed: u64,
+    ) -> Result<(Vec<NamedParam>, Difference), NetError> {
+        let graph = self.model(mode)?.graph;
+        let mut file = WeightsFile::open(weights)?;
+        let difference = self.difference(&graph, &file)?;
+        let mut params = params::all(&graph, seed);
+        for (name, _, data) in &mut params {
+            let missing = difference.missing.iter().any(|(known, _)| known == name);
+            let differs = difference.differing.iter().any(|other| other.name == *name);
+            if !missing && !differs {
+                file.read_into(name, data)?;
+            }
+        }
+        Ok((params, difference))
+    }
+
+    /// How the tensors of a file differ from the parameters of a graph of this net. Those of heads that
+    /// exist only in training are no surplus.
+    fn difference(&self, graph: &Graph, file: &WeightsFile) -> Result<Difference, NetError> {
+        let mut difference = weights::difference(&names_and_dims(graph), file);
+        if !difference.extra.is_empty() {
+            let known = names_and_dims(&self.model(Mode::Train)?.graph);
+            difference.extra.retain(|tensor| !known.contains(tensor));
+        }
+        Ok(difference)
+    }
+}
+
 /// Names and sizes of a graph's parameters, in PyTorch's order of axes.
 pub fn names_and_dims(graph: &Graph) -> Vec<(String, Vec<usize>)> {
     graph

@@ -1,26 +1,18 @@
 //! The built program, command by command, as a user runs it.
 
+mod program;
 #[path = "cli/run.rs"]
 mod run;
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::Stdio;
 
 use netc::codegen::{Isa, host};
 use netc::io::npy;
 use netc::io::weights::WeightsFile;
 use serde_json::Value;
 
-/// A folder for the files of one test.
-struct Folder(tempfile::TempDir);
-
-/// What a command did.
-#[derive(Debug)]
-struct Done {
-    code: Option<i32>,
-    stdout: String,
-    stderr: String,
-}
+use program::{Done, Folder, command, root};
 
 const TINY: &str = "\
 net Tiny(classes = 3) {
@@ -35,79 +27,6 @@ train Tiny {
     batch 8
 }
 ";
-
-impl Folder {
-    fn new() -> Folder {
-        Folder(tempfile::tempdir().expect("a temporary folder"))
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.0.path().join(name)
-    }
-
-    fn write(&self, name: &str, text: &str) {
-        std::fs::write(self.path(name), text).expect("a written file");
-    }
-
-    /// Runs the program in the folder; arguments are parted by blanks.
-    fn netc(&self, args: &str) -> Done {
-        let output = command(args)
-            .current_dir(self.0.path())
-            .output()
-            .expect("the program starts");
-        Done::from(output)
-    }
-
-    /// Runs the program, which must succeed.
-    fn ok(&self, args: &str) -> String {
-        let done = self.netc(args);
-        assert_eq!(done.code, Some(0), "{args}: {done:?}");
-        done.stdout
-    }
-
-    /// As [`Folder::ok`], for output of an object a line.
-    fn json(&self, args: &str) -> Vec<Value> {
-        let text = self.ok(args);
-        let lines = text.lines().map(serde_json::from_str);
-        lines
-            .collect::<Result<_, _>>()
-            .unwrap_or_else(|error| panic!("{args}: {error}: {text}"))
-    }
-
-    /// Runs the program, which must end with a code and a message.
-    fn fails(&self, args: &str, code: i32, message: &str) {
-        let done = self.netc(args);
-        assert_eq!(done.code, Some(code), "{args}: {done:?}");
-        assert!(
-            done.stderr.contains(message),
-            "{args}: no `{message}` in {}",
-            done.stderr
-        );
-        assert!(!done.stderr.contains("internal error"), "{args}: {done:?}");
-    }
-}
-
-impl From<Output> for Done {
-    fn from(output: Output) -> Done {
-        let text = |bytes| String::from_utf8(bytes).expect("the program writes UTF-8");
-        Done {
-            code: output.status.code(),
-            stdout: text(output.stdout),
-            stderr: text(output.stderr),
-        }
-    }
-}
-
-fn command(args: &str) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_netc"));
-    command.args(args.split_whitespace()).env("NO_COLOR", "1");
-    command
-}
-
-fn root(name: &str) -> String {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(name);
-    path.display().to_string()
-}
 
 /// An array of numbers that differ.
 fn array(folder: &Folder, name: &str, shape: &[usize]) {
@@ -860,7 +779,7 @@ fn a_reader_that_leaves_is_no_error() {
     let folder = Folder::new();
     let net = root("examples/lenet5.net");
     let mut child = command(&format!("dump {net} --stage kernel --train"))
-        .current_dir(folder.0.path())
+        .current_dir(folder.path(""))
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()

@@ -14,7 +14,7 @@ use netc::Net;
 use netc::codegen::Target;
 use netc::engine::Engine;
 use netc::sema::Mode;
-use netc::train::fit::{Event, FitConfig, FitError, Trainer};
+use netc::train::fit::{Event, FitConfig, FitError, Flow, Trainer};
 use netc::train::source;
 
 /// Counts allocations of all threads.
@@ -76,16 +76,17 @@ fn check(threads: usize) {
         seed: 1,
         batch: 100,
         epochs: 2,
-        scaling: None,
+        scalings: Vec::new(),
+        watch_gradients: false,
     };
     let mut trainer = Trainer::new(&train, &infer, &params, config).expect("compiles");
-    // The count at each report, of which there are eight an epoch.
-    let mut counts = Vec::with_capacity(100);
-    let report = |event: Event<'_>| -> Result<(), FitError> {
+    // The count at each report, of which there are 120 an epoch.
+    let mut counts = Vec::with_capacity(1000);
+    let report = |event: Event<'_>| -> Result<Flow, FitError> {
         if let Event::Progress(progress) = event {
             counts.push((progress.epoch, ALLOCATIONS.load(Ordering::Relaxed)));
         }
-        Ok(())
+        Ok(Flow::Continue)
     };
     trainer
         .fit(&samples.dataset, None, report)
@@ -95,7 +96,7 @@ fn check(threads: usize) {
         .filter(|(epoch, _)| *epoch == 2)
         .map(|&(_, count)| count)
         .collect();
-    assert!(second.len() >= 7, "{counts:?}");
+    assert!(second.len() >= 100, "{counts:?}");
     assert!(
         second.iter().all(|count| *count == second[0]),
         "on {threads} threads, steps allocate: {second:?}"

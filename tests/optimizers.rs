@@ -57,12 +57,14 @@ fn run(golden: &Value, lines: &str, engine: &Engine) -> Vec<Vec<(String, Vec<f32
         batch: BATCH,
         images: 5 * BATCH,
     };
+    let optimizer = section.optimizer.expect("has one");
     let rates = Rates {
-        optimizer: section.optimizer.expect("has one"),
+        optimizer,
         schedule: section.schedule,
         per_epoch: groups.updates(),
         epochs: 1,
         seed: 1,
+        plateau: optimizer.lr,
     };
     let step = |step: usize| {
         let update = rates.scalars(step / groups.every);

@@ -22,12 +22,14 @@ pub(crate) fn train(
     let config = model::train_config(&model)?;
     let params = net.parameters(Mode::Train, None, config.seed)?;
     let mut runner = Runner::new(&graph, batch, &Engine::host(), &params)?;
+    let optimizer = config.optimizer.ok_or("the file names no optimizer")?;
     let rates = Rates {
-        optimizer: config.optimizer.ok_or("the file names no optimizer")?,
+        optimizer,
         schedule: config.schedule,
         per_epoch: 1,
         epochs: config.epochs,
         seed: config.seed,
+        plateau: optimizer.lr(),
     };
     for step in 0..config.epochs {
         for (scalar, number) in rates.scalars(step) {

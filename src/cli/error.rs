@@ -15,6 +15,7 @@ use crate::io::npy::NpyError;
 use crate::io::{InFile, near};
 use crate::model::NetError;
 use crate::runtime::SessionError;
+use crate::train::checkpoint::CheckpointError;
 use crate::train::data::DataError;
 use crate::train::fit::FitError;
 use crate::train::plot::PlotError;
@@ -34,6 +35,8 @@ pub(super) enum CliError {
     Net(Box<NetError>),
     /// Everything has been told already.
     Told,
+    /// A signal ended the command in good order; its number, and what to tell.
+    Stopped(u8, String),
     /// The reader of the output has gone away, as `head` does: no mistake.
     Closed,
 }
@@ -61,6 +64,10 @@ impl CliError {
         let _ = match self {
             CliError::Closed => return exit::OK,
             CliError::Told => return exit::USER,
+            CliError::Stopped(signal, message) => {
+                let _ = writeln!(stderr, "{message}");
+                return exit::SIGNAL + signal;
+            }
             CliError::Usage(message) => {
                 let _ = writeln!(
                     stderr,
@@ -119,6 +126,12 @@ pub(super) fn hint(diagnostics: &[Diagnostic]) {
             codes.join(", ")
         ),
     };
+}
+
+/// Tells something that is no mistake, on standard error.
+pub(super) fn note(message: impl std::fmt::Display) {
+    // A reader that has gone away does not want it.
+    let _ = writeln!(io::stderr(), "note: {message}");
 }
 
 /// A message with its causes.
@@ -192,6 +205,7 @@ macro_rules! from {
 }
 
 from!(
+    CheckpointError,
     CodegenError,
     SessionError,
     RunError,

@@ -8,6 +8,7 @@ use super::common::{Common, Interpret, count};
 use super::error::CliError;
 use super::output::Out;
 use super::table::grouped;
+use super::train::shown;
 use crate::sema::Mode;
 use crate::train::fit::{self, FitConfig};
 use crate::train::source;
@@ -44,7 +45,8 @@ pub(super) fn run(args: &Args, common: &Common, out: &mut Out) -> Result<(), Cli
         seed,
         batch: args.batch.unwrap_or(config.batch),
         epochs: 0,
-        scaling: source::scaling(&model),
+        scalings: source::scalings(&model),
+        watch_gradients: false,
     };
     let test = &samples.dataset.test;
     let score = fit::score(&model, &params, test, &config)?;
@@ -57,12 +59,11 @@ pub(super) fn run(args: &Args, common: &Common, out: &mut Out) -> Result<(), Cli
         },
         || {
             format!(
-                "{} on {} unseen images of {}: loss {:.4}, accuracy {:.2} %",
+                "{} on {} unseen images of {}: {}",
                 model.name,
                 grouped(test.len() as u64),
                 samples.dataset.name,
-                score.loss,
-                100.0 * score.accuracy
+                shown(score)
             )
         },
     )

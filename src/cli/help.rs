@@ -29,7 +29,8 @@ FILE is a `.net` file; FILE:NAME is one of its nets or presets.
 `netc help COMMAND` tells more of a command, `netc layers` what nets are made of.
 
 Exit codes: 0 all went well, 1 a file, data or the machine is at fault,
-  2 the command line is wrong, 70 a bug in netc.
+  2 the command line is wrong, 70 a bug in netc,
+  130 and 143 stopped by Ctrl-C or `kill` after all was saved.
 Colours: NO_COLOR=1 or CLICOLOR=0 turns them off, CLICOLOR_FORCE=1 turns them on;
   without a terminal there are none.";
 

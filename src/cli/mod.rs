@@ -17,6 +17,7 @@ mod fmt;
 mod grad;
 mod help;
 mod init;
+mod interrupt;
 mod layers;
 mod output;
 mod run;
@@ -45,6 +46,9 @@ pub mod exit {
     pub const USAGE: u8 = 2;
     /// A bug in netc.
     pub const INTERNAL: u8 = 70;
+    /// To this the number of a signal is added that ended a command in good order: 130 is Ctrl-C, 143 is
+    /// `kill`.
+    pub const SIGNAL: u8 = 128;
 }
 
 /// A compiler from a neural-network description language to optimized CPU kernels, with training.

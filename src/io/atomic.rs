@@ -74,7 +74,7 @@ fn write_inner(
         Some(parent) if !parent.as_os_str().is_empty() => parent.to_path_buf(),
         _ => PathBuf::from("."),
     };
-    let temporary = new_temporary(&folder).map_err(|source| WriteProblem::Create {
+    let temporary = new_temporary(&folder, &target).map_err(|source| WriteProblem::Create {
         folder: folder.clone(),
         source,
     })?;
@@ -96,16 +96,63 @@ fn write_inner(
 }
 
 /// Creates the temporary file with the permissions of any new file: the caller's mask applies, as
-/// if the target itself had been created.
-fn new_temporary(folder: &Path) -> io::Result<tempfile::NamedTempFile> {
+/// if the target itself had been created. The lock on it tells [`clean`] that its writer lives.
+fn new_temporary(folder: &Path, target: &Path) -> io::Result<tempfile::NamedTempFile> {
+    let prefix = temporary_prefix(target);
     let mut builder = tempfile::Builder::new();
-    builder.prefix(".netc-").suffix(".tmp");
+    builder.prefix(&prefix).suffix(SUFFIX).rand_bytes(RANDOM);
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt;
         builder.permissions(fs::Permissions::from_mode(0o666));
     }
-    builder.tempfile_in(folder)
+    let temporary = builder.tempfile_in(folder)?;
+    // Where a file system has no locks, files of killed writers stay, and nothing else is lost.
+    let _ = temporary.as_file().try_lock();
+    Ok(temporary)
+}
+
+/// The end of the names of temporary files.
+const SUFFIX: &str = ".tmp";
+/// The random letters before it.
+const RANDOM: usize = 6;
+/// The letters of the target's name that are kept; with the rest, what file systems allow.
+const MOST_LETTERS: usize = 60;
+
+/// How the names of a target's temporary files begin.
+fn temporary_prefix(target: &Path) -> String {
+    let name = target.file_name().unwrap_or_default().to_string_lossy();
+    let name: String = name.chars().take(MOST_LETTERS).collect();
+    format!(".netc-{name}-")
+}
+
+/// Removes temporary files that writers of `path` have left behind because they were killed. Files
+/// that are being written, and those of other targets, stay. What cannot be removed is left.
+pub fn clean(path: &Path) {
+    let target = fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf());
+    let folder = match target.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    let prefix = temporary_prefix(&target);
+    let is_ours = |name: &str| {
+        let random = name.strip_prefix(&prefix);
+        let random = random.and_then(|rest| rest.strip_suffix(SUFFIX));
+        random.is_some_and(|random| random.chars().count() == RANDOM && !random.contains('-'))
+    };
+    let Ok(entries) = fs::read_dir(folder) else {
+        return;
+    };
+    for entry in entries.flatten() {
+        let is_ours = entry.file_name().to_str().is_some_and(is_ours);
+        let is_file = entry.file_type().is_ok_and(|kind| kind.is_file());
+        if is_ours && is_file {
+            let file = OpenOptions::new().write(true).open(entry.path());
+            if file.is_ok_and(|file| file.try_lock().is_ok()) {
+                let _ = fs::remove_file(entry.path());
+            }
+        }
+    }
 }
 
 /// Makes the renaming itself durable where a folder can be opened as a file. The new content is
@@ -160,6 +207,28 @@ mod tests {
         );
         assert_eq!(fs::read_to_string(&path).unwrap(), "old");
         assert_eq!(names(folder.path()), ["a.txt"]);
+    }
+
+    #[test]
+    fn removes_what_killed_writers_left() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("w.safetensors");
+        let left = [
+            ".netc-w.safetensors-a1B2c3.tmp",
+            ".netc-w.safetensors-x.tmp",
+        ];
+        let others = [".netc-v.safetensors-a1B2c3.tmp", "w.safetensors-a1B2c3.tmp"];
+        for name in left.iter().chain(&others) {
+            fs::write(folder.path().join(name), "").unwrap();
+        }
+        let alive = new_temporary(folder.path(), &path).unwrap();
+        clean(&path);
+        let mut expected: Vec<String> = others.map(str::to_owned).to_vec();
+        expected.push(left[1].to_owned());
+        let alive = alive.path().file_name().unwrap().to_str().unwrap();
+        expected.push(alive.to_owned());
+        expected.sort();
+        assert_eq!(names(folder.path()), expected);
     }
 
     #[test]

@@ -378,6 +378,31 @@ impl Session {
         Ok(self.read(value, 1))
     }
 
+    /// Copies a parameter or, with `what` being `state`, a tensor of the optimiser into a buffer of exactly
+    /// its size, without allocating.
+    ///
+    /// # Errors
+    ///
+    /// There is none of that name, or the buffer has another size.
+    pub fn read_kept(
+        &self,
+        what: &'static str,
+        name: &str,
+        to: &mut [f32],
+    ) -> Result<(), SessionError> {
+        let value = self.named(what, name)?;
+        let expected = self.program.graph.ty(value).shape.elements();
+        if to.len() != expected {
+            return Err(SessionError::Size {
+                name: name.to_owned(),
+                expected,
+                found: to.len(),
+            });
+        }
+        self.read_into(value, to);
+        Ok(())
+    }
+
     /// Sets a tensor of the optimiser.
     ///
     /// # Errors

@@ -5,5 +5,6 @@ pub mod convert;
 pub mod exec;
 pub mod float;
 pub mod params;
+pub mod rows;
 
 pub use exec::{Session, SessionError};

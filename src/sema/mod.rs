@@ -46,14 +46,16 @@ pub use net::net_names;
 pub use overrides::Override;
 pub use picture::{Filter, PictureInput, Resize};
 pub use search::{SearchSpace, searches};
+pub use train::augment::Augment;
 pub use train::clip::Clip;
 pub use train::config::TrainConfig;
+pub use train::early_stop::{EarlyStop, Metric};
 pub use train::freeze::Freeze;
 pub use train::init::{InitFile, InitRule};
 pub use train::loss::{Loss, OutputLoss};
 pub use train::optimizer::{Decay, OptimizerConfig, UpdateRule, WeightDecay};
 pub use train::regularize::{Penalty, Regularize};
-pub use train::schedule::Schedule;
+pub use train::schedule::{RateCurve, Schedule};
 pub use train::spec::{Const, Spec, SpecArg};
 
 /// Whether the graph is for use or for training.

@@ -5,9 +5,12 @@
 //! and not a network that does not learn. [`Batches`] then deals the samples out. This module knows
 //! nothing of networks; a sample is a row of numbers with a label.
 
+mod arrays;
+pub mod augment;
 mod batches;
 mod load;
 mod locate;
+mod pictures;
 mod select;
 mod shuffle;
 
@@ -20,6 +23,8 @@ pub use self::load::load;
 pub use self::locate::{Places, Source, class_names, locate};
 use crate::io::InFile;
 use crate::io::idx::IdxError;
+use crate::io::image::ImageProblem;
+use crate::io::npy::NpyError;
 
 /// Samples to learn from and samples to judge by.
 #[derive(Debug, Clone, PartialEq)]
@@ -43,15 +48,45 @@ enum Values {
     Floats(Vec<f32>),
 }
 
-/// Some samples of one shape with a label each.
+/// One input of all samples.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Part {
+struct Column {
+    /// The input that it is for; empty where samples have only one.
+    name: String,
+    /// The shape of a sample.
     shape: Vec<usize>,
     values: Values,
-    labels: Vec<u32>,
+}
+
+impl Column {
+    fn elements(&self) -> usize {
+        self.shape.iter().product()
+    }
+}
+
+/// What a net should say of each sample.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Answers {
+    /// The number of a class.
+    Labels(Vec<u32>),
+    /// The numbers of its output.
+    Targets {
+        /// Their shape for one sample.
+        shape: Vec<usize>,
+        /// The numbers, one sample after the other.
+        values: Vec<f32>,
+    },
+}
+
+/// Some samples with an answer each.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Part {
+    columns: Vec<Column>,
+    answers: Answers,
 }
 
 impl Part {
+    /// Labelled samples with a single input.
     fn new(shape: Vec<usize>, values: Values, labels: Vec<u32>) -> Self {
         let count = match &values {
             Values::Bytes(bytes) => bytes.len(),
@@ -63,39 +98,102 @@ impl Part {
             sample * labels.len(),
             "every sample has its values and its label"
         );
+        let name = String::new();
         Self {
-            shape,
-            values,
-            labels,
+            columns: vec![Column {
+                name,
+                shape,
+                values,
+            }],
+            answers: Answers::Labels(labels),
         }
     }
 
-    /// The shape of one sample: `[C, H, W]` for pictures, `[F]` for rows of numbers.
+    /// The shape of one sample: `[C, H, W]` for pictures, `[F]` for rows of numbers. Where samples have
+    /// several inputs, that of the first.
     #[must_use]
     pub fn shape(&self) -> &[usize] {
-        &self.shape
+        &self.columns[0].shape
     }
 
-    /// The labels, in the order of the samples.
+    /// The inputs of a sample with their shapes; a single one may have no name.
+    pub fn inputs(&self) -> impl Iterator<Item = (&str, &[usize])> {
+        let columns = self.columns.iter();
+        columns.map(|column| (column.name.as_str(), column.shape.as_slice()))
+    }
+
+    /// What a net should say of each sample.
+    #[must_use]
+    pub fn answers(&self) -> &Answers {
+        &self.answers
+    }
+
+    /// The labels, in the order of the samples; none where the answers are numbers.
     #[must_use]
     pub fn labels(&self) -> &[u32] {
-        &self.labels
+        match &self.answers {
+            Answers::Labels(labels) => labels,
+            Answers::Targets { .. } => &[],
+        }
     }
 
     /// The number of samples.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.labels.len()
+        match &self.answers {
+            Answers::Labels(labels) => labels.len(),
+            Answers::Targets { shape, values } => {
+                values.len() / shape.iter().product::<usize>().max(1)
+            }
+        }
     }
 
     /// Whether there are no samples.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.labels.is_empty()
+        self.len() == 0
     }
 
-    fn sample_len(&self) -> usize {
-        self.shape.iter().product()
+    /// The first sample with a number that is not finite.
+    #[must_use]
+    pub fn not_finite(&self) -> Option<usize> {
+        let first = |numbers: &[f32], len: usize| {
+            let at = numbers.iter().position(|number| !number.is_finite());
+            at.map(|at| at / len.max(1))
+        };
+        let columns = self.columns.iter();
+        let inputs = columns.filter_map(|column| match &column.values {
+            Values::Bytes(_) => None,
+            Values::Floats(floats) => first(floats, column.elements()),
+        });
+        let target = match &self.answers {
+            Answers::Labels(_) => None,
+            Answers::Targets { shape, values } => first(values, shape.iter().product()),
+        };
+        inputs.chain(target).min()
+    }
+
+    /// Takes the samples, all of them, into a checksum.
+    pub(super) fn add_to(&self, checksum: &mut flate2::Crc) {
+        let floats = |numbers: &[f32], checksum: &mut flate2::Crc| {
+            for number in numbers {
+                checksum.update(&number.to_le_bytes());
+            }
+        };
+        for column in &self.columns {
+            match &column.values {
+                Values::Bytes(bytes) => checksum.update(bytes),
+                Values::Floats(numbers) => floats(numbers, checksum),
+            }
+        }
+        match &self.answers {
+            Answers::Labels(labels) => {
+                for label in labels {
+                    checksum.update(&label.to_le_bytes());
+                }
+            }
+            Answers::Targets { values, .. } => floats(values, checksum),
+        }
     }
 
     /// Moves `count` samples, drawn with `seed`, into a part of their own: a validation set.
@@ -212,6 +310,110 @@ pub enum DataError {
         /// The samples there are.
         available: usize,
     },
+    /// A folder cannot be read.
+    #[error("cannot read the folder `{}`", folder.display())]
+    Folder {
+        /// The folder.
+        folder: PathBuf,
+        /// The system's answer.
+        #[source]
+        source: std::io::Error,
+    },
+    /// A folder without a form that is known.
+    #[error(
+        "`{}` is no data set: it has neither the four files {}, nor pictures as in \
+         `train/CLASS/a.png` and `test/CLASS/b.png`, nor arrays as in `train/input.npy`, \
+         `train/labels.npy` and the same in `test`",
+        folder.display(),
+        locate::file_names().join(", ")
+    )]
+    NoSet {
+        /// The folder.
+        folder: PathBuf,
+    },
+    /// A picture that cannot be used.
+    #[error(transparent)]
+    Picture(#[from] InFile<ImageProblem>),
+    /// A folder of pictures is empty.
+    #[error("`{}` holds no pictures; they lie in a folder for each class", folder.display())]
+    NoPictures {
+        /// The folder.
+        folder: PathBuf,
+    },
+    /// A folder of pictures to test on has no counterpart.
+    #[error("`{}` is no class: `train` has no folder of that name", folder.display())]
+    UnknownClass {
+        /// The folder.
+        folder: PathBuf,
+    },
+    /// Pictures of different sizes.
+    #[error(
+        "`{}` is {} x {} pixels (height x width), but `{}` is {} x {}: all pictures of a set have \
+         one size",
+        path.display(), found[0], found[1], expected_from.display(), expected[0], expected[1]
+    )]
+    PictureSize {
+        /// The picture.
+        path: PathBuf,
+        /// Its height and width.
+        found: [usize; 2],
+        /// The first picture of the set.
+        expected_from: PathBuf,
+        /// Its height and width.
+        expected: [usize; 2],
+    },
+    /// An array that cannot be read.
+    #[error(transparent)]
+    Array(#[from] NpyError),
+    /// Labels that are not one number a sample.
+    #[error("`{}` must hold one label a sample, [N]; it is {shape:?}", path.display())]
+    LabelShape {
+        /// The file.
+        path: PathBuf,
+        /// Its shape.
+        shape: Vec<usize>,
+    },
+    /// A folder of arrays lacks inputs or answers, or has two kinds of answers.
+    #[error(
+        "`{}` needs an array for each input, as in `input.npy`, and one of `labels.npy` and \
+         `target.npy`",
+        folder.display()
+    )]
+    Arrays {
+        /// The folder.
+        folder: PathBuf,
+    },
+    /// The two parts have different arrays.
+    #[error(
+        "the arrays in `{}` differ: `train` has {}, and `test` has {}",
+        folder.display(), arrays(expected), arrays(found)
+    )]
+    ArraysDiffer {
+        /// The folder of both.
+        folder: PathBuf,
+        /// Names and shapes of a sample, to train on.
+        expected: Vec<(String, Vec<usize>)>,
+        /// Names and shapes of a sample, to test on.
+        found: Vec<(String, Vec<usize>)>,
+    },
+    /// The file of class names has too few.
+    #[error("`{}` names {names} classes, but there is a label {label}", path.display())]
+    ClassNames {
+        /// The file.
+        path: PathBuf,
+        /// The names.
+        names: usize,
+        /// The largest label.
+        label: u32,
+    },
+    /// A random change that samples of this shape cannot have.
+    #[error("cannot augment samples of {shape:?}: {problem}")]
+    Augment {
+        /// What is wrong.
+        problem: String,
+        /// The shape of a sample.
+        shape: Vec<usize>,
+    },
     /// Means or deviations do not match the channels, or a deviation is not positive.
     #[error(
         "cannot scale samples of {channels} channels with mean {mean:?} and std {std:?}; \
@@ -254,6 +456,13 @@ pub fn check_labels<L: Copy + Into<i64>>(labels: &[L], classes: usize) -> Result
             classes,
         }),
     }
+}
+
+fn arrays(arrays: &[(String, Vec<usize>)]) -> String {
+    let shown = arrays
+        .iter()
+        .map(|(name, shape)| format!("{name} {shape:?}"));
+    shown.collect::<Vec<_>>().join(", ")
 }
 
 fn looked_in(folders: &[PathBuf]) -> String {

@@ -1,151 +1,51 @@
 //! The training loop: a step over the batches of an epoch, and an evaluation after each epoch.
 //!
 //! Once it runs, a step allocates nothing: the program owns its memory, and batches pass through
-//! buffers that are made once.
+//! buffers that are made once. All that is random follows from the seed, the epoch and the step, so a
+//! training that is resumed from a [`Checkpoint`] comes to the same bits as one that never stopped.
 
-mod judge;
+mod error;
+mod events;
+mod snapshot;
+mod targets;
+mod trouble;
+mod watch;
 mod worker;
 
 use std::num::NonZeroUsize;
 use std::time::Instant;
 
-use self::worker::{Tally, Worker};
+pub use self::error::FitError;
+pub use self::events::{Ending, Epoch, Event, Flow, Place, Progress, Score};
+use self::snapshot::Snapshot;
+use self::trouble::Finder;
+use self::watch::Watch;
+use self::worker::{Feed, Tally, Worker};
 use super::accumulate::Groups;
-use super::data::{BatchConfig, Batches, DataError, Dataset, LabelError, Part, Scaling};
+use super::checkpoint::Checkpoint;
+use super::data::{BatchConfig, Batches, Dataset, Part, Scaling};
 use super::rate::Rates;
-use crate::engine::{Engine, RunError};
-use crate::model::{self, NamedParam, NetError};
-use crate::sema::Model;
+use crate::engine::{Engine, Kept, Runner};
+use crate::ir::{Graph, Node, StepScalar, ValueId};
+use crate::model::{self, NamedParam};
+use crate::ops::Op;
+use crate::sema::{Augment, EarlyStop, Model};
 
 /// What a training is given beside the model.
 #[derive(Clone, Debug)]
 pub struct FitConfig {
     /// What computes.
     pub engine: Engine,
-    /// The seed of shuffling and dropout; that of the first weights is the caller's.
+    /// The seed of shuffling, augmentation and dropout; that of the first weights is the caller's.
     pub seed: u64,
     /// Images of a step.
     pub batch: usize,
     /// How often all samples are seen.
     pub epochs: usize,
-    /// What is done to the numbers of samples.
-    pub scaling: Option<Scaling>,
-}
-
-/// Why a training did not begin, or ended early.
-#[derive(Debug, thiserror::Error)]
-pub enum FitError {
-    /// The net or its `train` section.
-    #[error(transparent)]
-    Net(#[from] NetError),
-    /// Machine code, memory, threads.
-    #[error(transparent)]
-    Run(#[from] RunError),
-    /// The data.
-    #[error(transparent)]
-    Data(#[from] DataError),
-    /// There are no samples, or no images in a step.
-    #[error("there is nothing to train on: {samples} samples in batches of {batch}")]
-    Nothing {
-        /// The samples.
-        samples: usize,
-        /// The batch.
-        batch: usize,
-    },
-    /// A net with more than one input: data sets have one.
-    #[error("data sets have one input a sample, and the net has {found}")]
-    Inputs {
-        /// The net's inputs.
-        found: usize,
-    },
-    /// An output that a label says nothing of.
-    #[error(
-        "the output `{output}` is {found:?}, and the samples have a label each, which stands for a \
-         number or for one of several classes: end the output with `flatten` and `dense`"
-    )]
-    Target {
-        /// The output.
-        output: String,
-        /// Its sizes.
-        found: Vec<usize>,
-    },
-    /// A label that is no class of the net.
-    #[error("in the {part} samples: {source}")]
-    Label {
-        /// Training, validation or test.
-        part: &'static str,
-        /// Which.
-        source: LabelError,
-    },
-    /// Samples of another shape than the net's input.
-    #[error("the net takes samples of {wanted:?}, but the {part} samples are {found:?}")]
-    SampleShape {
-        /// Training, validation or test.
-        part: &'static str,
-        /// The input's sizes.
-        wanted: Vec<usize>,
-        /// The samples' sizes.
-        found: Vec<usize>,
-    },
-    /// The loss is no number any more.
-    #[error("the loss is {loss} in epoch {epoch}, step {step}: the learning rate may be too high")]
-    Diverged {
-        /// The loss.
-        loss: f32,
-        /// The epoch, from 1.
-        epoch: usize,
-        /// The step in it, from 1.
-        step: usize,
-    },
-}
-
-/// Means over an epoch or a part.
-#[derive(Clone, Copy, PartialEq, Debug)]
-pub struct Score {
-    /// The mean loss, every sample counting the same.
-    pub loss: f64,
-    /// The share of right answers of the first output that has a loss: the greatest score is the
-    /// label's, or, where the output is a single number, the label is nearest to it; for the binary
-    /// cross-entropy, the share of elements whose logit is above 0 where they should be 1, and not
-    /// where they should be 0.
-    pub accuracy: f64,
-}
-
-/// One epoch.
-#[derive(Clone, Copy, PartialEq, Debug)]
-pub struct Epoch {
-    /// Its number, from 1.
-    pub epoch: usize,
-    /// Over the steps of the epoch, each as it was when taken.
-    pub train: Score,
-    /// On the samples that were held out, after the epoch.
-    pub validation: Option<Score>,
-    /// On unseen samples, after the epoch.
-    pub test: Score,
-    /// Training speed, evaluation left out.
-    pub images_per_second: f64,
-}
-
-/// Where a training stands, for progress reports.
-#[derive(Clone, Copy, PartialEq, Debug)]
-pub struct Progress {
-    /// The epoch, from 1.
-    pub epoch: usize,
-    /// Samples seen in it.
-    pub done: usize,
-    /// Samples of an epoch.
-    pub of: usize,
-    /// Means so far.
-    pub score: Score,
-}
-
-/// Something that happened.
-#[derive(Debug)]
-pub enum Event<'t> {
-    /// Some steps are done.
-    Progress(Progress),
-    /// An epoch is done; the parameters can be read.
-    Epoch(Epoch, &'t Trainer),
+    /// What is done to the numbers of samples, for each input of the net; nothing where the list ends.
+    pub scalings: Vec<Option<Scaling>>,
+    /// Whether the gradient norms of all layers are taken at the beginning of each epoch.
+    pub watch_gradients: bool,
 }
 
 /// A model being trained.
@@ -153,21 +53,89 @@ pub enum Event<'t> {
 pub struct Trainer {
     step: Worker,
     evaluation: Worker,
+    watch: Option<Watch>,
     rates: Rates,
     groups: Groups,
-    scaling: Option<Scaling>,
-    has_statistics: bool,
+    engine: Engine,
+    scalings: Vec<Option<Scaling>>,
+    augment: Vec<Augment>,
+    early_stop: Option<EarlyStop>,
+    drop_last: bool,
+    /// A batch norm over one value a channel and sample.
+    single: Option<String>,
+    /// The nodes of the net itself in the graph of a step.
+    forward_nodes: usize,
+    snapshot: Snapshot,
+    diverged: bool,
+    place: Place,
+    history: Vec<Epoch>,
+    gradient_norms: Vec<Vec<f64>>,
+    best: Option<Vec<NamedParam>>,
 }
 
-/// Steps between progress reports.
-const REPORT_EVERY: usize = 16;
+/// Steps between snapshots in memory. When a number is found that is not finite, at most so many are
+/// run again; one snapshot costs about as much as reading and writing all parameters once.
+const SNAPSHOT_EVERY: usize = 64;
+
+/// How steps follow one another: rates by updates, groups of steps by epochs.
+#[derive(Clone, Copy)]
+struct Clock {
+    rates: Rates,
+    groups: Groups,
+}
+
+impl Clock {
+    /// The epoch of a step, counted from 0, and the steps before it in that epoch.
+    fn place(&self, step: usize) -> (usize, usize) {
+        (step / self.groups.steps, step % self.groups.steps)
+    }
+
+    /// The updates before that of a step.
+    fn update(&self, step: usize) -> usize {
+        let (epoch, in_epoch) = self.place(step);
+        epoch * self.groups.updates() + in_epoch / self.groups.every
+    }
+}
+
+/// The numbers of a step.
+struct StepNumbers {
+    scalars: [[(StepScalar, f64); 4]; 2],
+    seed: u32,
+}
+
+impl StepNumbers {
+    fn new(clock: &Clock, step: usize) -> StepNumbers {
+        let (_, in_epoch) = clock.place(step);
+        StepNumbers {
+            scalars: [
+                clock.rates.scalars(clock.update(step)),
+                clock.groups.scalars(in_epoch),
+            ],
+            seed: clock.rates.dropout_seed(step),
+        }
+    }
+
+    fn give(&self, runner: &mut Runner) {
+        for (scalar, number) in self.scalars.into_iter().flatten() {
+            runner.set_scalar(scalar, number);
+        }
+        runner.set_seed(self.seed);
+    }
+}
+
+/// Why the steps of an epoch ended.
+enum Reached {
+    End,
+    Pause(Flow),
+}
 
 impl Trainer {
     /// Prepares a model made for training, and the same made for use. `params` are the first values.
     ///
     /// # Errors
     ///
-    /// The `train` section lacks something, or there is no code, memory or thread.
+    /// The `train` section lacks something, a parameter is not finite, or there is no code, memory or
+    /// thread.
     pub fn new(
         train: &Model,
         infer: &Model,
@@ -179,7 +147,8 @@ impl Trainer {
             seed,
             batch,
             epochs,
-            scaling,
+            scalings,
+            watch_gradients,
         } = config;
         let section = model::train_config(train)?;
         let loss = model::loss(train)?;
@@ -189,22 +158,32 @@ impl Trainer {
             .optimizer
             .ok_or_else(|| model::no_optimizer(train))?;
         let batch = batch.max(1);
+        if let Some(name) = trouble::not_finite(params) {
+            let name = name.to_owned();
+            return Err(FitError::ParamNotFinite { name });
+        }
         let known = |(name, _, _): &&NamedParam| {
             let mut params = evaluation.params();
             params.any(|(_, param)| param.name == *name)
         };
         let kept: Vec<NamedParam> = params.iter().filter(known).cloned().collect();
-        let mut roles = step.params().map(|(_, param)| param.role);
+        let watch = if watch_gradients {
+            let graph = model::gradient_graph(train)?;
+            Some(Watch::new(&graph, batch, &engine, params)?)
+        } else {
+            None
+        };
+        let worker = Worker::new(&step, &loss, batch, &engine, params)?;
         Ok(Trainer {
-            has_statistics: roles.any(|role| !role.is_trainable()),
-            step: Worker::new(&step, &loss, batch, &engine, params)?,
             evaluation: Worker::new(&evaluation, &loss, batch, &engine, &kept)?,
+            watch,
             rates: Rates {
                 optimizer,
                 schedule: section.schedule,
                 per_epoch: 1,
                 epochs,
                 seed,
+                plateau: optimizer.lr(),
             },
             groups: Groups {
                 every: section.accumulate,
@@ -212,7 +191,20 @@ impl Trainer {
                 batch,
                 images: 0,
             },
-            scaling,
+            engine,
+            scalings,
+            augment: section.augment.clone(),
+            early_stop: section.early_stop,
+            drop_last: section.drop_last,
+            single: single_value_norm(&step),
+            forward_nodes: train.graph.nodes.len(),
+            snapshot: Snapshot::new(&worker.runner),
+            step: worker,
+            diverged: false,
+            place: Place::start(epochs, optimizer.lr()),
+            history: Vec::new(),
+            gradient_norms: Vec::new(),
+            best: None,
         })
     }
 
@@ -222,40 +214,146 @@ impl Trainer {
     ///
     /// None in practice: the names are the program's own.
     pub fn params(&self) -> Result<Vec<NamedParam>, FitError> {
-        let runner = &self.step.runner;
-        let names = model::names_and_dims(runner.graph());
-        let read = |(name, dims): (String, Vec<usize>)| {
-            let data = runner.param(&name)?;
-            Ok((name, dims, data))
-        };
-        names.into_iter().map(read).collect()
+        self.kept(Kept::Param)
     }
 
-    /// Trains for all epochs and tells what happens.
+    /// The parameters to use: those of the best epoch where `early_stop` keeps them, or else as they
+    /// are now.
     ///
     /// # Errors
     ///
-    /// The data does not fit the net, the loss is no number any more, or a report fails.
+    /// None in practice: the names are the program's own.
+    pub fn best_params(&self) -> Result<Vec<NamedParam>, FitError> {
+        match &self.best {
+            Some(best) => Ok(best.clone()),
+            None => self.params(),
+        }
+    }
+
+    fn kept(&self, wanted: Kept) -> Result<Vec<NamedParam>, FitError> {
+        let runner = &self.step.runner;
+        let kept = runner.kept().into_iter();
+        kept.filter(|(kind, _, _)| *kind == wanted)
+            .map(|(kind, name, dims)| {
+                let mut data = vec![0.0; dims.iter().product()];
+                runner.read_kept(kind, &name, &mut data)?;
+                Ok((name, dims, data))
+            })
+            .collect()
+    }
+
+    fn clock(&self) -> Clock {
+        Clock {
+            rates: self.rates,
+            groups: self.groups,
+        }
+    }
+
+    /// Where the training stands.
+    #[must_use]
+    pub fn place(&self) -> &Place {
+        &self.place
+    }
+
+    /// The epochs that are done.
+    #[must_use]
+    pub fn history(&self) -> &[Epoch] {
+        &self.history
+    }
+
+    /// The layers whose gradient norms are taken, from the input to the output.
+    #[must_use]
+    pub fn watched_layers(&self) -> Vec<&str> {
+        self.watch.iter().flat_map(Watch::layers).collect()
+    }
+
+    /// The gradient norms of these layers at the beginning of each epoch that has begun.
+    #[must_use]
+    pub fn gradient_norms(&self) -> &[Vec<f64>] {
+        &self.gradient_norms
+    }
+
+    /// Whether a number has appeared that is not finite. The parameters are then those of before that
+    /// step, and the training cannot go on.
+    #[must_use]
+    pub fn has_diverged(&self) -> bool {
+        self.diverged
+    }
+
+    /// All that another trainer of the same model needs to go on from here.
+    ///
+    /// # Errors
+    ///
+    /// None in practice: the names are the program's own.
+    pub fn checkpoint(&self) -> Result<Checkpoint, FitError> {
+        Ok(Checkpoint {
+            place: self.place.clone(),
+            history: self.history.clone(),
+            gradient_norms: self.gradient_norms.clone(),
+            params: self.params()?,
+            states: self.kept(Kept::State)?,
+            best: self.best.clone(),
+        })
+    }
+
+    /// Goes to where a checkpoint was made.
+    ///
+    /// # Errors
+    ///
+    /// The checkpoint is of another net.
+    pub fn restore(&mut self, checkpoint: Checkpoint) -> Result<(), FitError> {
+        let runner = &mut self.step.runner;
+        for (kind, name, dims) in runner.kept() {
+            let tensors = match kind {
+                Kept::Param => &checkpoint.params,
+                Kept::State => &checkpoint.states,
+            };
+            let found = tensors.iter().find(|(known, _, _)| *known == name);
+            let Some((_, _, data)) = found.filter(|(_, shape, _)| *shape == dims) else {
+                return Err(FitError::Checkpoint { name });
+            };
+            runner.set_kept(kind, &name, data)?;
+        }
+        self.place = Place {
+            epochs: self.rates.epochs,
+            ..checkpoint.place
+        };
+        self.history = checkpoint.history;
+        self.gradient_norms = checkpoint.gradient_norms;
+        self.best = checkpoint.best;
+        self.snapshot.step = None;
+        Ok(())
+    }
+
+    /// Trains from where it stands to the end of all epochs and tells what happens.
+    ///
+    /// # Errors
+    ///
+    /// The data does not fit the net, a number is not finite any more, or a report fails.
     pub fn fit<E: From<FitError> + Send>(
         &mut self,
         data: &Dataset,
         validation: Option<&Part>,
-        mut report: impl FnMut(Event<'_>) -> Result<(), E> + Send,
-    ) -> Result<Vec<Epoch>, E> {
-        self.step.check(&data.train, "training")?;
-        self.evaluation.check(&data.test, "test")?;
-        if let Some(part) = validation {
-            self.evaluation.check(part, "validation")?;
-        }
-        let (samples, batch) = (data.train.len(), self.step.batch);
-        // The statistics of a single image say nothing, and of a map of one pixel they do not exist.
-        let drop_last = self.has_statistics && samples > batch && samples % batch == 1;
-        let scaling = self.scaling.clone();
+        mut report: impl FnMut(Event<'_>) -> Result<Flow, E> + Send,
+    ) -> Result<Ending, E> {
+        self.check(data, validation)?;
+        let (samples, batch) = (data.train.len(), self.step.feed.batch);
         let seed = Some(self.rates.seed);
-        let mut batches = deal(&data.train, scaling.as_ref(), batch, seed, drop_last)?;
-        let evaluation = self.evaluation.batch;
-        let mut test = deal(&data.test, scaling.as_ref(), evaluation, None, false)?;
-        let held_out = validation.map(|part| deal(part, scaling.as_ref(), evaluation, None, false));
+        let scalings = self.scalings.clone();
+        let step = &self.step.feed;
+        let mut batches = deal(
+            step,
+            &data.train,
+            &scalings,
+            "training",
+            seed,
+            self.drop_last,
+        )?;
+        batches.augment(&self.augment).map_err(FitError::from)?;
+        let evaluation = &self.evaluation.feed;
+        let mut test = deal(evaluation, &data.test, &scalings, "test", None, false)?;
+        let held_out =
+            validation.map(|part| deal(evaluation, part, &scalings, "validation", None, false));
         let mut held_out = held_out.transpose()?;
         let steps = batches.per_epoch();
         self.groups.steps = steps;
@@ -264,66 +362,277 @@ impl Trainer {
         if steps == 0 {
             return Err(FitError::Nothing { samples, batch }.into());
         }
-        let mut history = Vec::new();
-        for epoch in 1..=self.rates.epochs {
-            let start = Instant::now();
-            let (train, seen) = self.epoch(&mut batches, epoch, samples, &mut report)?;
-            let seconds = start.elapsed().as_secs_f64();
-            self.hand_over()?;
-            let validation = held_out.as_mut().map(|part| self.evaluate(part));
-            let done = Epoch {
-                epoch,
-                train,
-                validation: validation.transpose()?,
-                test: self.evaluate(&mut test)?,
-                images_per_second: seen as f64 / seconds,
+        while !self.place.is_end() {
+            self.rates.plateau = self.place.plateau.rate;
+            self.measure_gradients(&mut batches)?;
+            let mut flow = match self.steps(&mut batches, samples, &mut report)? {
+                Reached::Pause(flow) => Some(flow),
+                Reached::End => None,
             };
-            history.push(done);
-            report(Event::Epoch(done, self))?;
+            if flow.is_none() {
+                self.check_finite(&mut batches)?;
+                self.hand_over()?;
+                flow = self.judge(held_out.as_mut(), &mut test, &mut report)?;
+            }
+            if let Some(flow) = flow {
+                self.check_finite(&mut batches)?;
+                let after = report(Event::Pause(self))?;
+                if flow == Flow::Stop || after == Flow::Stop {
+                    return Ok(Ending::Interrupted);
+                }
+                continue;
+            }
+            let Some(&epoch) = self.history.last() else {
+                continue;
+            };
+            let after = report(Event::Epoch(epoch, self))?;
+            if after == Flow::Stop && !self.place.is_end() {
+                return Ok(Ending::Interrupted);
+            }
         }
-        Ok(history)
+        Ok(match self.place.stopped {
+            Some(epoch) => Ending::StoppedEarly(epoch),
+            None => Ending::Finished,
+        })
     }
 
-    /// Trains for one epoch; its means, and the samples seen.
-    fn epoch<E: From<FitError> + Send>(
+    /// What does not fit is told before the first step.
+    fn check(&self, data: &Dataset, validation: Option<&Part>) -> Result<(), FitError> {
+        self.step.check(&data.train, "training")?;
+        self.evaluation.check(&data.test, "test")?;
+        if let Some(part) = validation {
+            self.evaluation.check(part, "validation")?;
+        }
+        if let Some(rule) = self.early_stop.filter(|rule| rule.metric.is_held_out())
+            && validation.is_none()
+        {
+            let metric = rule.metric.name();
+            return Err(FitError::NothingHeldOut { metric });
+        }
+        let (samples, batch) = (data.train.len(), self.step.feed.batch);
+        let Some(layer) = &self.single else {
+            return Ok(());
+        };
+        let (what, help) = if batch == 1 {
+            let help = "take a larger batch".to_owned();
+            ("each batch has".to_owned(), help)
+        } else if samples % batch == 1 && !self.drop_last {
+            (
+                format!("the last batch of the {samples} samples has"),
+                format!("write `batch({batch}, drop_last = true)`, or take another batch"),
+            )
+        } else {
+            return Ok(());
+        };
+        let layer = layer.clone();
+        Err(FitError::SingleSample { layer, what, help })
+    }
+
+    /// Takes the steps of the epoch that are left.
+    fn steps<E: From<FitError> + Send>(
         &mut self,
         batches: &mut Batches<'_>,
-        epoch: usize,
         samples: usize,
-        report: &mut (impl FnMut(Event<'_>) -> Result<(), E> + Send),
-    ) -> Result<(Score, usize), E> {
-        batches.start_epoch(epoch as u64 - 1);
-        let (rates, groups) = (self.rates, self.groups);
-        let first = (epoch - 1) * groups.steps;
-        let first_update = (epoch - 1) * rates.per_epoch;
-        enter(&mut self.step, |worker| {
-            let mut tally = Tally::default();
-            let mut in_epoch = 0;
+        report: &mut (impl FnMut(Event<'_>) -> Result<Flow, E> + Send),
+    ) -> Result<Reached, E> {
+        let clock = self.clock();
+        let first = (self.place.epoch - 1) * clock.groups.steps;
+        batches.start_epoch(self.place.epoch as u64 - 1);
+        batches.skip(self.place.step);
+        let start = Instant::now();
+        let Trainer {
+            step: worker,
+            place,
+            snapshot,
+            ..
+        } = self;
+        let earlier = place.seconds;
+        let mut failed = None;
+        let reached = enter(worker, |worker| -> Result<Reached, E> {
             while let Some(count) = worker.load(batches)? {
-                let update = first_update + in_epoch / groups.every;
-                let scalars = rates.scalars(update).into_iter();
-                for (scalar, number) in scalars.chain(groups.scalars(in_epoch)) {
-                    worker.runner.set_scalar(scalar, number);
+                let step = first + place.step;
+                if snapshot
+                    .step
+                    .is_none_or(|taken| step >= taken + SNAPSHOT_EVERY)
+                {
+                    if snapshot.not_finite(&worker.runner)?.is_some() {
+                        failed = Some(step);
+                        return Ok(Reached::End);
+                    }
+                    snapshot.take(&worker.runner, step)?;
                 }
-                let seed = rates.dropout_seed(first + in_epoch);
-                worker.runner.set_seed(seed);
-                let loss = worker.run(count, &mut tally)?;
-                in_epoch += 1;
+                StepNumbers::new(&clock, step).give(&mut worker.runner);
+                let loss = worker.run(count, &mut place.tally)?;
                 if !loss.is_finite() {
-                    let step = in_epoch;
-                    return Err(FitError::Diverged { loss, epoch, step }.into());
+                    failed = Some(step + 1);
+                    return Ok(Reached::End);
                 }
-                if in_epoch.is_multiple_of(REPORT_EVERY) || in_epoch == groups.steps {
-                    report(Event::Progress(Progress {
-                        epoch,
-                        done: tally.seen,
-                        of: samples,
-                        score: tally.score(),
-                    }))?;
+                place.step += 1;
+                place.seconds = earlier + start.elapsed().as_secs_f64();
+                let flow = report(Event::Progress(Progress {
+                    epoch: place.epoch,
+                    done: place.tally.seen,
+                    of: samples,
+                    score: place.tally.score(),
+                }))?;
+                if flow != Flow::Continue {
+                    return Ok(Reached::Pause(flow));
                 }
             }
-            Ok((tally.score(), tally.seen))
+            Ok(Reached::End)
+        })?;
+        match failed {
+            Some(end) => Err(self.explain(batches, end)?.into()),
+            None => Ok(reached),
+        }
+    }
+
+    /// That all parameters and states are finite, so that nothing else is ever saved.
+    fn check_finite(&mut self, batches: &mut Batches<'_>) -> Result<(), FitError> {
+        if self.snapshot.not_finite(&self.step.runner)?.is_none() {
+            return Ok(());
+        }
+        let done = (self.place.epoch - 1) * self.groups.steps + self.place.step;
+        Err(self.explain(batches, done)?)
+    }
+
+    /// Runs the steps since the last snapshot again, up to `end`, finds the one in which a number came
+    /// up that is not finite, and goes back to before it.
+    fn explain(&mut self, batches: &mut Batches<'_>, end: usize) -> Result<FitError, FitError> {
+        let clock = self.clock();
+        let Some(start) = self.snapshot.step else {
+            // No step has been taken since these came from outside.
+            let name = self.snapshot.not_finite(&self.step.runner)?;
+            let name = name.unwrap_or_default().to_owned();
+            return Ok(FitError::ParamNotFinite { name });
+        };
+        self.diverged = true;
+        let mut loss = f32::NAN;
+        let mut culprit = end.saturating_sub(1).max(start);
+        self.snapshot.put(&mut self.step.runner)?;
+        for step in start..end {
+            loss = self.again(batches, &clock, step)?;
+            let tainted = self.snapshot.not_finite(&self.step.runner)?.is_some();
+            if tainted || !loss.is_finite() {
+                culprit = step;
+                break;
+            }
+        }
+        self.snapshot.put(&mut self.step.runner)?;
+        for step in start..culprit {
+            self.again(batches, &clock, step)?;
+        }
+        seek(batches, &clock, culprit);
+        let count = self.step.load(batches)?.unwrap_or(0);
+        let finder = Finder {
+            engine: &self.engine,
+            graph: self.step.runner.graph(),
+            forward_nodes: self.forward_nodes,
+        };
+        let numbers = StepNumbers::new(&clock, culprit);
+        let found = finder.find(&self.step.runner, &self.step.feed, count, &numbers);
+        let first = match found {
+            Ok(Some(first)) => first,
+            Ok(None) => "it appears only in the fused code of the whole step".to_owned(),
+            // The machine may lack the memory to keep every value of a step.
+            Err(error) => format!("it could not be looked for: {error}"),
+        };
+        Ok(FitError::Diverged {
+            loss,
+            epoch: clock.place(culprit).0 + 1,
+            step: clock.place(culprit).1 + 1,
+            first,
         })
+    }
+
+    /// Takes a step that has been taken before; its loss.
+    fn again(
+        &mut self,
+        batches: &mut Batches<'_>,
+        clock: &Clock,
+        step: usize,
+    ) -> Result<f32, FitError> {
+        seek(batches, clock, step);
+        let count = self.step.load(batches)?.unwrap_or(0);
+        StepNumbers::new(clock, step).give(&mut self.step.runner);
+        self.step.run(count, &mut Tally::default())
+    }
+
+    /// Takes the gradient norms of an epoch that is about to begin.
+    fn measure_gradients(&mut self, batches: &mut Batches<'_>) -> Result<(), FitError> {
+        let clock = self.clock();
+        let Some(watch) = &mut self.watch else {
+            return Ok(());
+        };
+        if self.place.step > 0 || self.gradient_norms.len() >= self.place.epoch {
+            return Ok(());
+        }
+        let first = (self.place.epoch - 1) * self.groups.steps;
+        seek(batches, &clock, first);
+        let count = self.step.feed.take(batches).unwrap_or(0);
+        let numbers = StepNumbers::new(&clock, first);
+        let norms = watch.measure(&self.step.runner, &self.step.feed, count, &numbers)?;
+        self.gradient_norms.push(norms);
+        Ok(())
+    }
+
+    /// Judges the epoch whose steps are done, and goes to the next; or what a report asked for instead.
+    fn judge<E: From<FitError> + Send>(
+        &mut self,
+        held_out: Option<&mut Batches<'_>>,
+        test: &mut Batches<'_>,
+        report: &mut (impl FnMut(Event<'_>) -> Result<Flow, E> + Send),
+    ) -> Result<Option<Flow>, E> {
+        let mut answer = Ok(Flow::Continue);
+        let mut score = |batches: &mut Batches<'_>| {
+            let mut goes_on = || {
+                answer = report(Event::Evaluating);
+                matches!(answer, Ok(Flow::Continue))
+            };
+            enter(&mut self.evaluation, |worker| {
+                worker.evaluate(batches, &mut goes_on)
+            })
+        };
+        let validation = match held_out {
+            None => Some(None),
+            Some(batches) => score(batches)?.map(Some),
+        };
+        let unseen = match validation {
+            Some(_) => score(test)?,
+            None => None,
+        };
+        let flow = answer?;
+        let (Some(validation), Some(test)) = (validation, unseen) else {
+            return Ok(Some(flow));
+        };
+        let clock = self.clock();
+        let place = &mut self.place;
+        let last = (place.epoch - 1) * clock.groups.steps + place.step.saturating_sub(1);
+        let done = Epoch {
+            epoch: place.epoch,
+            train: place.tally.score(),
+            validation,
+            test,
+            images_per_second: place.tally.seen as f64 / place.seconds,
+            learning_rate: clock.rates.learning_rate(clock.update(last)),
+        };
+        let loss = validation.map_or(done.train.loss, |score| score.loss);
+        place.plateau.judge(self.rates.schedule.curve, loss);
+        if let Some(rule) = &self.early_stop {
+            let value = done.metric(rule.metric).unwrap_or(f64::NAN);
+            if place.best.judge(rule, done.epoch, value) {
+                self.best = Some(self.params()?);
+            }
+            if self.place.best.is_over(rule) {
+                self.place.stopped = Some(done.epoch);
+            }
+        }
+        self.history.push(done);
+        self.place.epoch += 1;
+        self.place.step = 0;
+        self.place.tally = Tally::default();
+        self.place.seconds = 0.0;
+        Ok(None)
     }
 
     /// Gives the evaluation the parameters of the training.
@@ -334,10 +643,23 @@ impl Trainer {
         }
         Ok(())
     }
+}
 
-    fn evaluate(&mut self, batches: &mut Batches<'_>) -> Result<Score, FitError> {
-        enter(&mut self.evaluation, |worker| worker.evaluate(batches))
-    }
+/// Goes to the batch of a step, counted from 0 over all epochs.
+fn seek(batches: &mut Batches<'_>, clock: &Clock, step: usize) {
+    let (epoch, in_epoch) = clock.place(step);
+    batches.start_epoch(epoch as u64);
+    batches.skip(in_epoch);
+}
+
+/// The first batch norm that normalises one value a channel and sample.
+fn single_value_norm(step: &Graph) -> Option<String> {
+    let single = |node: &&Node| {
+        let pixels = |&x: &ValueId| step.dims(x).iter().skip(1).product::<usize>();
+        node.op == Op::BatchStats && node.inputs.first().map(pixels) == Some(1)
+    };
+    let mut nodes = step.nodes.iter().map(|(_, node)| node);
+    nodes.find(single).map(|node| node.origin.clone())
 }
 
 /// Runs a closure on the threads of a worker's runner.
@@ -352,20 +674,25 @@ fn enter<R: Send>(worker: &mut Worker, work: impl FnOnce(&mut Worker) -> R + Sen
 }
 
 fn deal<'p>(
+    feed: &Feed,
     part: &'p Part,
-    scaling: Option<&Scaling>,
-    batch: usize,
+    scalings: &[Option<Scaling>],
+    name: &'static str,
     seed: Option<u64>,
     drop_last: bool,
 ) -> Result<Batches<'p>, FitError> {
-    let samples = part.len();
+    let (samples, batch) = (part.len(), feed.batch);
     let size = NonZeroUsize::new(batch).ok_or(FitError::Nothing { samples, batch })?;
     let how = BatchConfig {
         size,
         seed,
         drop_last,
     };
-    Ok(Batches::new(part, scaling, how)?)
+    let places = feed.places(part, name)?.into_iter().enumerate();
+    let inputs: Vec<(usize, Option<&Scaling>)> = places
+        .map(|(input, place)| (place, scalings.get(input).and_then(Option::as_ref)))
+        .collect();
+    Ok(Batches::of_inputs(part, &inputs, how)?)
 }
 
 /// Loss and accuracy of a model, made for use, on some samples.
@@ -384,6 +711,9 @@ pub fn score(
     let batch = config.batch.max(1);
     let mut worker = Worker::new(&graph, &loss, batch, &config.engine, params)?;
     worker.check(part, "test")?;
-    let mut batches = deal(part, config.scaling.as_ref(), batch, None, false)?;
-    enter(&mut worker, |worker| worker.evaluate(&mut batches))
+    let mut batches = deal(&worker.feed, part, &config.scalings, "test", None, false)?;
+    let score = enter(&mut worker, |worker| {
+        worker.evaluate(&mut batches, &mut || true)
+    })?;
+    Ok(score.unwrap_or_else(|| Tally::default().score()))
 }

@@ -4,7 +4,7 @@
 ///
 /// The plain mean of batch means would give the samples of a short last batch more weight than the
 /// others, and the loss of an epoch would depend on the batch size.
-#[derive(Debug, Clone, Copy, Default, PartialEq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct WeightedMean {
     sum: f64,
     weight: f64,

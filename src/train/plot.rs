@@ -40,6 +40,19 @@ pub struct Curves {
     pub accuracies: Vec<Curve>,
 }
 
+/// A picture of a single panel.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Lines {
+    /// The line above the picture.
+    pub title: String,
+    /// What the values are.
+    pub heading: String,
+    /// What the places are, of which the first is 1.
+    pub axis: String,
+    /// The lines.
+    pub curves: Vec<Curve>,
+}
+
 /// Why there is no picture.
 #[derive(Debug, Error)]
 pub enum PlotError {
@@ -62,10 +75,50 @@ pub fn write(path: &Path, curves: &Curves) -> Result<(), PlotError> {
     })?)
 }
 
+/// Draws a picture of a single panel into an SVG file, all or nothing.
+pub fn write_lines(path: &Path, lines: &Lines) -> Result<(), PlotError> {
+    let panel = Panel {
+        heading: &lines.heading,
+        axis: &lines.axis,
+        curves: &lines.curves,
+        scale: 1.0,
+        unit: "",
+        limits: (f64::NEG_INFINITY, f64::INFINITY),
+    };
+    let text = picture(&lines.title, &[panel])?;
+    Ok(atomic::write(path, |writer| {
+        writer.write_all(text.as_bytes())
+    })?)
+}
+
 /// Draws the curves as the text of an SVG file.
 pub fn svg(curves: &Curves) -> Result<String, PlotError> {
+    let loss = Panel {
+        heading: "Loss",
+        axis: "epoch",
+        curves: &curves.losses,
+        scale: 1.0,
+        unit: "",
+        limits: (f64::NEG_INFINITY, f64::INFINITY),
+    };
+    let accuracy = Panel {
+        heading: "Accuracy",
+        axis: "epoch",
+        curves: &curves.accuracies,
+        scale: 100.0,
+        unit: " %",
+        limits: (0.0, 100.0),
+    };
+    if curves.accuracies.is_empty() {
+        picture(&curves.title, &[loss])
+    } else {
+        picture(&curves.title, &[loss, accuracy])
+    }
+}
+
+fn picture(title: &str, panels: &[Panel<'_>]) -> Result<String, PlotError> {
     let mut text = String::new();
-    draw(&mut text, curves).map_err(|error| PlotError::Draw {
+    draw(&mut text, title, panels).map_err(|error| PlotError::Draw {
         reason: error.to_string(),
     })?;
     Ok(text)
@@ -148,6 +201,8 @@ impl Ranged for Axis {
 /// What makes one panel different from the other.
 struct Panel<'a> {
     heading: &'a str,
+    /// What is counted from left to right.
+    axis: &'a str,
     curves: &'a [Curve],
     /// What a value is multiplied by before it is drawn, and the unit that follows then.
     scale: f64,
@@ -156,41 +211,17 @@ struct Panel<'a> {
     limits: (f64, f64),
 }
 
-fn draw(text: &mut String, curves: &Curves) -> DrawResult {
-    let loss = Panel {
-        heading: "Loss",
-        curves: &curves.losses,
-        scale: 1.0,
-        unit: "",
-        limits: (f64::NEG_INFINITY, f64::INFINITY),
-    };
-    let accuracy = Panel {
-        heading: "Accuracy",
-        curves: &curves.accuracies,
-        scale: 100.0,
-        unit: " %",
-        limits: (0.0, 100.0),
-    };
-    let panels = if curves.accuracies.is_empty() {
-        vec![loss]
-    } else {
-        vec![loss, accuracy]
-    };
-
+fn draw(text: &mut String, title: &str, panels: &[Panel<'_>]) -> DrawResult {
     let (width, height) = (PANEL.0 * panels.len() as u32, PANEL.1 + TITLE_HEIGHT);
     let root = SVGBackend::with_string(text, (px(width), px(height))).into_drawing_area();
     root.fill(&WHITE)?;
-    let (title, body) = root.split_vertically(px(TITLE_HEIGHT));
-    title.draw(&Text::new(
-        curves.title.as_str(),
-        point(MARGIN, px(32)),
-        font(TITLE_SIZE),
-    ))?;
+    let (head, body) = root.split_vertically(px(TITLE_HEIGHT));
+    head.draw(&Text::new(title, point(MARGIN, px(32)), font(TITLE_SIZE)))?;
     for (panel, area) in panels.iter().zip(body.split_evenly((1, panels.len()))) {
         draw_panel(&area, panel)?;
     }
     root.present()?;
-    drop((root, title, body));
+    drop((root, head, body));
     let sheet = format!(r#"width="{}" height="{}""#, px(width), px(height));
     *text = text.replacen(&sheet, &format!(r#"width="{width}" height="{height}""#), 1);
     Ok(())
@@ -231,7 +262,7 @@ fn draw_panel(area: &Area<'_>, panel: &Panel<'_>) -> DrawResult {
         .bold_line_style(GRID.stroke_width(px(1)))
         .axis_style(INK.stroke_width(px(1)))
         .set_all_tick_mark_size(px(5))
-        .x_desc("epoch")
+        .x_desc(panel.axis)
         .label_style(label_style.clone())
         .axis_desc_style(label_style)
         .x_label_formatter(&|epoch| format!("{epoch:.0}"))

@@ -1,7 +1,7 @@
 //! What differs from step to step: the learning rate, Adam's corrections, the seed of dropout.
 
 use crate::ir::StepScalar;
-use crate::sema::{OptimizerConfig, Schedule, UpdateRule};
+use crate::sema::{OptimizerConfig, RateCurve, Schedule, UpdateRule};
 
 /// The numbers of the steps of a training.
 #[derive(Clone, Copy, PartialEq, Debug)]
@@ -16,33 +16,57 @@ pub struct Rates {
     pub epochs: usize,
     /// The seed of the training.
     pub seed: u64,
+    /// What [`RateCurve::Plateau`] has made of the learning rate so far.
+    pub plateau: f64,
 }
 
 impl Rates {
     /// The learning rate of a step, counted from 0.
     ///
-    /// A warm-up rises in a straight line and reaches the full rate with its last step; a cosine
-    /// (Loshchilov and Hutter 2017) then falls to its part `last`.
+    /// With `e` the step divided by the steps of an epoch, `lr` that of the optimizer, `E` the epochs of
+    /// the training and `w` those of the warm-up:
+    ///
+    /// ```text
+    /// constant      lr
+    /// step          lr · factor^⌊e / every⌋                                   (changes with an epoch)
+    /// exponential   lr · factor^⌊e⌋                                           (changes with an epoch)
+    /// cosine        lr · (last + (1 - last) · (1 + cos(π t)) / 2)             (changes with every step)
+    /// polynomial    lr · (last + (1 - last) · (1 - t)^power)                  (changes with every step)
+    ///               t = (e - w) / (E - w), from 0 to 1
+    /// plateau       what the losses so far have made of it: see [`Plateau`](super::judge::Plateau)
+    /// ```
+    ///
+    /// A warm-up multiplies that with (step + 1) / (w · steps of an epoch) while this is below 1: it rises
+    /// in a straight line and reaches the full rate with its last step (Goyal et al. 2017, section 2.2).
+    /// The cosine is that of Loshchilov and Hutter 2017, without restarts.
     #[must_use]
     pub fn learning_rate(&self, step: usize) -> f64 {
         let base = self.optimizer.lr();
-        let per_epoch = self.per_epoch.max(1) as f64;
-        match self.schedule {
-            Schedule::Constant => base,
-            Schedule::Step { every, factor } => {
-                let changes = step / (self.per_epoch.max(1) * every.max(1));
-                base * factor.powf(changes as f64)
+        let per_epoch = self.per_epoch.max(1);
+        let Schedule { warmup, curve } = self.schedule;
+        let falling = || {
+            let epoch = step as f64 / per_epoch as f64;
+            let all = (self.epochs as f64 - warmup).max(f64::EPSILON);
+            ((epoch - warmup) / all).clamp(0.0, 1.0)
+        };
+        let between = |last: f64, part: f64| base * (last + (1.0 - last) * part);
+        let rate = match curve {
+            RateCurve::Constant => base,
+            RateCurve::Step { every, factor } => {
+                base * factor.powf((step / (per_epoch * every.max(1))) as f64)
             }
-            Schedule::Cosine { warmup, last } => {
-                let epoch = step as f64 / per_epoch;
-                if epoch < warmup {
-                    return base * ((step + 1) as f64 / (warmup * per_epoch)).min(1.0);
-                }
-                let falling = (self.epochs as f64 - warmup).max(f64::EPSILON);
-                let share = ((epoch - warmup) / falling).min(1.0);
-                let half = 0.5 * (1.0 + (std::f64::consts::PI * share).cos());
-                base * (last + (1.0 - last) * half)
+            RateCurve::Exponential { factor } => base * factor.powf((step / per_epoch) as f64),
+            RateCurve::Cosine { last } => {
+                between(last, 0.5 * (1.0 + (std::f64::consts::PI * falling()).cos()))
             }
+            RateCurve::Polynomial { power, last } => between(last, (1.0 - falling()).powf(power)),
+            RateCurve::Plateau { .. } => self.plateau,
+        };
+        let rising = warmup * per_epoch as f64;
+        if (step as f64) < rising {
+            rate * ((step + 1) as f64 / rising).min(1.0)
+        } else {
+            rate
         }
     }
 
@@ -92,7 +116,7 @@ mod tests {
     use super::*;
     use crate::sema::WeightDecay;
 
-    fn rates(schedule: Schedule) -> Rates {
+    fn rates(warmup: f64, curve: RateCurve) -> Rates {
         let optimizer = OptimizerConfig {
             lr: 0.1,
             rule: UpdateRule::Adam {
@@ -105,10 +129,11 @@ mod tests {
         };
         Rates {
             optimizer,
-            schedule,
+            schedule: Schedule { warmup, curve },
             per_epoch: 10,
             epochs: 5,
             seed: 1,
+            plateau: 0.04,
         }
     }
 
@@ -118,10 +143,7 @@ mod tests {
 
     #[test]
     fn a_cosine_warms_up_and_ends_at_its_last_part() {
-        let rates = rates(Schedule::Cosine {
-            warmup: 1.0,
-            last: 0.1,
-        });
+        let rates = rates(1.0, RateCurve::Cosine { last: 0.1 });
         close(rates.learning_rate(0), 0.01);
         close(rates.learning_rate(9), 0.1);
         close(rates.learning_rate(10), 0.1);
@@ -132,31 +154,59 @@ mod tests {
 
     #[test]
     fn a_warm_up_of_part_of_a_step_changes_nothing() {
-        let rates = rates(Schedule::Cosine {
-            warmup: 0.01,
-            last: 0.0,
-        });
+        let rates = rates(0.01, RateCurve::Cosine { last: 0.0 });
         close(rates.learning_rate(0), 0.1);
     }
 
     #[test]
-    fn other_schedules() {
-        close(rates(Schedule::Constant).learning_rate(49), 0.1);
-        let step = rates(Schedule::Step {
+    fn curves_that_change_with_the_epoch() {
+        close(rates(0.0, RateCurve::Constant).learning_rate(49), 0.1);
+        let step = RateCurve::Step {
             every: 2,
             factor: 0.5,
-        });
-        close(step.learning_rate(19), 0.1);
-        close(step.learning_rate(20), 0.05);
-        close(step.learning_rate(40), 0.025);
+        };
+        close(rates(0.0, step).learning_rate(19), 0.1);
+        close(rates(0.0, step).learning_rate(20), 0.05);
+        close(rates(0.0, step).learning_rate(40), 0.025);
+        // A warm-up goes over a step: the third part of 30 steps of a rate that has been halved once.
+        close(rates(3.0, step).learning_rate(20), 0.05 * 0.7);
+        let exponential = RateCurve::Exponential { factor: 0.9 };
+        close(rates(0.0, exponential).learning_rate(29), 0.081);
+        let plateau = RateCurve::Plateau {
+            factor: 0.1,
+            patience: 1,
+            min: 0.0,
+            threshold: 0.0,
+        };
+        close(rates(0.0, plateau).learning_rate(29), 0.04);
+        close(rates(1.0, plateau).learning_rate(4), 0.02);
+    }
+
+    #[test]
+    fn a_polynomial_falls_after_its_warm_up() {
+        let line = RateCurve::Polynomial {
+            power: 1.0,
+            last: 0.2,
+        };
+        close(rates(1.0, line).learning_rate(4), 0.05);
+        close(rates(1.0, line).learning_rate(10), 0.1);
+        close(rates(1.0, line).learning_rate(30), 0.06);
+        close(rates(1.0, line).learning_rate(50), 0.02);
+        let square = RateCurve::Polynomial {
+            power: 2.0,
+            last: 0.0,
+        };
+        close(rates(0.0, square).learning_rate(25), 0.025);
+        // A warm-up that never ends leaves nothing to fall, and no division by zero.
+        close(rates(5.0, square).learning_rate(49), 0.1);
     }
 
     #[test]
     fn corrections_undo_the_start_at_zero() {
-        let [_, first, second, _] = rates(Schedule::Constant).scalars(0);
+        let [_, first, second, _] = rates(0.0, RateCurve::Constant).scalars(0);
         close(first.1, 10.0);
         close(second.1, 100.0);
-        let [_, first, _, _] = rates(Schedule::Constant).scalars(1);
+        let [_, first, _, _] = rates(0.0, RateCurve::Constant).scalars(1);
         close(first.1, 1.0 / 0.19);
     }
 
@@ -165,9 +215,9 @@ mod tests {
         let with = |rule| Rates {
             optimizer: OptimizerConfig {
                 rule,
-                ..rates(Schedule::Constant).optimizer
+                ..rates(0.0, RateCurve::Constant).optimizer
             },
-            ..rates(Schedule::Constant)
+            ..rates(0.0, RateCurve::Constant)
         };
         let adagrad = with(UpdateRule::Adagrad {
             lr_decay: 0.5,

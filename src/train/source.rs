@@ -113,13 +113,21 @@ pub fn samples(
     })
 }
 
-/// What is done to the numbers of a sample before they enter the net.
+/// What is done to the numbers of samples before they enter the net, for each of its inputs.
 #[must_use]
-pub fn scaling(model: &Model) -> Option<Scaling> {
-    picture_input(model).map(|input| Scaling {
+pub fn scalings(model: &Model) -> Vec<Option<Scaling>> {
+    let scaling = |input: &PictureInput| Scaling {
         mean: input.mean.clone(),
         std: input.std.clone(),
-    })
+    };
+    let sources = model.inputs.iter().map(|input| input.source.as_ref());
+    sources.map(|source| source.map(scaling)).collect()
+}
+
+/// As [`scalings`], for the first input.
+#[must_use]
+pub fn scaling(model: &Model) -> Option<Scaling> {
+    scalings(model).into_iter().next().flatten()
 }
 
 /// What the net's first input says of pictures, with `from image(…)`.
@@ -138,9 +146,12 @@ pub fn class_names(model: &Model) -> Option<Vec<String>> {
 
 /// Makes the pictures of a data set what the net's input says, if it says something of them.
 fn fit(model: &Model, dataset: &mut Dataset) -> Result<(), SourceError> {
-    if let Some(input) = picture_input(model) {
+    for input in &model.inputs {
+        let Some(picture) = &input.source else {
+            continue;
+        };
         for part in [&mut dataset.train, &mut dataset.test] {
-            part.fit(input)?;
+            part.fit(&input.name, picture)?;
         }
     }
     Ok(())

@@ -1,6 +1,6 @@
 //! The words that keys of `train` choose among, for the reference.
 
-use super::{clip, init, optimizer, regularize, schedule, table};
+use super::{augment, clip, init, optimizer, regularize, schedule, table};
 use crate::sema::layers::Layer;
 
 /// Each key with what it can be.
@@ -28,7 +28,15 @@ pub(in crate::sema) fn choices() -> Vec<(&'static str, Vec<&'static Layer>)> {
         ),
         (
             "schedule",
-            vec![&schedule::CONSTANT, &schedule::COSINE, &schedule::STEP],
+            vec![
+                &schedule::CONSTANT,
+                &schedule::STEP,
+                &schedule::EXPONENTIAL,
+                &schedule::COSINE,
+                &schedule::LINEAR,
+                &schedule::POLYNOMIAL,
+                &schedule::PLATEAU,
+            ],
         ),
         ("init", init::INITIALISERS.iter().collect()),
         (
@@ -36,5 +44,18 @@ pub(in crate::sema) fn choices() -> Vec<(&'static str, Vec<&'static Layer>)> {
             vec![&regularize::L1, &regularize::L2, &regularize::MAX_NORM],
         ),
         ("clip", vec![&clip::NORM, &clip::VALUE]),
+        (
+            "augment",
+            vec![
+                &augment::FLIP,
+                &augment::FLIP_VERTICAL,
+                &augment::CROP,
+                &augment::ROTATE,
+                &augment::CUTOUT,
+                &augment::BRIGHTNESS,
+                &augment::CONTRAST,
+                &augment::NOISE,
+            ],
+        ),
     ]
 }

@@ -92,6 +92,25 @@ impl<'a> Elab<'a> {
     /// The word of a line, with its arguments.
     pub(super) fn chosen(&mut self, line: &Line<'a>) -> Option<Chosen<'a>> {
         let expr = self.value(line)?;
+        self.chosen_of(line, expr)
+    }
+
+    /// The words of a line, each with its arguments.
+    pub(super) fn chosen_list(&mut self, line: &Line<'a>) -> Option<Vec<Chosen<'a>>> {
+        if line.values.is_empty() {
+            let message = format!("`{}` takes one value or several", line.key.text);
+            self.report(Diagnostic::error(codes::BAD_VALUE, message).primary(line.span, ""));
+            return None;
+        }
+        let read: Vec<Option<Chosen<'a>>> = line
+            .values
+            .iter()
+            .map(|expr| self.chosen_of(line, expr))
+            .collect();
+        read.into_iter().collect()
+    }
+
+    fn chosen_of(&mut self, line: &Line<'a>, expr: &'a Expr) -> Option<Chosen<'a>> {
         match &expr.kind {
             ExprKind::Name(name) => Some(Chosen {
                 name,
@@ -154,7 +173,41 @@ impl<'a> Elab<'a> {
         chosen: &Chosen<'a>,
         signature: &'static Layer,
     ) -> Option<Attrs<'a>> {
-        let mut args = self.eval_args(env, chosen.args, &signature.formals());
+        let args = self.eval_args(env, chosen.args, &signature.formals());
+        self.attrs_with_overrides(env, line, signature, args, chosen.span())
+    }
+
+    /// The arguments of a key that has no word: `key(…)`, or `key VALUE` for the first of them.
+    pub(super) fn key_attrs(
+        &mut self,
+        env: &Env<'a>,
+        line: &Line<'a>,
+        signature: &'static Layer,
+    ) -> Option<Attrs<'a>> {
+        let args = match line.args {
+            args @ Some(_) => self.eval_args(env, args, &signature.formals()),
+            None => {
+                let expr = self.value(line)?;
+                let value = self.eval(env, expr);
+                vec![EvArg {
+                    name: None,
+                    value,
+                    span: expr.span,
+                    value_span: expr.span,
+                }]
+            }
+        };
+        self.attrs_with_overrides(env, line, signature, args, line.span)
+    }
+
+    fn attrs_with_overrides(
+        &mut self,
+        env: &Env<'a>,
+        line: &Line<'a>,
+        signature: &'static Layer,
+        mut args: Vec<EvArg<'a>>,
+        span: Span,
+    ) -> Option<Attrs<'a>> {
         for &(name, expr) in &line.set {
             let slot = signature
                 .attrs
@@ -193,7 +246,7 @@ impl<'a> Elab<'a> {
                 None => args.push(arg),
             }
         }
-        self.attrs(signature, &args, chosen.span())
+        self.attrs(signature, &args, span)
     }
 
     pub(super) fn real(&mut self, attrs: &Attrs<'a>, name: &str, max: f64) -> Option<f64> {

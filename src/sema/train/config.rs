@@ -1,6 +1,8 @@
 //! The training half as the trainer reads it: everything resolved, every default filled in.
 
+use super::augment::Augment;
 use super::clip::Clip;
+use super::early_stop::EarlyStop;
 use super::freeze::Freeze;
 use super::init::InitRule;
 use super::loss::OutputLoss;
@@ -21,8 +23,14 @@ pub struct TrainConfig {
     pub optimizer: Option<OptimizerConfig>,
     /// How the learning rate changes.
     pub schedule: Schedule,
+    /// Random changes of the samples to learn from, in the order in which they are made.
+    pub augment: Vec<Augment>,
+    /// When training ends before its last epoch.
+    pub early_stop: Option<EarlyStop>,
     /// Images in a step.
     pub batch: usize,
+    /// Whether a last batch that is not full is left out.
+    pub drop_last: bool,
     /// Times that all examples are seen.
     pub epochs: usize,
     /// What all random numbers follow from.

@@ -10,11 +10,13 @@ use crate::syntax::Ast;
 use crate::syntax::ast::{Args, Entry, EntryValue, Expr, Item, Name, Train};
 
 /// The keys that are read.
-const KEYS: [&str; 12] = [
+const KEYS: [&str; 14] = [
     "data",
+    "augment",
     "loss",
     "optimizer",
     "schedule",
+    "early_stop",
     "batch",
     "epochs",
     "seed",
@@ -26,8 +28,6 @@ const KEYS: [&str; 12] = [
 ];
 /// Keys whose parts can be set where the section has no such line.
 const PARTS: [&str; 2] = ["regularize", "clip"];
-/// Keys of the language reference that are not read yet.
-const LATER: [&str; 2] = ["augment", "early_stop"];
 
 /// A line of the section, or an override of one.
 #[derive(Clone, Debug)]
@@ -187,17 +187,10 @@ impl<'a> Elab<'a> {
         if KEYS.contains(&key.text.as_str()) {
             return true;
         }
-        if LATER.contains(&key.text.as_str()) {
-            let message = format!("`{}` is not supported yet", key.text);
-            self.report(
-                Diagnostic::error(codes::TRAIN_NOT_SUPPORTED, message).primary(key.span, ""),
-            );
-            return false;
-        }
         let diagnostic =
             Diagnostic::error(codes::UNKNOWN_KEY, format!("`train` has no `{}`", key.text))
                 .primary(key.span, "");
-        self.report(match suggest(&key.text, KEYS.into_iter().chain(LATER)) {
+        self.report(match suggest(&key.text, KEYS) {
             Some(near) => diagnostic.edit(format!("did you mean `{near}`?"), key.span, near),
             None => diagnostic.help(format!("known are {}", KEYS.map(quoted).join(", "))),
         });

@@ -1,9 +1,12 @@
 //! The `train` section: a closed set of keys, each read as what it must be, in a file of its own.
 
+pub(super) mod augment;
+pub(super) mod batch;
 pub(super) mod choices;
 mod chosen;
 pub(super) mod clip;
 pub(super) mod config;
+pub(super) mod early_stop;
 pub(super) mod freeze;
 pub(super) mod init;
 mod lines;
@@ -46,12 +49,14 @@ impl<'a> Elab<'a> {
             .collect();
         let optimizer = find("optimizer").map(|line| self.optimizer(env, line));
         let schedule =
-            find("schedule").map_or(Some(Schedule::Constant), |line| self.schedule(env, line));
+            find("schedule").map_or(Some(Schedule::CONSTANT), |line| self.schedule(env, line));
+        let augment = find("augment").map_or(Some(Vec::new()), |line| self.augment(env, line));
+        let early_stop = find("early_stop").map(|line| self.early_stop(env, line));
         let count = |max: usize| Bounds {
             min: 1,
             max: i64::try_from(max).unwrap_or(i64::MAX),
         };
-        let batch = self.count(env, find("batch"), 32, count(MAX_ITEMS));
+        let batch = self.batch(env, find("batch"));
         let epochs = self.count(env, find("epochs"), 10, count(MAX_ITEMS));
         let seed = self.count(
             env,
@@ -75,7 +80,10 @@ impl<'a> Elab<'a> {
             losses,
             optimizer: optimizer.map_or(Some(None), |read| read.map(Some))?,
             schedule: schedule?,
-            batch: usize::try_from(batch?).ok()?,
+            augment: augment?,
+            early_stop: early_stop.map_or(Some(None), |read| read.map(Some))?,
+            batch: batch?.samples,
+            drop_last: batch?.drop_last,
             epochs: usize::try_from(epochs?).ok()?,
             seed: u64::try_from(seed?).ok()?,
             init: init?,

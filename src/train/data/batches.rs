@@ -2,8 +2,11 @@
 
 use std::num::NonZeroUsize;
 
+use super::augment::Changes;
 use super::shuffle::{Purpose, shuffle};
-use super::{DataError, Part, Values};
+use super::{Answers, Column, DataError, Part, Values};
+use crate::runtime::rows;
+use crate::sema::Augment;
 
 /// How samples are dealt out.
 #[derive(Debug, Clone, Copy)]
@@ -37,9 +40,20 @@ pub struct Scaling {
 pub struct Batches<'a> {
     part: &'a Part,
     config: BatchConfig,
-    channels: Vec<Channel>,
+    inputs: Vec<Input<'a>>,
     order: Vec<u32>,
     next: usize,
+    epoch: u64,
+}
+
+/// One input of the batches.
+#[derive(Debug)]
+struct Input<'a> {
+    column: &'a Column,
+    channels: Vec<Channel>,
+    changes: Option<Changes>,
+    /// Room for two samples each of a batch, where they are changed.
+    room: Vec<f32>,
 }
 
 /// One channel's scaling, with the result for every byte.
@@ -51,33 +65,94 @@ struct Channel {
 }
 
 impl<'a> Batches<'a> {
-    /// Prepares to deal out `part`, beginning with epoch 0.
+    /// Prepares to deal out the first input of `part`, beginning with epoch 0.
     pub fn new(
         part: &'a Part,
         scaling: Option<&Scaling>,
         config: BatchConfig,
     ) -> Result<Self, DataError> {
-        let channels = channels(part.shape().first().copied().unwrap_or(1), scaling)?;
-        let order = Vec::with_capacity(part.len());
+        Self::of_inputs(part, &[(0, scaling)], config)
+    }
+
+    /// Prepares to deal out several inputs of `part`, each given by its place among those of the part,
+    /// with its scaling.
+    ///
+    /// # Errors
+    ///
+    /// A scaling does not fit its input.
+    ///
+    /// # Panics
+    ///
+    /// The part has no such input.
+    pub fn of_inputs(
+        part: &'a Part,
+        inputs: &[(usize, Option<&Scaling>)],
+        config: BatchConfig,
+    ) -> Result<Self, DataError> {
+        let input = |&(place, scaling): &(usize, Option<&Scaling>)| {
+            let column = &part.columns[place];
+            let count = column.shape.first().copied().unwrap_or(1);
+            Ok(Input {
+                column,
+                channels: channels(count, scaling)?,
+                changes: None,
+                room: Vec::new(),
+            })
+        };
+        let inputs = inputs.iter().map(input).collect::<Result<_, DataError>>()?;
         let mut batches = Self {
             part,
             config,
-            channels,
-            order,
+            inputs,
+            order: Vec::with_capacity(part.len()),
             next: 0,
+            epoch: 0,
         };
         batches.start_epoch(0);
         Ok(batches)
     }
 
+    /// Changes every sample at random before it is scaled, each epoch anew; see
+    /// [`augment`](super::augment). All inputs of a sample are changed alike. Without a seed of the order,
+    /// that of the changes is 0.
+    ///
+    /// # Errors
+    ///
+    /// A change makes no sense for samples of this shape.
+    pub fn augment(&mut self, changes: &[Augment]) -> Result<(), DataError> {
+        if changes.is_empty() {
+            return Ok(());
+        }
+        let seed = self.config.seed.unwrap_or(0);
+        for input in &mut self.inputs {
+            input.changes = Some(Changes::new(changes, seed, input.column)?);
+            let samples = 2 * self.config.size.get();
+            input.room = vec![0.0; samples * input.column.elements()];
+        }
+        Ok(())
+    }
+
     /// Goes to the beginning of an epoch, counted from 0.
     pub fn start_epoch(&mut self, epoch: u64) {
         self.next = 0;
+        self.epoch = epoch;
         self.order.clear();
         self.order.extend(0..self.part.len() as u32);
         if let Some(seed) = self.config.seed {
             shuffle(&mut self.order, seed, Purpose::Epoch(epoch));
         }
+    }
+
+    /// What a net should say of the samples, by their places in the part.
+    #[must_use]
+    pub fn answers(&self) -> &'a Answers {
+        &self.part.answers
+    }
+
+    /// Leaves out the next batches of an epoch, which have been seen before.
+    pub fn skip(&mut self, batches: usize) {
+        let samples = batches.saturating_mul(self.config.size.get());
+        self.next = self.next.saturating_add(samples).min(self.order.len());
     }
 
     /// The number of batches in an epoch.
@@ -98,62 +173,104 @@ impl<'a> Batches<'a> {
     ///
     /// # Panics
     ///
-    /// If a buffer is too small for a full batch.
+    /// If a buffer is too small for a full batch, there are several inputs, or there are no labels.
     pub fn fill(&mut self, samples: &mut [f32], labels: &mut [u32]) -> Option<usize> {
-        self.fill_with(samples, labels, |label| label)
+        let part = self.part;
+        let chosen = self.fill_inputs(&mut [samples])?;
+        for (label, &sample) in labels[..chosen.len()].iter_mut().zip(chosen) {
+            *label = part.labels()[sample as usize];
+        }
+        Some(chosen.len())
     }
 
-    /// Does as [`Batches::fill`] for a regression, in which the label itself is the wanted number.
+    /// Writes each input of the next batch to the front of its buffer, as [`Batches::fill`] does, and
+    /// returns which samples they are, or `None` at the end of the epoch.
     ///
     /// # Panics
     ///
-    /// If a buffer is too small for a full batch.
-    pub fn fill_regression(&mut self, samples: &mut [f32], targets: &mut [f32]) -> Option<usize> {
-        self.fill_with(samples, targets, |label| label as f32)
-    }
-
-    fn fill_with<T>(
-        &mut self,
-        samples: &mut [f32],
-        targets: &mut [T],
-        target: impl Fn(u32) -> T,
-    ) -> Option<usize> {
-        let (size, len) = (self.config.size.get(), self.part.sample_len());
-        assert!(
-            samples.len() >= size * len,
-            "the buffer of samples holds a full batch"
-        );
-        assert!(
-            targets.len() >= size,
-            "the buffer of targets holds a full batch"
+    /// If a buffer is too small for a full batch, or there are others than inputs.
+    pub fn fill_inputs<B: AsMut<[f32]>>(&mut self, buffers: &mut [B]) -> Option<&[u32]> {
+        let size = self.config.size.get();
+        assert_eq!(
+            buffers.len(),
+            self.inputs.len(),
+            "each input has its buffer"
         );
         let count = size.min(self.order.len() - self.next);
         if count == 0 || (count < size && self.config.drop_last) {
             return None;
         }
         let chosen = &self.order[self.next..self.next + count];
-        for ((&sample, out), out_target) in chosen
-            .iter()
-            .zip(samples.chunks_exact_mut(len))
-            .zip(targets)
-        {
-            let sample = sample as usize;
-            let range = sample * len..(sample + 1) * len;
-            let planes = out
-                .chunks_exact_mut(len / self.channels.len())
-                .zip(&self.channels);
-            match &self.part.values {
-                Values::Bytes(bytes) => scale(&bytes[range], planes, |byte, channel| {
-                    channel.of_byte[usize::from(byte)]
-                }),
-                Values::Floats(floats) => scale(&floats[range], planes, |float, channel| {
-                    (float - channel.mean) / channel.std
-                }),
-            }
-            *out_target = target(self.part.labels[sample]);
+        for (input, buffer) in self.inputs.iter_mut().zip(buffers) {
+            let (buffer, len) = (buffer.as_mut(), input.column.elements());
+            assert!(
+                buffer.len() >= size * len,
+                "the buffer of samples holds a full batch"
+            );
+            input.fill(chosen, self.epoch, &mut buffer[..count * len]);
         }
         self.next += count;
-        Some(count)
+        Some(chosen)
+    }
+}
+
+impl Input<'_> {
+    fn fill(&mut self, chosen: &[u32], epoch: u64, out: &mut [f32]) {
+        let len = self.column.elements();
+        let (column, channels) = (self.column, &self.channels);
+        let Some(changes) = &self.changes else {
+            for (&sample, out) in chosen.iter().zip(out.chunks_exact_mut(len)) {
+                column.scaled(sample, channels, out);
+            }
+            return;
+        };
+        let room = &mut self.room[..chosen.len() * 2 * len];
+        rows::for_each((out, len), (room, 2 * len), |index, out, room| {
+            let sample = chosen[index];
+            let (image, other) = room.split_at_mut(len);
+            column.raw(sample, image);
+            changes.apply(image, other, epoch, sample);
+            let planes = out.chunks_exact_mut(len / channels.len()).zip(channels);
+            scale(image, planes, |float, channel| {
+                (float - channel.mean) / channel.std
+            });
+        });
+    }
+}
+
+impl Column {
+    fn range(&self, sample: u32) -> std::ops::Range<usize> {
+        let len = self.elements();
+        sample as usize * len..(sample as usize + 1) * len
+    }
+
+    /// The numbers of a sample as they enter a net.
+    fn scaled(&self, sample: u32, channels: &[Channel], out: &mut [f32]) {
+        let range = self.range(sample);
+        let planes = out
+            .chunks_exact_mut(range.len() / channels.len())
+            .zip(channels);
+        match &self.values {
+            Values::Bytes(bytes) => scale(&bytes[range], planes, |byte, channel| {
+                channel.of_byte[usize::from(byte)]
+            }),
+            Values::Floats(floats) => scale(&floats[range], planes, |float, channel| {
+                (float - channel.mean) / channel.std
+            }),
+        }
+    }
+
+    /// The numbers of a sample before they are scaled; 255 is 1.
+    fn raw(&self, sample: u32, out: &mut [f32]) {
+        let range = self.range(sample);
+        match &self.values {
+            Values::Bytes(bytes) => {
+                for (out, &byte) in out.iter_mut().zip(&bytes[range]) {
+                    *out = f32::from(byte) / 255.0;
+                }
+            }
+            Values::Floats(floats) => out.copy_from_slice(&floats[range]),
+        }
     }
 }
 

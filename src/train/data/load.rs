@@ -1,9 +1,10 @@
 //! Loading a data set that was found, and checking that its files belong together.
 
+use std::fs;
 use std::path::Path;
 
 use super::locate::{IdxFiles, Source};
-use super::{DataError, Dataset, Part, Values, check_labels};
+use super::{DataError, Dataset, Part, Values, arrays, check_labels, pictures};
 use crate::io::InFile;
 use crate::io::idx::{self, IdxKind};
 
@@ -15,8 +16,52 @@ pub fn load(source: &Source) -> Result<Dataset, DataError> {
             name,
             files,
             class_names,
-        } => load_idx(name, files, *class_names),
+        } => {
+            let set = load_idx(name, files, *class_names)?;
+            match (class_names, files.train_images.parent()) {
+                (None, Some(folder)) => named(set, folder),
+                _ => Ok(set),
+            }
+        }
+        Source::Pictures { folder } => pictures::load(&folder.display().to_string(), folder),
+        Source::Arrays { folder } => {
+            let set = arrays::load(&folder.display().to_string(), folder)?;
+            named(set, folder)
+        }
     }
+}
+
+/// The file with a line for each class, in the order of the labels, that may lie beside the others.
+const CLASS_NAMES: &str = "labels.txt";
+
+/// The names of the classes, if a folder says them.
+fn class_names(folder: &Path) -> Result<Option<Vec<String>>, DataError> {
+    let path = folder.join(CLASS_NAMES);
+    if !path.is_file() {
+        return Ok(None);
+    }
+    let text = fs::read_to_string(&path).map_err(|source| DataError::Folder {
+        folder: path,
+        source,
+    })?;
+    let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+    Ok(Some(lines.map(str::to_owned).collect()))
+}
+
+/// The set with the names of its folder, of which there must be one for each class.
+fn named(mut set: Dataset, folder: &Path) -> Result<Dataset, DataError> {
+    let Some(names) = class_names(folder)?.filter(|_| !set.class_names.is_empty()) else {
+        return Ok(set);
+    };
+    if names.len() < set.class_names.len() {
+        return Err(DataError::ClassNames {
+            path: folder.join(CLASS_NAMES),
+            names: names.len(),
+            label: set.class_names.len() as u32 - 1,
+        });
+    }
+    set.class_names = names;
+    Ok(set)
 }
 
 /// Exclusive or: two inputs, and the label says whether they differ. It is the smallest set that no

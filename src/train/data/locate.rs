@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::DataError;
+use super::{DataError, arrays, pictures};
 
 /// The names that are not folders.
 pub(super) const KNOWN: [&str; 3] = ["fashion_mnist", "fashion_mnist_small", "xor"];
@@ -57,6 +57,16 @@ pub enum Source {
         /// What the labels stand for, or `None` if the labels themselves have to tell.
         class_names: Option<&'static [&'static str]>,
     },
+    /// Pictures in a folder for each class.
+    Pictures {
+        /// The folder.
+        folder: PathBuf,
+    },
+    /// NumPy arrays.
+    Arrays {
+        /// The folder.
+        folder: PathBuf,
+    },
 }
 
 /// The four files of a set of the MNIST family.
@@ -99,8 +109,24 @@ pub fn locate(name: &str, places: &Places<'_>) -> Result<Source, DataError> {
                     name: name.to_owned(),
                 });
             }
-            idx_files(&folder).map(|files| idx_source(name, files, None))
+            of_folder(name, folder)
         }
+    }
+}
+
+/// What a folder holds, told by what lies in it.
+fn of_folder(name: &str, folder: PathBuf) -> Result<Source, DataError> {
+    if arrays::is_set(&folder) {
+        return Ok(Source::Arrays { folder });
+    }
+    if pictures::is_set(&folder) {
+        return Ok(Source::Pictures { folder });
+    }
+    match idx_files(&folder) {
+        Err(DataError::Incomplete { missing, .. }) if missing.len() == STEMS.len() => {
+            Err(DataError::NoSet { folder })
+        }
+        files => files.map(|files| idx_source(name, files, None)),
     }
 }
 

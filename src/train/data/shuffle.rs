@@ -14,6 +14,37 @@ pub(super) enum Purpose {
     Epoch(u64),
     /// Drawing the samples of a validation set.
     HoldOut,
+    /// A random change of a sample.
+    Augment {
+        /// Which of the changes.
+        change: u8,
+        /// The epoch.
+        epoch: u64,
+        /// The sample.
+        sample: u32,
+    },
+}
+
+/// The generator of a seed for one purpose.
+pub(super) fn generator(seed: u64, purpose: Purpose) -> ChaCha8Rng {
+    let (word, number, other) = match purpose {
+        Purpose::Epoch(epoch) => (*b"shuffle ", epoch, 0),
+        Purpose::HoldOut => (*b"hold out", 0, 0),
+        Purpose::Augment {
+            change,
+            epoch,
+            sample,
+        } => {
+            let [a, b, c, d, e, f, g, _] = *b"augment ";
+            ([a, b, c, d, e, f, g, change], epoch, u64::from(sample))
+        }
+    };
+    let mut key = [0; 32];
+    key[..8].copy_from_slice(&seed.to_le_bytes());
+    key[8..16].copy_from_slice(&word);
+    key[16..24].copy_from_slice(&number.to_le_bytes());
+    key[24..].copy_from_slice(&other.to_le_bytes());
+    ChaCha8Rng::from_seed(key)
 }
 
 /// Shuffles as Fisher and Yates do: from the end, every place is swapped with one at or before it.
@@ -21,15 +52,7 @@ pub(super) enum Purpose {
 /// A number below `n` is the upper half of a 32-bit draw times `n`; it favours some numbers by less
 /// than `n` in 2^32, which no training can notice.
 pub(super) fn shuffle(order: &mut [u32], seed: u64, purpose: Purpose) {
-    let (word, number) = match purpose {
-        Purpose::Epoch(epoch) => (b"shuffle ", epoch),
-        Purpose::HoldOut => (b"hold out", 0),
-    };
-    let mut key = [0; 32];
-    key[..8].copy_from_slice(&seed.to_le_bytes());
-    key[8..16].copy_from_slice(word);
-    key[16..24].copy_from_slice(&number.to_le_bytes());
-    let mut rng = ChaCha8Rng::from_seed(key);
+    let mut rng = generator(seed, purpose);
     for last in (1..order.len()).rev() {
         let other = (u64::from(rng.next_u32()) * (last as u64 + 1)) >> 32;
         order.swap(last, other as usize);

@@ -56,10 +56,11 @@ fn steps(optimizer: &OptimizerConfig, role: ParamRole, gradients: &[f64]) -> Vec
     let mut bindings = Bindings::<f64>::new(&graph);
     let rates = Rates {
         optimizer: *optimizer,
-        schedule: Schedule::Constant,
+        schedule: Schedule::CONSTANT,
         per_epoch: 1,
         epochs: 1,
         seed: 0,
+        plateau: optimizer.lr,
     };
     let after = gradients.iter().enumerate().map(|(step, &gradient)| {
         bindings.set(grad, Array::new(Shape::single([1]), vec![gradient]));

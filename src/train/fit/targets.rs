@@ -1,51 +1,52 @@
-//! What a net should have said of samples that have a label each, and whether it did.
+//! What a net should have said of the samples of a batch, and whether it did.
 //!
-//! A label is a class for the cross-entropy. For the other losses it is the number itself where the
-//! output is a single number, and else 1 at its place and 0 elsewhere. Every output that has a loss is
-//! held against the same labels; the first of them is judged.
+//! Where samples have a label each, it is a class for the cross-entropy; for the other losses it is the
+//! number itself where the output is a single number, and else 1 at its place and 0 elsewhere. Where
+//! samples have numbers as answers, every loss but the cross-entropy takes them, for outputs of their
+//! shape. Every output that has a loss is held against the same answers; the first of them is judged, if
+//! these are classes.
 
 use super::FitError;
 use crate::engine::{RunError, Runner};
 use crate::ir::Graph;
-use crate::train::data::{Part, check_labels};
+use crate::train::data::{Answers, Part, check_labels};
 use crate::train::loss::{Loss, LossKind, Target};
 
 /// The targets of a graph, with buffers for a batch.
 #[derive(Debug)]
-pub(super) struct Judge {
-    targets: Vec<Labelled>,
+pub(super) struct Targets {
+    targets: Vec<Wanted>,
     /// The main output's numbers.
     answers: Vec<f32>,
 }
 
 /// The target of one output.
 #[derive(Debug)]
-struct Labelled {
+struct Wanted {
     target: Target,
+    /// The output's sizes.
+    dims: Vec<usize>,
     /// Numbers of the output for a sample.
     width: usize,
-    /// The numbers that labels become; none for the cross-entropy.
+    /// What the output should be; nothing for the cross-entropy.
     numbers: Vec<f32>,
 }
 
-impl Labelled {
-    fn new(graph: &Graph, target: Target, batch: usize) -> Result<Labelled, FitError> {
-        let &[width] = graph.dims(target.value) else {
-            return Err(FitError::Target {
-                output: target.output,
-                found: graph.dims(target.value).to_vec(),
-            });
-        };
+impl Wanted {
+    fn new(graph: &Graph, target: Target, batch: usize) -> Wanted {
+        let dims = graph.dims(target.value).to_vec();
+        let width = dims.iter().product();
         let numbers = if target.kind.takes_labels() {
             Vec::new()
         } else {
             vec![0.0; batch * width]
         };
-        Ok(Labelled {
+        Wanted {
             target,
+            dims,
             width,
             numbers,
-        })
+        }
     }
 
     /// The labels that there may be; any, where a number is compared with the label itself.
@@ -58,10 +59,7 @@ impl Labelled {
         }
     }
 
-    fn load(&mut self, runner: &mut Runner, labels: &[u32]) -> Result<(), RunError> {
-        if self.target.kind.takes_labels() {
-            return runner.set_labels(&self.target.input, labels);
-        }
+    fn take_labels(&mut self, labels: &[u32]) {
         for (target, &label) in self.numbers.chunks_exact_mut(self.width).zip(labels) {
             if let [number] = target {
                 *number = label as f32;
@@ -70,24 +68,30 @@ impl Labelled {
                 target[label as usize] = 1.0;
             }
         }
+    }
+
+    fn give(&self, runner: &mut Runner, labels: &[u32]) -> Result<(), RunError> {
+        if self.target.kind.takes_labels() {
+            return runner.set_labels(&self.target.input, labels);
+        }
         let numbers = &self.numbers[..labels.len() * self.width];
         runner.set_input(&self.target.input, numbers)
     }
 }
 
-impl Judge {
+impl Targets {
     /// Prepares the targets of a graph.
-    pub(super) fn new(graph: &Graph, loss: &Loss, batch: usize) -> Result<Judge, FitError> {
-        let targets: Vec<Labelled> = loss
+    pub(super) fn new(graph: &Graph, loss: &Loss, batch: usize) -> Targets {
+        let targets: Vec<Wanted> = loss
             .targets(graph)
             .into_iter()
-            .map(|target| Labelled::new(graph, target, batch))
-            .collect::<Result<_, _>>()?;
+            .map(|target| Wanted::new(graph, target, batch))
+            .collect();
         let width = targets.first().map_or(0, |main| main.width);
-        Ok(Judge {
+        Targets {
             targets,
             answers: vec![0.0; batch * width],
-        })
+        }
     }
 
     /// Whether an input of the graph is a target.
@@ -95,19 +99,59 @@ impl Judge {
         self.targets.iter().any(|own| own.target.input == input)
     }
 
-    /// Holds labels against the outputs, so that what does not fit is told before the first step.
+    /// Holds answers against the outputs, so that what does not fit is told before the first step.
     pub(super) fn check(&self, part: &Part, name: &'static str) -> Result<(), FitError> {
-        for classes in self.targets.iter().filter_map(Labelled::classes) {
-            let check = check_labels(part.labels(), classes);
-            check.map_err(|source| FitError::Label { part: name, source })?;
+        match part.answers() {
+            Answers::Labels(labels) => {
+                for wanted in &self.targets {
+                    if wanted.dims.len() != 1 {
+                        return Err(FitError::Target {
+                            output: wanted.target.output.clone(),
+                            found: wanted.dims.clone(),
+                        });
+                    }
+                    if let Some(classes) = wanted.classes() {
+                        let check = check_labels(labels, classes);
+                        check.map_err(|source| FitError::Label { part: name, source })?;
+                    }
+                }
+            }
+            Answers::Targets { shape, .. } => {
+                let misfits =
+                    |wanted: &&Wanted| wanted.target.kind.takes_labels() || wanted.dims != *shape;
+                if let Some(wanted) = self.targets.iter().find(misfits) {
+                    return Err(FitError::Targets {
+                        part: name,
+                        found: shape.clone(),
+                        output: wanted.dims.clone(),
+                    });
+                }
+            }
         }
         Ok(())
     }
 
-    /// Gives the graph its targets.
-    pub(super) fn load(&mut self, runner: &mut Runner, labels: &[u32]) -> Result<(), FitError> {
-        for target in &mut self.targets {
-            target.load(runner, labels)?;
+    /// Takes in what labels say of each output.
+    pub(super) fn take_labels(&mut self, labels: &[u32]) {
+        for wanted in &mut self.targets {
+            wanted.take_labels(labels);
+        }
+    }
+
+    /// Takes in the numbers of the chosen samples.
+    pub(super) fn take_numbers(&mut self, values: &[f32], chosen: &[u32]) {
+        for wanted in &mut self.targets {
+            let width = wanted.width;
+            for (target, &sample) in wanted.numbers.chunks_exact_mut(width).zip(chosen) {
+                target.copy_from_slice(&values[sample as usize * width..][..width]);
+            }
+        }
+    }
+
+    /// Gives a graph what was taken in, for as many samples as there are labels.
+    pub(super) fn give(&self, runner: &mut Runner, labels: &[u32]) -> Result<(), FitError> {
+        for target in &self.targets {
+            target.give(runner, labels)?;
         }
         Ok(())
     }
