@@ -104,9 +104,11 @@ fn check_case(case: &Path) {
 #[test]
 fn every_case_is_complete_and_consistent() {
     let names = names_in(&folder());
+    // A network beside a JSON file of its name is read with that, elsewhere.
     let cases: Vec<_> = names
         .iter()
         .filter_map(|name| name.strip_suffix(".net"))
+        .filter(|case| !names.contains(&format!("{case}.json")))
         .collect();
     assert!(!cases.is_empty());
     for case in &cases {

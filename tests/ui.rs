@@ -344,7 +344,7 @@ fn every_code_is_shown_by_a_case() {
 }
 
 /// Errors, or some of a code, that no edit can mend, and why.
-const WITHOUT_EDIT: [(Code, &str); 38] = [
+const WITHOUT_EDIT: [(Code, &str); 50] = [
     (
         codes::NOT_UTF8,
         "bytes that are no text cannot be replaced by text",
@@ -433,6 +433,36 @@ const WITHOUT_EDIT: [(Code, &str); 38] = [
     (
         codes::TRAIN_NOT_SUPPORTED,
         "there is nothing to write instead",
+    ),
+    (
+        codes::UNCLOSED_BRACKET,
+        "which bracket was forgotten is not known",
+    ),
+    (codes::NOT_WHOLE, "the rounding that was meant is not known"),
+    (codes::OUT_OF_RANGE, "what is meant instead is not known"),
+    (
+        codes::USE_MISSING,
+        "the file or module that was meant is not known",
+    ),
+    (codes::USE_CIRCLE, "which file is to be split is not known"),
+    (codes::BAD_SOURCE, "several sizes may be what was meant"),
+    (
+        codes::DUPLICATE_KEY,
+        "which of the two is meant is not known",
+    ),
+    (codes::SEARCH_LINE, "the line that was meant is not known"),
+    (
+        codes::SEARCH_AXIS,
+        "the values that were meant are not known",
+    ),
+    (
+        codes::SEARCH_TARGET,
+        "the parameter that was meant is not known",
+    ),
+    (codes::SEARCH_MEASURE, "no known measure is near"),
+    (
+        codes::SEARCH_SIZE,
+        "the values that can be spared are not known",
     ),
 ];
 

@@ -55,7 +55,7 @@ Example:
 pub(super) const STD: &str = "\
 Example:
   netc std                           the modules that come along, and their blocks
-  netc std resnet                    the text of one, to read or to copy";
+  netc std conv                      the text of one, to read or to copy";
 
 pub(super) const SUMMARY: &str = "\
 Example:

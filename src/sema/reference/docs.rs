@@ -115,7 +115,7 @@ pub(super) static DOCS: &[Doc] = {
         Doc {
             weights: "weight [C multiplier, 1, kernel height, kernel width], bias [C multiplier]",
             notes: "output channel c multiplier + m comes from input channel c",
-            source: "Sifre 2014; Howard et al. 2017 (MobileNet)",
+            source: "Sifre 2014; Howard et al. 2017",
             ..doc(
                 "dwconv",
                 Linear,
@@ -126,7 +126,7 @@ pub(super) static DOCS: &[Doc] = {
         Doc {
             weights: "weight [K, C, kernel height, kernel width], bias [K]",
             notes: "while training, each group drops 1 / condense of its input channels in stages, those of least weight",
-            source: "Huang et al. 2018 (CondenseNet)",
+            source: "Huang et al. 2018",
             ..doc(
                 "lgconv",
                 Linear,
@@ -236,11 +236,7 @@ pub(super) static DOCS: &[Doc] = {
             notes: "the gradient at exactly 0 is 0; NaN stays NaN",
             ..activation("relu", "max(x, 0)", "Nair and Hinton 2010")
         },
-        activation(
-            "relu6",
-            "min(max(x, 0), 6)",
-            "Howard et al. 2017 (MobileNet)",
-        ),
+        activation("relu6", "min(max(x, 0), 6)", "Howard et al. 2017"),
         activation(
             "leaky_relu",
             "x where x > 0, slope x elsewhere",
@@ -275,12 +271,12 @@ pub(super) static DOCS: &[Doc] = {
         activation(
             "hard_swish",
             "x min(max(x + 3, 0), 6) / 6",
-            "Howard et al. 2019 (MobileNetV3)",
+            "Howard et al. 2019",
         ),
         activation(
             "hard_sigmoid",
             "min(max(x + 3, 0), 6) / 6",
-            "Howard et al. 2019 (MobileNetV3)",
+            "Howard et al. 2019",
         ),
         activation("sigmoid", "1 / (1 + exp(-x))", ""),
         activation("tanh", "(exp(x) - exp(-x)) / (exp(x) + exp(-x))", ""),
@@ -342,7 +338,7 @@ pub(super) static DOCS: &[Doc] = {
             "[C, H, W] to [C, top + H + bottom, left + W + right]",
         ),
         Doc {
-            source: "Zhang et al. 2018 (ShuffleNet)",
+            source: "Zhang et al. 2018",
             ..doc(
                 "shuffle",
                 Movement,
