@@ -486,7 +486,7 @@ train Sum {
     folder.fails(
         "train sum.net",
         1,
-        "numbers of [1] as answers: these need `loss mse` and an output of that shape",
+        "numbers of [1] as answers: these need another loss than the cross-entropy, such as `loss mse`, and an output of that shape",
     );
     write_array(&folder, "set/test/left.npy", &[16, 2], |n, _| {
         if n == 3 { f32::NAN } else { 0.0 }

@@ -1,7 +1,7 @@
 //! Sums and maxima along any axes of maps, and over the batch.
 //!
 //! Sums are made level by level: an axis of its own accumulator, and a long axis in runs of at most
-//! [`RUN`], each with several accumulators side by side. So a sum's error grows with the length of a
+//! `RUN`, each with several accumulators side by side. So a sum's error grows with the length of a
 //! run and the number of levels, and not with the number of terms. Sums over the batch are made chunk
 //! by chunk of images and the chunks added in order, whatever the number of threads.
 

@@ -21,15 +21,15 @@ use super::softmax::largest;
 use super::{Grad, GradInputs, Op, OpRules};
 use crate::ir::{Builder, Shape, Type};
 
-/// (logits [N, C], labels i32 [N]) → losses [N], or (logits, labels, class weights [C]) → losses [N],
-/// the weight of each image's label [N].
+/// (logits `[N, C]`, labels i32 `[N]`) → losses `[N]`, or (logits, labels, class weights `[C]`) → losses `[N]`,
+/// the weight of each image's label `[N]`.
 #[derive(Clone, Copy, PartialEq, Default, Debug)]
 pub struct CrossEntropy {
     /// The part of what is wanted that is spread over all classes, from 0 to 1.
     pub label_smoothing: f32,
 }
 
-/// (logits, labels, gradient of the losses [N]) → gradient of the logits; class weights come last.
+/// (logits, labels, gradient of the losses `[N]`) → gradient of the logits; class weights come last.
 #[derive(Clone, Copy, PartialEq, Default, Debug)]
 pub struct CrossEntropyGrad {
     /// As in the forward operator.

@@ -4,6 +4,7 @@
 //! buffers that are made once. All that is random follows from the seed, the epoch and the step, so a
 //! training that is resumed from a [`Checkpoint`] comes to the same bits as one that never stopped.
 
+mod clock;
 mod error;
 mod events;
 mod snapshot;
@@ -15,6 +16,7 @@ mod worker;
 use std::num::NonZeroUsize;
 use std::time::Instant;
 
+use self::clock::{Clock, StepNumbers};
 pub use self::error::FitError;
 pub use self::events::{Ending, Epoch, Event, Flow, Place, Progress, Score};
 use self::snapshot::Snapshot;
@@ -25,8 +27,8 @@ use super::accumulate::Groups;
 use super::checkpoint::Checkpoint;
 use super::data::{BatchConfig, Batches, Dataset, Part, Scaling};
 use super::rate::Rates;
-use crate::engine::{Engine, Kept, Runner};
-use crate::ir::{Graph, Node, StepScalar, ValueId};
+use crate::engine::{Engine, Kept};
+use crate::ir::{Graph, Node, ValueId};
 use crate::model::{self, NamedParam};
 use crate::ops::Op;
 use crate::sema::{Augment, EarlyStop, Model};
@@ -76,52 +78,6 @@ pub struct Trainer {
 /// Steps between snapshots in memory. When a number is found that is not finite, at most so many are
 /// run again; one snapshot costs about as much as reading and writing all parameters once.
 const SNAPSHOT_EVERY: usize = 64;
-
-/// How steps follow one another: rates by updates, groups of steps by epochs.
-#[derive(Clone, Copy)]
-struct Clock {
-    rates: Rates,
-    groups: Groups,
-}
-
-impl Clock {
-    /// The epoch of a step, counted from 0, and the steps before it in that epoch.
-    fn place(&self, step: usize) -> (usize, usize) {
-        (step / self.groups.steps, step % self.groups.steps)
-    }
-
-    /// The updates before that of a step.
-    fn update(&self, step: usize) -> usize {
-        let (epoch, in_epoch) = self.place(step);
-        epoch * self.groups.updates() + in_epoch / self.groups.every
-    }
-}
-
-/// The numbers of a step.
-struct StepNumbers {
-    scalars: [[(StepScalar, f64); 4]; 2],
-    seed: u32,
-}
-
-impl StepNumbers {
-    fn new(clock: &Clock, step: usize) -> StepNumbers {
-        let (_, in_epoch) = clock.place(step);
-        StepNumbers {
-            scalars: [
-                clock.rates.scalars(clock.update(step)),
-                clock.groups.scalars(in_epoch),
-            ],
-            seed: clock.rates.dropout_seed(step),
-        }
-    }
-
-    fn give(&self, runner: &mut Runner) {
-        for (scalar, number) in self.scalars.into_iter().flatten() {
-            runner.set_scalar(scalar, number);
-        }
-        runner.set_seed(self.seed);
-    }
-}
 
 /// Why the steps of an epoch ended.
 enum Reached {

@@ -57,13 +57,13 @@ fn runs(sources: &[Vec<usize>]) -> Vec<Run> {
     runs
 }
 
-/// y[c] = x[items[c]].
+/// `y[c] = x[items[c]]`.
 pub fn index(cx: &mut Cx<'_>, op: &Index, node: &Node) {
     let sources: Vec<Vec<usize>> = op.items.iter().map(|&item| vec![item]).collect();
     sums(cx, node, &sources);
 }
 
-/// dx[c] = the sum of all dy whose item is c, in their order.
+/// `dx[c]` = the sum of all dy whose item is c, in their order.
 pub fn index_grad(cx: &mut Cx<'_>, op: &IndexGrad, node: &Node) {
     let mut sources = vec![Vec::new(); op.channels];
     for (place, &item) in op.items.iter().enumerate() {

@@ -1,7 +1,7 @@
 //! One layout for all files.
 //!
-//! The grammar's own tree ([`tree`]) is turned into text with possible line breaks ([`build`]), and those are chosen so
-//! that lines fit ([`doc`]). Words, numbers and strings stay as they were written; only blanks, line ends, semicolons and
+//! The grammar's own tree (`tree`) is turned into text with possible line breaks (`build`), and those are chosen so
+//! that lines fit (`doc`). Words, numbers and strings stay as they were written; only blanks, line ends, semicolons and
 //! the comma behind a last item change. The rules:
 //!
 //! - Lines have at most 100 characters where the language lets them end before; a level is four blanks further in.

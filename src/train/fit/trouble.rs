@@ -3,8 +3,9 @@
 //! The step that made it is run again on a graph in which every value is an output, so that the
 //! first one can be found in the order of execution.
 
+use super::FitError;
+use super::clock::StepNumbers;
 use super::worker::Feed;
-use super::{FitError, StepNumbers};
 use crate::engine::{Engine, Runner};
 use crate::ir::arena::Id;
 use crate::ir::{DType, Graph, IdVec, NodeId, Output, ValueId};

@@ -1,7 +1,8 @@
 //! Gradient norms by layer: they show where a deep net stops learning.
 
+use super::FitError;
+use super::clock::StepNumbers;
 use super::worker::Feed;
-use super::{FitError, StepNumbers};
 use crate::engine::{Engine, Kept, Runner};
 use crate::ir::Graph;
 use crate::model::NamedParam;
