@@ -16,6 +16,22 @@ use crate::ops::{Grad, GradInputs, Op, OpRules, Pointwise};
 ///
 /// The loss is not a single number, or depends on a value through an operator that has no gradient.
 pub fn gradients(builder: &mut Builder, loss: ValueId, wrt: &[ValueId]) -> Vec<ValueId> {
+    let found = partial_gradients(builder, loss, wrt);
+    let both = wrt.iter().zip(found);
+    both.map(|(&value, grad)| grad.unwrap_or_else(|| zeros(builder, value)))
+        .collect()
+}
+
+/// As [`gradients`], with nothing in place of the zeros of a value that the loss does not depend on.
+///
+/// # Panics
+///
+/// As [`gradients`].
+pub fn partial_gradients(
+    builder: &mut Builder,
+    loss: ValueId,
+    wrt: &[ValueId],
+) -> Vec<Option<ValueId>> {
     assert_eq!(
         builder.graph().ty(loss).shape,
         Shape::single([]),
@@ -71,9 +87,7 @@ pub fn gradients(builder: &mut Builder, loss: ValueId, wrt: &[ValueId]) -> Vec<V
         }
     }
     builder.set_origin("");
-    wrt.iter()
-        .map(|&value| grads[value].unwrap_or_else(|| zeros(builder, value)))
-        .collect()
+    wrt.iter().map(|&value| grads[value]).collect()
 }
 
 /// For each value, whether it depends on one of some values.

@@ -61,7 +61,8 @@ impl StepConfig {
 }
 
 /// Appends loss, gradients and updates to a forward graph made for training. Its outputs and updates
-/// stay; the output [`LOSS`] and the inputs of [`Loss::targets`] come to it.
+/// stay; the output [`LOSS`] and the inputs of [`Loss::targets`] come to it. A parameter that the loss
+/// does not depend on stays as it is, without decay, as one without a gradient does in PyTorch.
 ///
 /// # Errors
 ///
@@ -78,8 +79,12 @@ pub fn training_step(
     let mut builder = Builder::from(forward);
     let loss = loss::append(&mut builder, &loss.into())?;
     builder.output(LOSS, loss);
-    let params = trained(&builder, &config.freeze);
-    let mut grads = autodiff::gradients(&mut builder, loss, &params);
+    let wanted = trained(&builder, &config.freeze);
+    let found = autodiff::partial_gradients(&mut builder, loss, &wanted);
+    let learning = wanted.into_iter().zip(found);
+    let (params, mut grads): (Vec<ValueId>, Vec<ValueId>) = learning
+        .filter_map(|(param, grad)| Some((param, grad?)))
+        .unzip();
     let cadence = Cadence::of(config.accumulate);
     let each = |builder: &mut Builder, work: &mut dyn FnMut(&mut Builder, usize)| {
         for (index, &param) in params.iter().enumerate() {

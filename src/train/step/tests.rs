@@ -121,6 +121,37 @@ fn only_what_is_trained_has_a_gradient() {
 }
 
 #[test]
+fn what_no_loss_depends_on_stays_without_decay() {
+    let mut builder = Builder::from(line());
+    let x = builder.graph().inputs().next().unwrap().0;
+    let free = param(&mut builder, "free", &[3, 2], 1.0);
+    let other = builder.op(Op::Dense, &[x, free]);
+    builder.output("other", other);
+    let decaying = OptimizerConfig {
+        weight_decay: WeightDecay {
+            factor: 0.5,
+            ..WeightDecay::NONE
+        },
+        ..SGD
+    };
+    let graph = training_step(builder.finish(), LossKind::MeanSquared, &decaying.into()).unwrap();
+    assert_eq!(verify(&graph), Ok(()));
+    let mut bindings = Bindings::<f64>::new(&graph);
+    bindings.set_named(&graph, "x", batched(&[2], &[1., 2.]));
+    bindings.set_named(&graph, "w", single(&[1, 2], &[1., 1.]));
+    bindings.set_named(&graph, "free", single(&[3, 2], &[1.; 6]));
+    bindings.set_named(&graph, "target", batched(&[1], &[3.]));
+    let step = StepValues {
+        learning_rate: 0.1,
+        ..StepValues::REST
+    };
+    run_step(&graph, 1, &step, &mut bindings);
+    // The loss is 0, so all that moves a weight is its decay.
+    assert_close(bindings.get_named(&graph, "w").data(), &[0.95, 0.95]);
+    assert_close(bindings.get_named(&graph, "free").data(), &[1.; 6]);
+}
+
+#[test]
 fn a_loss_that_does_not_fit() {
     let mut builder = Builder::new("map");
     let x = builder.input("x", Type::f32(Shape::batched([2, 3, 3])));
