@@ -7,6 +7,7 @@ use serde_json::json;
 use super::common::Common;
 use super::error::{CliError, hint, tell};
 use super::output::Out;
+use super::parallel;
 use crate::diag::{Diagnostic, Files, json::JsonDiagnostic};
 use crate::model::{Net, NetError};
 use crate::sema::{self, Mode};
@@ -109,24 +110,28 @@ fn check(spec: &str, common: &Common, out: &mut Out, total: &mut Total) -> Resul
         diagnostics.extend(sema::check_names(&net.program, &net.files));
         sound.push("blocks only".to_owned());
     }
-    for name in nets {
-        // In training there are heads and rules that there are not in use, and the other way round.
-        for mode in [Mode::Train, Mode::Infer] {
-            let found = match net.model_of(name.as_deref(), mode) {
-                Ok(model) => {
-                    if mode == Mode::Train {
-                        sound.push(model.name);
-                    }
-                    model.warnings
+    // In training there are heads and rules that there are not in use, and the other way round.
+    let modes = |name: &Option<String>| [Mode::Train, Mode::Infer].map(|mode| (name.clone(), mode));
+    let all: Vec<_> = nets.iter().flat_map(modes).collect();
+    let models = parallel::each(&all, |(name, mode)| {
+        let model = net.model_of(name.as_deref(), *mode)?;
+        Ok((model.name, model.warnings))
+    });
+    for ((_, mode), model) in all.iter().zip(models) {
+        let found = match model {
+            Ok((name, warnings)) => {
+                if *mode == Mode::Train {
+                    sound.push(name);
                 }
-                Err(NetError::Text(findings)) => findings.diagnostics,
-                Err(other) => return Err(other.into()),
-            };
-            // What is wrong with the file is found again with each net.
-            let new = found.into_iter().filter(|d| !diagnostics.contains(d));
-            let new: Vec<Diagnostic> = new.collect();
-            diagnostics.extend(new);
-        }
+                warnings
+            }
+            Err(NetError::Text(findings)) => findings.diagnostics,
+            Err(other) => return Err(other.into()),
+        };
+        // What is wrong with the file is found again with each net.
+        let new = found.into_iter().filter(|d| !diagnostics.contains(d));
+        let new: Vec<Diagnostic> = new.collect();
+        diagnostics.extend(new);
     }
     diagnostics.extend(sema::searches(&net.program, &net.files).1);
     report(spec, &sound, &diagnostics, &net.files, out)?;

@@ -20,6 +20,7 @@ mod init;
 mod interrupt;
 mod layers;
 mod output;
+mod parallel;
 mod run;
 mod shipped;
 mod summary;

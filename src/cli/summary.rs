@@ -5,12 +5,13 @@ use serde_json::{Value, json};
 use super::common::{Common, count};
 use super::error::{CliError, hint, tell};
 use super::output::Out;
+use super::parallel;
 use super::table::{Align, bytes, grouped, shape, table};
 use crate::codegen::Target;
 use crate::diag::Diagnostic;
 use crate::driver::{self, Options};
 use crate::ir::Graph;
-use crate::model::{self, Net, NetError};
+use crate::model::{self, NetError};
 use crate::plan;
 use crate::sema::{self, Mode, Model};
 use crate::summary::{self, Summary};
@@ -58,11 +59,26 @@ pub(super) fn run(args: &Args, common: &Common, out: &mut Out) -> Result<(), Cli
         if names.is_empty() {
             names.push(None);
         }
-        for name in names {
+        let modes = [Mode::Infer, Mode::Train];
+        let halves: Vec<_> = names
+            .iter()
+            .flat_map(|&name| modes.map(|mode| (name, mode)))
+            .collect();
+        let halves = parallel::each(&halves, |&(name, mode)| {
+            half(net.model_of(name, mode)?, mode, args.batch, &target)
+        });
+        let mut halves = halves.into_iter();
+        while let (Some(infer), Some(train)) = (halves.next(), halves.next()) {
+            let summary = infer.and_then(|infer| Ok(Told::new(infer, train?)));
             if !first && !out.json {
                 out.line("")?;
             }
-            match of_net(&net, name, args, &target, out) {
+            let written = summary.and_then(|summary| {
+                tell(&net.warnings, &net.files, out.json);
+                tell(&summary.infer.warnings, &net.files, out.json);
+                summary.write(out)
+            });
+            match written {
                 Ok(()) => first = false,
                 Err(error) => {
                     out.finish()?;
@@ -105,39 +121,62 @@ fn failed(error: CliError, told: &mut Vec<Diagnostic>, json: bool) -> Result<boo
     Ok(true)
 }
 
-/// The summary of a net.
-fn of_net(
-    net: &Net,
-    name: Option<&str>,
-    args: &Args,
-    target: &Target,
-    out: &mut Out,
-) -> Result<(), CliError> {
-    let infer = net.model_of(name, Mode::Infer)?;
-    let train = net.model_of(name, Mode::Train)?;
-    tell(&net.warnings, &net.files, out.json);
-    tell(&infer.warnings, &net.files, out.json);
-    let batch = args
-        .batch
-        .or_else(|| train.train.as_ref().map(|train| train.batch));
-    let step = match model::training_graph(&train) {
-        Ok(graph) => batch.map(|batch| (arena(&graph, batch, target), batch)),
-        // A file need not say how its net is trained.
-        Err(NetError::Training { .. }) => None,
-        Err(other) => return Err(other.into()),
-    };
-    let memory = Memory {
-        infer: arena(&infer.graph, 1, target),
-        train: step,
-        params_train: summary::of(&train.graph).params,
-    };
-    let summary = summary::of(&infer.graph);
-    if out.json {
-        out.line(object(&infer, &summary, &memory))?;
-    } else {
-        out.text(&text(&infer, &summary, &memory))?;
+/// All that is said of a net.
+struct Told {
+    infer: Model,
+    summary: Summary,
+    memory: Memory,
+}
+
+impl Told {
+    fn new(infer: Half, train: Half) -> Told {
+        Told {
+            infer: infer.model,
+            summary: infer.summary,
+            memory: Memory {
+                infer: infer.memory.map_or(0, |(bytes, _)| bytes),
+                train: train.memory,
+                params_train: train.summary.params,
+            },
+        }
     }
-    Ok(())
+
+    fn write(&self, out: &mut Out) -> Result<(), CliError> {
+        if out.json {
+            out.line(object(&self.infer, &self.summary, &self.memory))
+        } else {
+            out.text(&text(&self.infer, &self.summary, &self.memory))
+        }
+    }
+}
+
+/// A net as it is in one mode.
+struct Half {
+    model: Model,
+    summary: Summary,
+    /// The planned memory, and for how many images; none where the file does not say how to train.
+    memory: Option<(usize, usize)>,
+}
+
+/// What is to be said of a net in one mode.
+fn half(model: Model, mode: Mode, batch: Option<usize>, target: &Target) -> Result<Half, CliError> {
+    let memory = match mode {
+        Mode::Infer => Some((arena(&model.graph, 1, target), 1)),
+        Mode::Train => {
+            let batch = batch.or_else(|| model.train.as_ref().map(|train| train.batch));
+            match model::training_graph(&model) {
+                Ok(graph) => batch.map(|batch| (arena(&graph, batch, target), batch)),
+                // A file need not say how its net is trained.
+                Err(NetError::Training { .. }) => None,
+                Err(other) => return Err(other.into()),
+            }
+        }
+    };
+    Ok(Half {
+        summary: summary::of(&model.graph),
+        model,
+        memory,
+    })
 }
 
 /// The planned memory of a graph.

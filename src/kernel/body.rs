@@ -91,12 +91,35 @@ pub enum Reduce {
     Max,
 }
 
+/// A float constant, equal to another if all bits are: code for 0 is not code for -0.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Float(u32);
+
+impl Float {
+    /// The number.
+    pub fn get(self) -> f32 {
+        f32::from_bits(self.0)
+    }
+}
+
+impl From<f32> for Float {
+    fn from(value: f32) -> Float {
+        Float(value.to_bits())
+    }
+}
+
+impl std::fmt::Debug for Float {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.get().fmt(f)
+    }
+}
+
 /// What a register is set to.
 #[allow(missing_docs, reason = "each variant's sentence names its fields")]
-#[derive(Clone, Copy, PartialEq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Op {
     /// The same float in every lane.
-    ConstF(f32),
+    ConstF(Float),
     /// The same integer in every lane.
     ConstI(i32),
     /// 0, 1, 2, … in I32 lanes.
@@ -176,9 +199,16 @@ pub enum Op {
     Reduce(Reduce, Reg),
 }
 
+impl Op {
+    /// The same float in every lane.
+    pub fn float(value: f32) -> Op {
+        Op::ConstF(value.into())
+    }
+}
+
 /// One step of a body.
 #[allow(missing_docs, reason = "each variant's sentence names its fields")]
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub enum Item {
     /// Sets a register.
     Set { dst: Reg, op: Op },
@@ -200,7 +230,7 @@ pub enum Item {
 }
 
 /// A function of vector code.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Body {
     /// For dumps and profiles.
     pub name: String,

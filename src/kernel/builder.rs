@@ -148,7 +148,7 @@ impl BodyBuilder {
 
     /// The same float in every lane; one register for each value of a body.
     pub fn const_f(&mut self, value: f32) -> Reg {
-        self.constant(LaneType::F32, value.to_bits(), Op::ConstF(value))
+        self.constant(LaneType::F32, value.to_bits(), Op::float(value))
     }
 
     /// The same integer in every lane; one register for each value of a body.
@@ -400,9 +400,9 @@ mod tests {
                 body.items[..],
                 [
                     Item::Set { op: Op::Load { .. }, .. },
-                    Item::Set { dst, op: Op::ConstF(2.0) },
+                    Item::Set { dst, op },
                     Item::Loop { count: Count::Imm(2), .. },
-                ] if dst == again
+                ] if dst == again && op == Op::float(2.0)
             ),
             "{body:?}"
         );

@@ -20,7 +20,7 @@ pub struct BodyId(pub u16);
 pub struct Var(pub u16);
 
 /// An integer expression. All are 64 bits wide; the operands of `Div` and `Rem` are not negative.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub enum Index {
     /// A constant.
     Const(i64),
@@ -49,7 +49,7 @@ pub enum Index {
 }
 
 /// A comparison of two integers.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub enum Cond {
     /// a < b
     Lt(Index, Index),
@@ -58,7 +58,7 @@ pub enum Cond {
 }
 
 /// A place in a buffer.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Address {
     /// The buffer.
     pub arg: Arg,
@@ -68,7 +68,7 @@ pub struct Address {
 
 /// A step of a nest.
 #[allow(missing_docs, reason = "each variant's sentence names its fields")]
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub enum Stmt {
     /// `for var in (lo..hi).step_by(step)`; the bounds are evaluated once, the step is positive.
     For {
@@ -95,7 +95,7 @@ pub enum Stmt {
 }
 
 /// A loop nest with its bodies.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Kernel {
     /// For dumps and profiles; unique in a program.
     pub name: String,

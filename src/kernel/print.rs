@@ -351,10 +351,10 @@ mod tests {
     #[test]
     fn constants_show_their_value_exactly() {
         let cases = [
-            (Op::ConstF(-0.0), "const -0.0"),
-            (Op::ConstF(0.1), "const 0.1"),
-            (Op::ConstF(f32::NEG_INFINITY), "const -inf"),
-            (Op::ConstF(f32::MIN_POSITIVE), "const 1.1754944e-38"),
+            (Op::float(-0.0), "const -0.0"),
+            (Op::float(0.1), "const 0.1"),
+            (Op::float(f32::NEG_INFINITY), "const -inf"),
+            (Op::float(f32::MIN_POSITIVE), "const 1.1754944e-38"),
             (Op::ConstI(-23), "const -23"),
             (Op::ConstI(0x7fff_ffff), "const 0x7fffffff"),
             (Op::ConstI(i32::MIN), "const 0x80000000"),

@@ -379,7 +379,7 @@ impl<'s> Sum<'s> {
     fn zeros(&self, b: &mut BodyBuilder) -> Vec<Reg> {
         let zero = |b: &mut BodyBuilder| {
             let sum = b.reg(LaneType::F32);
-            b.set(sum, Op::ConstF(0.0));
+            b.set(sum, Op::float(0.0));
             sum
         };
         (0..self.sums).map(|_| zero(b)).collect()
@@ -558,7 +558,7 @@ fn maximum(
     let along = loops.along == Along::Reduced;
     let lane_step = if along { loops.lanes.number } else { 0 };
     let best = b.reg(LaneType::F32);
-    b.set(best, Op::ConstF(f32::NEG_INFINITY));
+    b.set(best, Op::float(f32::NEG_INFINITY));
     let iota = b.iota();
     let step = b.const_i(lane_step as i32);
     let number = b.imul(iota, step);

@@ -13,6 +13,7 @@ pub mod fold;
 pub mod group;
 pub mod halo;
 pub mod moments;
+pub mod once;
 pub mod partial;
 pub mod rows;
 pub mod runs;

@@ -1,21 +1,19 @@
 //! Computes equal things once: nodes of one operator with the same attributes and inputs. Dropout
 //! counts as equal only on the same stream, whose mask is the same anyway.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::Remark;
 use super::rewrite::Rewriter;
 use crate::ir::{Graph, ValueId};
-
-/// The operator's name in its debug form, attributes cut off.
-fn kind(op: &str) -> &str {
-    op.split(['(', '{', ' ']).next().unwrap_or(op)
-}
+use crate::ops::OpRules as _;
 
 /// Runs the pass.
 pub fn run(graph: &Graph) -> (Graph, Vec<Remark>) {
     let mut remarks = Vec::new();
     let mut known: HashMap<(String, Vec<ValueId>), Vec<ValueId>> = HashMap::new();
+    // Which operators read which values, attributes aside.
+    let mut kinds: HashSet<(&str, Vec<ValueId>)> = HashSet::new();
     let mut rewriter = Rewriter::new(graph);
     for (id, node) in graph.nodes.iter() {
         let inputs: Vec<ValueId> = node
@@ -31,9 +29,7 @@ pub fn run(graph: &Graph) -> (Graph, Vec<Remark>) {
             }
             remarks.push(Remark::new("cse", graph, id, true, "computed before"));
         } else {
-            let alike = known.keys().any(|(op, inputs)| {
-                !inputs.is_empty() && *inputs == key.1 && kind(op) == kind(&key.0)
-            });
+            let alike = !key.1.is_empty() && !kinds.insert((node.op.name(), key.1.clone()));
             if alike {
                 let text = "kept: the same operator reads the same, but with other attributes";
                 remarks.push(Remark::new("cse", graph, id, false, text));

@@ -11,13 +11,17 @@
 //! %6 = relu %5
 //! ```
 
-use std::collections::BTreeSet;
+mod needs;
+
+use std::collections::{BTreeSet, HashMap};
 
 use super::Remark;
 use crate::ir::arena::Id;
 use crate::ir::{Graph, IdVec, Layout, Node, NodeId, ValueId};
 use crate::lower::{Group, GroupId, Space, access};
 use crate::ops::{Op, OpRules};
+
+use needs::Needs;
 
 /// The groups of a graph, and the values that are another's memory under another shape.
 #[derive(Clone, PartialEq, Debug)]
@@ -108,6 +112,7 @@ struct Pass<'g> {
     leaves: IdVec<ValueId, bool>,
     group_of: IdVec<NodeId, Option<usize>>,
     groups: Vec<Vec<NodeId>>,
+    needs: Needs,
     remarks: Vec<Remark>,
 }
 
@@ -125,6 +130,7 @@ pub fn run(graph: &Graph, options: Options) -> Groups {
         views: views(graph),
         group_of: IdVec::filled(graph.nodes.len(), None),
         groups: Vec::new(),
+        needs: Needs::default(),
         remarks: Vec::new(),
     };
     for (id, node) in graph.nodes.iter() {
@@ -185,9 +191,8 @@ impl Pass<'_> {
         self.group_of[self.graph.producer(value)?]
     }
 
-    /// The groups whose results a group reads.
-    fn needs(&self, group: usize) -> BTreeSet<usize> {
-        let nodes = &self.groups[group];
+    /// The groups whose results some nodes of a group read.
+    fn reads(&self, group: usize, nodes: &[NodeId]) -> BTreeSet<usize> {
         let inputs = nodes
             .iter()
             .flat_map(|&node| &self.graph.nodes[node].inputs);
@@ -197,19 +202,15 @@ impl Pass<'_> {
             .collect()
     }
 
-    /// Whether `from` needs `to`'s results, directly or not.
-    fn reaches(&self, from: usize, to: usize) -> bool {
-        let mut open = vec![from];
-        let mut seen = BTreeSet::new();
-        while let Some(group) = open.pop() {
-            if group == to {
-                return true;
-            }
-            if seen.insert(group) {
-                open.extend(self.needs(group));
-            }
+    /// Puts nodes into a group, with what the group and those after it need from now on.
+    fn put(&mut self, group: usize, nodes: &[NodeId]) {
+        for &node in nodes {
+            self.group_of[node] = Some(group);
         }
-        false
+        self.groups[group].extend_from_slice(nodes);
+        for other in self.reads(group, nodes) {
+            self.needs.link(group, other);
+        }
     }
 
     /// Buffers that a group of these nodes touches: what it reads but makes not, numbers left out, and what it may have
@@ -234,10 +235,9 @@ impl Pass<'_> {
 
     /// Starts a group of some nodes.
     fn open(&mut self, nodes: &[NodeId]) {
-        for &node in nodes {
-            self.group_of[node] = Some(self.groups.len());
-        }
-        self.groups.push(nodes.to_vec());
+        self.groups.push(Vec::new());
+        self.needs.push();
+        self.put(self.groups.len() - 1, nodes);
     }
 
     fn has_makers(&self, id: NodeId) -> bool {
@@ -308,10 +308,7 @@ impl Pass<'_> {
             self.remarks
                 .push(Remark::new("fuse", self.graph, id, reason.is_none(), text));
             if reason.is_none() {
-                for &node in waiting.iter().chain([&id]) {
-                    self.group_of[node] = Some(group);
-                    self.groups[group].push(node);
-                }
+                self.put(group, &[waiting, &[id]].concat());
                 return true;
             }
         }
@@ -356,7 +353,7 @@ impl Pass<'_> {
             return Some("it reads the group's result under another shape too");
         }
         let mut others = inputs.iter().filter_map(|&input| self.maker(input));
-        if others.any(|other| other != group && self.reaches(other, group)) {
+        if others.any(|other| other != group && self.needs.reaches(other, group)) {
             return Some("another operand needs the whole of it first");
         }
         let nodes: Vec<NodeId> = self.groups[group]
@@ -468,22 +465,30 @@ impl Pass<'_> {
     /// A topological order of the groups: of those that can run, the one whose last node comes
     /// first. What reads a parameter goes before what updates it, so the update can be in place.
     fn order(&self) -> Vec<usize> {
-        let mut before: Vec<BTreeSet<usize>> = (0..self.groups.len())
-            .map(|group| self.needs(group))
+        let mut before: Vec<BTreeSet<usize>> = self
+            .groups
+            .iter()
+            .enumerate()
+            .map(|(group, nodes)| self.reads(group, nodes))
             .collect();
+        let mut needs = self.needs.clone();
+        let mut seen_as: HashMap<ValueId, Vec<ValueId>> = HashMap::new();
+        for (value, root) in self.views.iter() {
+            seen_as
+                .entry(root.unwrap_or(value))
+                .or_default()
+                .push(value);
+        }
         for update in &self.graph.updates {
             let Some(writer) = self.maker(update.value) else {
                 continue;
             };
-            for (reader, needs) in before.clone().iter().enumerate() {
-                let reads = self.groups[reader]
-                    .iter()
-                    .any(|&node| self.graph.nodes[node].inputs.contains(&update.target));
-                if reads
-                    && reader != writer
-                    && !path(&before, reader, writer)
-                    && !needs.contains(&writer)
+            let names = seen_as.get(&update.target).into_iter().flatten();
+            for &node in names.flat_map(|&name| &self.users[name]) {
+                if let Some(reader) = self.group_of[node]
+                    && !needs.reaches(reader, writer)
                 {
+                    needs.link(writer, reader);
                     before[writer].insert(reader);
                 }
             }
@@ -515,19 +520,4 @@ impl Pass<'_> {
         assert_eq!(order.len(), self.groups.len(), "groups form no cycle");
         order
     }
-}
-
-/// Whether `from` comes after `to` by the constraints so far.
-fn path(before: &[BTreeSet<usize>], from: usize, to: usize) -> bool {
-    let mut open = vec![from];
-    let mut seen = BTreeSet::new();
-    while let Some(group) = open.pop() {
-        if group == to {
-            return true;
-        }
-        if seen.insert(group) {
-            open.extend(&before[group]);
-        }
-    }
-    false
 }

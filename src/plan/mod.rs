@@ -12,7 +12,7 @@ use crate::codegen::Target;
 use crate::ir::arena::Id;
 use crate::ir::{Graph, IdVec, StepScalar, ValueId, ValueKind};
 use crate::kernel::Kernel;
-use crate::lower::{Buffer, Domain, GroupId, ScratchId, group};
+use crate::lower::{Buffer, Domain, GroupId, ScratchId, once::Once};
 use crate::passes::fuse::Groups;
 
 use memory::Lifetime;
@@ -79,16 +79,19 @@ pub fn make(graph: &Graph, groups: &Groups, target: &Target, batch: usize) -> Pl
         of_value: HashMap::new(),
         remarks: Vec::new(),
     };
+    let mut once = Once::new(graph, target, batch);
     let mut lowered = Vec::new();
     for (id, group) in groups.groups.iter() {
         let name = name(graph, id, group.anchor.or(group.nodes.last().copied()));
-        lowered.push((id, group::lower(graph, target, batch, group, &name)));
+        lowered.push((id, once.lower(group, &name), name));
     }
     maker.kept();
     let in_place = maker.in_place();
     let mut first = 0;
     let mut steps = Vec::new();
-    for (id, group) in lowered {
+    let mut kernels = Kernels::default();
+    for (id, alike, name) in lowered {
+        let group = once.lowered(alike.first);
         let last = first + group.steps.len().max(1) - 1;
         let scratch: IdVec<ScratchId, usize> = {
             let mut ids = IdVec::new();
@@ -97,20 +100,28 @@ pub fn make(graph: &Graph, groups: &Groups, target: &Target, batch: usize) -> Pl
             }
             ids
         };
-        for step in group.steps {
+        for (number, step) in group.steps.iter().enumerate() {
             let buffers: Vec<usize> = step
                 .args
                 .iter()
                 .map(|&arg| match arg {
-                    Buffer::Value(value) => maker.value(value, first, last, &in_place),
+                    Buffer::Value(value) => {
+                        maker.value(alike.values[value.index()], first, last, &in_place)
+                    }
                     Buffer::Scratch(id) => scratch[id],
                 })
                 .collect();
-            steps.push((id, step.kernel, buffers, step.domain));
+            steps.push(PlanStep {
+                kernel: kernels.number((alike.first, number), &step.kernel),
+                args: buffers,
+                domain: step.domain,
+                name: once.renamed(alike.first, &step.kernel.name, &name),
+                group: id,
+            });
         }
         first = last + 1;
     }
-    maker.finish(steps, first)
+    maker.finish(steps, kernels.all, first)
 }
 
 fn name(graph: &Graph, id: GroupId, node: Option<crate::ir::NodeId>) -> String {
@@ -177,37 +188,41 @@ impl Maker<'_> {
     /// The updates whose new value is written straight over the old one: the writer comes after all
     /// other readers of the old one, and reads it, if at all, element by element.
     fn in_place(&mut self) -> HashMap<ValueId, ValueId> {
+        let groups = &self.groups.groups;
+        let root = |value: ValueId| self.groups.views[value].unwrap_or(value);
+        let mut writers: HashMap<ValueId, GroupId> = HashMap::new();
+        // The last group that reads a value.
+        let mut readers: HashMap<ValueId, GroupId> = HashMap::new();
+        for (id, group) in groups.iter() {
+            writers.extend(group.stores.iter().map(|&value| (value, id)));
+            for &node in group.anchor.iter().chain(&group.nodes) {
+                let inputs = &self.graph.nodes[node].inputs;
+                readers.extend(inputs.iter().map(|&input| (root(input), id)));
+            }
+        }
         let mut in_place = HashMap::new();
         for update in &self.graph.updates {
-            let root = self.groups.views[update.value].unwrap_or(update.value);
-            let writer = self
-                .groups
-                .groups
-                .iter()
-                .find(|(_, group)| group.stores.contains(&root));
-            let Some((writer, group)) = writer else {
+            let value = root(update.value);
+            let Some(&writer) = writers.get(&value) else {
                 self.remarks
                     .push(format!("{} is no result of a kernel", update.value));
                 continue;
             };
-            let reads =
-                |node: crate::ir::NodeId| self.graph.nodes[node].inputs.contains(&update.target);
-            let late = self.groups.groups.iter().any(|(other, group)| {
-                other > writer
-                    && group
-                        .anchor
-                        .iter()
-                        .chain(&group.nodes)
-                        .any(|&node| reads(node))
+            let late = readers
+                .get(&update.target)
+                .is_some_and(|&reader| reader > writer);
+            let whole = groups[writer].anchor.is_some_and(|anchor| {
+                let mut inputs = self.graph.nodes[anchor].inputs.iter();
+                inputs.any(|&input| root(input) == update.target)
             });
-            if late || group.anchor.is_some_and(reads) || in_place.contains_key(&root) {
+            if late || whole || in_place.contains_key(&value) {
                 self.remarks.push(format!(
                     "{} cannot take the place of {} while that is still read",
                     update.value, update.target
                 ));
                 continue;
             }
-            in_place.insert(root, update.target);
+            in_place.insert(value, update.target);
         }
         in_place
     }
@@ -241,7 +256,8 @@ impl Maker<'_> {
         buffer
     }
 
-    fn finish(mut self, steps: Vec<(GroupId, Kernel, Vec<usize>, Domain)>, end: usize) -> Plan {
+    /// Places the buffers, whose numbers the arguments of steps become offsets of.
+    fn finish(mut self, mut steps: Vec<PlanStep>, kernels: Vec<Kernel>, end: usize) -> Plan {
         let mut asked: Vec<ValueId> = self
             .graph
             .outputs
@@ -294,7 +310,9 @@ impl Maker<'_> {
             }
         }
         scalars.sort_unstable();
-        let (kernels, steps) = share(steps, &placed.offsets);
+        for arg in steps.iter_mut().flat_map(|step| &mut step.args) {
+            *arg = placed.offsets[*arg];
+        }
         Plan {
             batch: self.batch,
             kernels,
@@ -308,33 +326,32 @@ impl Maker<'_> {
     }
 }
 
-/// Gives equal kernels to all steps that want them: layers of one shape share code.
-fn share(
-    steps: Vec<(GroupId, Kernel, Vec<usize>, Domain)>,
-    offsets: &[usize],
-) -> (Vec<Kernel>, Vec<PlanStep>) {
-    let mut kernels: Vec<Kernel> = Vec::new();
-    let mut known: HashMap<String, usize> = HashMap::new();
-    let mut shared = Vec::with_capacity(steps.len());
-    for (group, kernel, buffers, domain) in steps {
-        let name = kernel.name.clone();
+/// The distinct kernels: layers of one shape share code.
+#[derive(Debug, Default)]
+struct Kernels {
+    all: Vec<Kernel>,
+    /// Their numbers, by what they do, names left out.
+    known: HashMap<Kernel, usize>,
+    /// Their numbers, by the group that was lowered and the step of it.
+    of_step: HashMap<(usize, usize), usize>,
+}
+
+impl Kernels {
+    /// The number of the kernel that does what this one does.
+    fn number(&mut self, step: (usize, usize), kernel: &Kernel) -> usize {
+        if let Some(&number) = self.of_step.get(&step) {
+            return number;
+        }
         let mut nameless = kernel.clone();
         nameless.name.clear();
         for body in &mut nameless.bodies {
             body.name.clear();
         }
-        let index = *known.entry(format!("{nameless:?}")).or_insert_with(|| {
-            kernels.push(kernel);
-            kernels.len() - 1
+        let number = *self.known.entry(nameless).or_insert_with(|| {
+            self.all.push(kernel.clone());
+            self.all.len() - 1
         });
-        let args = buffers.iter().map(|&buffer| offsets[buffer]).collect();
-        shared.push(PlanStep {
-            kernel: index,
-            args,
-            domain,
-            name,
-            group,
-        });
+        self.of_step.insert(step, number);
+        number
     }
-    (kernels, shared)
 }

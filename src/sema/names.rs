@@ -55,6 +55,13 @@ impl Names {
         }
     }
 
+    /// The length of the path of a segment in the current level.
+    fn path_len(&self, segment: &str) -> usize {
+        let level = self.levels.last().map_or(0, |level| level.path.len());
+        let dot = usize::from(level > 0 && !segment.is_empty());
+        level + dot + segment.len()
+    }
+
     /// Parameters made so far.
     pub(super) fn len(&self) -> usize {
         self.params.len()
@@ -141,7 +148,7 @@ impl Segment {
 impl Elab<'_> {
     /// Whether the path with one more segment may be kept: it is, for every operation below it.
     pub(super) fn check_path(&mut self, segment: &str, span: Span) -> Option<()> {
-        let length = self.names.path(segment).len();
+        let length = self.names.path_len(segment);
         self.names.characters += length;
         if length <= MAX_PATH && self.names.characters <= MAX_PATHS {
             return Some(());

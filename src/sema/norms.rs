@@ -4,7 +4,7 @@ use super::apply::Site;
 use super::attrs::Attrs;
 use super::report::Fact;
 use super::{Elab, Mode};
-use crate::ir::{ParamRole, StepScalar, ValueId};
+use crate::ir::{ParamRole, StepScalar, ValueId, ValueKind};
 use crate::ops::dropout::Dropout;
 use crate::ops::{Op, Pointwise, norm};
 
@@ -79,8 +79,8 @@ impl<'a> Elab<'a> {
     }
 
     fn is_frozen(&self, param: ValueId) -> bool {
-        let mut params = self.builder.graph().params();
-        params.any(|(value, known)| value == param && self.freeze.covers(&known.name))
+        let kind = &self.builder.graph().values[param].kind;
+        matches!(kind, ValueKind::Param(known) if self.freeze.covers(&known.name))
     }
 
     /// The statistics of the batch, which also move the running ones.

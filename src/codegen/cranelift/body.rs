@@ -190,7 +190,7 @@ impl Lowering<'_, '_> {
     fn op(&mut self, dst: Reg, op: &Op) -> Value {
         let ty = self.ty(dst);
         match *op {
-            Op::ConstF(value) => self.constant_f(value),
+            Op::ConstF(value) => self.constant_f(value.get()),
             Op::ConstI(value) => self.constant_i(value),
             Op::Iota => match &self.tail {
                 Some(tail) => {

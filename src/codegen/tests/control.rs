@@ -12,8 +12,8 @@ fn loops_of_any_count() {
             let [m, n] = [(); 2].map(|()| b.int_arg());
             let sum = b.reg(LaneType::F32);
             let last = b.reg(LaneType::F32);
-            b.set(sum, Op::ConstF(0.5));
-            b.set(last, Op::ConstF(-1.0));
+            b.set(sum, Op::float(0.5));
+            b.set(last, Op::float(-1.0));
             b.repeat(Count::Arg(m), |b| {
                 let x = b.broadcast(p, 0);
                 b.repeat(Count::Arg(n), |b| {
@@ -104,7 +104,7 @@ fn many_scalars(target: &Target, pointers: usize, depth: usize, spills: usize) {
     let out = b.ptr_arg();
     let ints: Vec<Int> = (0..depth.max(4)).map(|_| b.int_arg()).collect();
     let sum = b.reg(LaneType::F32);
-    b.set(sum, Op::ConstF(0.0));
+    b.set(sum, Op::float(0.0));
     let live: Vec<_> = (0..spills)
         .map(|i| b.load(ptrs[0], 4 * i as i32, Lanes::All))
         .collect();

@@ -21,7 +21,7 @@ pub(super) fn sample(target: &Target) -> Kernel {
     let [turns, rest] = [(); 2].map(|()| b.int_arg());
     let sums = [(); 2].map(|()| {
         let sum = b.reg(LaneType::F32);
-        b.set(sum, Op::ConstF(0.0));
+        b.set(sum, Op::float(0.0));
         sum
     });
     b.repeat(crate::kernel::Count::Arg(turns), |b| {

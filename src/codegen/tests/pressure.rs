@@ -12,7 +12,7 @@ fn sixty_accumulators() {
         let accumulators: Vec<_> = (0..60)
             .map(|i| {
                 let register = b.reg(LaneType::F32);
-                b.set(register, Op::ConstF(i as f32));
+                b.set(register, Op::float(i as f32));
                 register
             })
             .collect();

@@ -197,7 +197,7 @@ impl Maker {
         let [x, y, z] = [(); 3].map(|()| self.read(b, LaneType::F32));
         match self.random.below(19) {
             0 | 1 => self.load(b),
-            2 => Op::ConstF(self.random.below(5) as f32 - 2.0),
+            2 => Op::float(self.random.below(5) as f32 - 2.0),
             3 => Op::Add(x, y),
             4 => Op::Sub(x, y),
             5 => Op::Mul(x, y),

@@ -142,7 +142,7 @@ impl Lowering<'_> {
         }
         let dst = Virt(dst.0);
         match *op {
-            Op::ConstF(value) => self.constant(dst, Const::Splat(value.to_bits())),
+            Op::ConstF(value) => self.constant(dst, Const::Splat(value.get().to_bits())),
             Op::ConstI(value) => self.constant(dst, Const::Splat(value.cast_unsigned())),
             Op::Iota => {
                 let id = self.iota();
@@ -396,7 +396,7 @@ impl Lowering<'_> {
 
     fn src(&mut self, reg: Reg) -> Src {
         match self.constants[reg.0 as usize] {
-            Some(Op::ConstF(value)) => self.splat_const(value.to_bits()),
+            Some(Op::ConstF(value)) => self.splat_const(value.get().to_bits()),
             Some(Op::ConstI(value)) => self.splat_const(value.cast_unsigned()),
             Some(Op::Iota) => Src::Const(self.iota()),
             _ => Src::Virt(Virt(reg.0)),

@@ -157,7 +157,7 @@ impl Run<'_> {
         let f = |reg: Reg| f32::from_bits(bits(reg));
         let i = |reg: Reg| bits(reg) as i32;
         let value = match *op {
-            Op::ConstF(value) => value.to_bits(),
+            Op::ConstF(value) => value.get().to_bits(),
             Op::ConstI(value) => value as u32,
             Op::Iota => lane as u32,
             Op::Splat(int) => self.ints[usize::from(int.0)] as u32,

@@ -143,7 +143,7 @@ impl Tile {
 /// Sums into fresh accumulators, `[row][vector]`. The pointers move, and no argument can be declared
 /// afterwards.
 pub fn sum(b: &mut BodyBuilder, tile: &Tile, a_ptr: Ptr, b_ptr: Ptr) -> Vec<Vec<Reg>> {
-    let accumulators = accumulators(b, tile, |_, _| Op::ConstF(0.0));
+    let accumulators = accumulators(b, tile, |_, _| Op::float(0.0));
     sum_into(b, tile, a_ptr, b_ptr, &accumulators);
     accumulators
 }
@@ -203,7 +203,7 @@ pub fn build<X>(
         if output.accumulate {
             Op::Load { ptr: c, off, lanes }
         } else {
-            Op::ConstF(0.0)
+            Op::float(0.0)
         }
     });
     sum_into(&mut b, tile, a_ptr, b_ptr, &accumulators);

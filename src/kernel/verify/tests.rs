@@ -146,7 +146,7 @@ fn registers_are_set_before_they_are_read() {
         |b| {
             let n = b.int_arg();
             let x = b.reg(LaneType::F32);
-            b.repeat(Count::Arg(n), |b| b.set(x, Op::ConstF(1.0)));
+            b.repeat(Count::Arg(n), |b| b.set(x, Op::float(1.0)));
             b.neg(x);
         },
         "body faulty: at 1 `v1 = neg v0`: v0 may be read before it is set",
@@ -154,7 +154,7 @@ fn registers_are_set_before_they_are_read() {
     check(
         |b| {
             let x = b.reg(LaneType::F32);
-            b.repeat(Count::Imm(1), |b| b.set(x, Op::ConstF(1.0)));
+            b.repeat(Count::Imm(1), |b| b.set(x, Op::float(1.0)));
             b.neg(x);
         },
         "none",
@@ -164,7 +164,7 @@ fn registers_are_set_before_they_are_read() {
             let y = b.reg(LaneType::F32);
             b.repeat(Count::Imm(2), |b| {
                 b.neg(y);
-                b.set(y, Op::ConstF(1.0));
+                b.set(y, Op::float(1.0));
             });
         },
         "body faulty: at 0.0 `v1 = neg v0`: v0 may be read before it is set",
@@ -258,7 +258,7 @@ fn tails_read_from_outside_only_what_is_the_same_in_every_lane() {
         |b| {
             let (p, n) = (b.ptr_arg(), b.int_arg());
             let sum = b.reg(LaneType::F32);
-            b.set(sum, Op::ConstF(0.0));
+            b.set(sum, Op::float(0.0));
             b.repeat(Count::Imm(2), |b| {
                 b.tail(n, |b| b.store(p, 0, sum, Lanes::All));
                 let copy = b.copy(sum);
@@ -276,8 +276,8 @@ fn what_a_tail_sets_ends_with_it() {
         |b| {
             let n = b.int_arg();
             let x = b.reg(LaneType::F32);
-            b.set(x, Op::ConstF(1.0));
-            b.tail(n, |b| b.set(x, Op::ConstF(2.0)));
+            b.set(x, Op::float(1.0));
+            b.tail(n, |b| b.set(x, Op::float(2.0)));
             b.neg(x);
         },
         "body faulty: at 2 `v1 = neg v0`: v0 may be read before it is set",
@@ -287,10 +287,10 @@ fn what_a_tail_sets_ends_with_it() {
         |b| {
             let n = b.int_arg();
             let x = b.reg(LaneType::F32);
-            b.set(x, Op::ConstF(1.0));
+            b.set(x, Op::float(1.0));
             b.repeat(Count::Imm(2), |b| {
                 b.neg(x);
-                b.tail(n, |b| b.set(x, Op::ConstF(2.0)));
+                b.tail(n, |b| b.set(x, Op::float(2.0)));
             });
         },
         "body faulty: at 1.0 `v1 = neg v0`: v0 may be read before it is set",

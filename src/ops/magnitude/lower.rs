@@ -276,6 +276,6 @@ fn squares_by(
 
 fn zero(b: &mut BodyBuilder) -> Reg {
     let sum = b.reg(LaneType::F32);
-    b.set(sum, Op::ConstF(0.0));
+    b.set(sum, Op::float(0.0));
     sum
 }

@@ -9,7 +9,7 @@ use crate::lower::rows::{self, Row, Rows};
 /// The greatest element of the row at a pointer, in every lane.
 pub fn greatest(b: &mut BodyBuilder, row: &Row, x: Ptr) -> Reg {
     let most = b.reg(crate::kernel::LaneType::F32);
-    b.set(most, Op::ConstF(f32::NEG_INFINITY));
+    b.set(most, Op::float(f32::NEG_INFINITY));
     row.each(b, &[x], |b, off, lanes, _| {
         let x = b.load(x, off, lanes);
         let x = row.fill(b, x, lanes, f32::NEG_INFINITY);
@@ -41,7 +41,7 @@ pub fn row_sum(
     mut addend: impl FnMut(&mut BodyBuilder, i32, Lanes, Reg) -> Reg,
 ) -> Reg {
     let sum = b.reg(crate::kernel::LaneType::F32);
-    b.set(sum, Op::ConstF(0.0));
+    b.set(sum, Op::float(0.0));
     row.each(b, ptrs, |b, off, lanes, number| {
         let addend = addend(b, off, lanes, number);
         b.add_into(sum, sum, addend);

@@ -18,7 +18,7 @@ pub(super) fn find(body: &Body) -> Vec<Option<Op>> {
                     let constant = matches!(op, Op::ConstF(_) | Op::ConstI(_) | Op::Iota);
                     *state = match *state {
                         State::Unset if constant => State::Constant(*op),
-                        State::Constant(old) if same_constant(&old, op) => State::Constant(old),
+                        State::Constant(old) if old == *op => State::Constant(old),
                         State::Unset | State::Constant(_) | State::Variable => State::Variable,
                     };
                 }
@@ -36,14 +36,4 @@ pub(super) fn find(body: &Body) -> Vec<Option<Op>> {
             State::Unset | State::Variable => None,
         })
         .collect()
-}
-
-/// Whether two operations set the same bits; zeros of different sign do not.
-fn same_constant(a: &Op, b: &Op) -> bool {
-    match (a, b) {
-        (Op::ConstF(a), Op::ConstF(b)) => a.to_bits() == b.to_bits(),
-        (Op::ConstI(a), Op::ConstI(b)) => a == b,
-        (Op::Iota, Op::Iota) => true,
-        _ => false,
-    }
 }
