@@ -95,10 +95,25 @@ fn start(folder: &Folder, args: &str) -> Child {
         .expect("the program starts")
 }
 
-/// Kills a training so many times, at any instant, and resumes it every time.
-fn killed_and_resumed(kills: usize) {
+/// What a step can have beside its loss, with groups of steps that no checkpoint of every 4 steps ends with.
+const GROUPED: &str = "\
+    optimizer sgd(lr = 0.05, momentum = 0.9, nesterov = true, weight_decay = 1e-4)
+    regularize l1(1e-5), max_norm(3)
+    clip norm(1)
+    freeze \"conv1\"
+    accumulate 3
+";
+
+/// The net with every key of [`GROUPED`] in place of its optimizer.
+fn grouped() -> String {
+    NET.replace("    optimizer adam(lr = 0.01)\n", GROUPED)
+}
+
+/// Kills a training of this net so many times, at any instant, and resumes it every time.
+fn killed_and_resumed(net: &str, kills: usize) {
     let folder = prepared();
-    let train = "train small.net --threads 2 --set train.epochs=40 --checkpoint-every 3";
+    folder.write("small.net", net);
+    let train = "train small.net --threads 2 --set train.epochs=40 --checkpoint-every 4";
     let begin = Instant::now();
     folder.ok(&format!("{train} --out calm.safetensors"));
     let whole = begin.elapsed();
@@ -147,7 +162,163 @@ fn killed_and_resumed(kills: usize) {
 #[test]
 fn a_killed_training_comes_to_the_same_bits() {
     let many = std::env::var("NETC_TEST_KILLS").ok();
-    killed_and_resumed(many.map_or(5, |many| many.parse().expect("a number of kills")));
+    let many = many.map(|many| many.parse().expect("a number of kills"));
+    killed_and_resumed(NET, many.unwrap_or(5));
+    killed_and_resumed(&grouped(), many.unwrap_or(3));
+}
+
+/// Everything that changes the bits of what is still to come is held against the checkpoint.
+#[test]
+fn a_resumed_training_has_every_key_of_the_checkpoint() {
+    let folder = prepared();
+    folder.write("small.net", &grouped());
+    let train = "train small.net --out w.safetensors";
+    folder.ok(&format!("{train} --epochs 1"));
+    let refused = |old: &str, new: &str, parts: &[&str]| {
+        let text = grouped();
+        assert!(text.contains(old), "{old}");
+        folder.write("small.net", &text.replace(old, new));
+        let done = folder.netc(&format!("{train} --epochs 2 --resume"));
+        assert_eq!(done.code, Some(1), "{new}: {done:?}");
+        for part in parts {
+            assert!(done.stderr.contains(part), "{new}: {done:?}");
+        }
+    };
+    for (old, new, key) in [
+        (
+            "accumulate 3",
+            "accumulate 4",
+            "accumulate: it was 3, and is 4",
+        ),
+        ("norm(1)", "norm(2)", "clip: it was norm(1), and is norm(2)"),
+        (
+            "norm(1)",
+            "value(1)",
+            "clip: it was norm(1), and is value(1)",
+        ),
+        (
+            "    clip norm(1)\n",
+            "",
+            "clip: it was norm(1), and is absent",
+        ),
+        (
+            "freeze \"conv1\"",
+            "freeze \"bn1\"",
+            "freeze: it was \"conv1\", and is \"bn1\"",
+        ),
+        ("flip, ", "", "augment: it was flip(p = 0.5), crop("),
+        ("noise(0.05)", "noise(0.06)", "noise(std = 0.06)"),
+        (
+            "batch 16",
+            "batch(16, drop_last = true)",
+            "drop_last: it was false, and is true",
+        ),
+        (
+            "seed 3",
+            "seed 3\n    early_stop 4",
+            "early_stop: it was absent, and is early_stop(patience = 4",
+        ),
+        ("seed 3", "seed 4", "seed: it was 3, and is 4"),
+        ("validation = 40", "validation = 20", "data: it was"),
+    ] {
+        refused(old, new, &[key]);
+    }
+    for (old, new, was, is) in [
+        (
+            "cross_entropy",
+            "cross_entropy(label_smoothing = 0.1)",
+            "label_smoothing = 0,",
+            "label_smoothing = 0.1",
+        ),
+        (
+            "cross_entropy",
+            "cross_entropy(weight = 2)",
+            "weight = 1)",
+            "weight = 2)",
+        ),
+        (
+            "cross_entropy",
+            "cross_entropy(class_weights = [1, 1, 1, 2])",
+            "class_weights = none",
+            "class_weights = [1, 1, 1, 2]",
+        ),
+        ("l1(1e-5)", "l1(1e-5, on = all)", "on = weights", "on = all"),
+        (
+            "l1(1e-5)",
+            "l2(1e-5)",
+            "l1(strength = 1e-5",
+            "l2(strength = 1e-5",
+        ),
+        ("max_norm(3)", "max_norm(4)", "limit = 3", "limit = 4"),
+        (
+            "nesterov = true",
+            "dampening = 0.5",
+            "dampening = 0, nesterov = true",
+            "dampening = 0.5, nesterov = false",
+        ),
+        (
+            "weight_decay = 1e-4",
+            "weight_decay = 1e-4, decoupled = true",
+            "decoupled = false",
+            "decoupled = true",
+        ),
+        (
+            "weight_decay = 1e-4",
+            "weight_decay = 1e-4, decay = weights",
+            "decay = all",
+            "decay = weights",
+        ),
+        (
+            "factor = 0.5",
+            "factor = 0.25",
+            "factor = 0.5",
+            "factor = 0.25",
+        ),
+        ("warmup = 1", "warmup = 2", "warmup = 1", "warmup = 2"),
+    ] {
+        refused(old, new, &[was, is, "it was", "and is"]);
+    }
+    // How weights started no longer matters.
+    folder.write(
+        "small.net",
+        &grouped().replace("seed 3", "seed 3\n    init he"),
+    );
+    folder.ok(&format!("{train} --epochs 2 --resume"));
+}
+
+/// What `dump --stage train` shows is a section that means the same.
+#[test]
+fn a_dumped_section_can_stand_in_the_file() {
+    let folder = prepared();
+    let every = grouped().replace(
+        "seed 3",
+        "seed 3\n    early_stop(2, metric = train_loss)\n    init truncated_normal(0.02)",
+    );
+    let several = "\
+net Two {
+    input [1, 8, 8]
+    flatten -> dense(4) as stem
+    stem -> output class
+    stem -> dense(2) -> output place
+}
+train Two {
+    loss class = cross_entropy(class_weights = [1, 2, 0.5, 1])
+    loss place = huber(0.5, weight = 3)
+    optimizer adamw(1e-4)
+    schedule linear(warmup = 2)
+}
+";
+    for net in [NET, &every, several] {
+        let (before, _) = net.split_once("train ").expect("a section");
+        folder.write("first.net", net);
+        let dumped = folder.ok("dump first.net --stage train");
+        folder.write("second.net", &format!("{before}{dumped}"));
+        assert_eq!(folder.ok("dump second.net --stage train"), dumped);
+        assert!(
+            dumped.contains("seed ") && dumped.contains("schedule "),
+            "{dumped}"
+        );
+    }
 }
 
 #[cfg(unix)]

@@ -48,7 +48,7 @@ pub use picture::{Filter, PictureInput, Resize};
 pub use search::{SearchSpace, searches};
 pub use train::augment::Augment;
 pub use train::clip::Clip;
-pub use train::config::TrainConfig;
+pub use train::config::{TrainConfig, Written};
 pub use train::early_stop::{EarlyStop, Metric};
 pub use train::freeze::Freeze;
 pub use train::init::{InitFile, InitRule};

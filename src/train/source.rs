@@ -113,6 +113,21 @@ pub fn samples(
     })
 }
 
+/// What `data` says, with every default.
+#[must_use]
+pub fn with_defaults(spec: &Spec) -> Spec {
+    let mut spec = spec.clone();
+    let named = |arg: &SpecArg| arg.name.as_deref() == Some("validation");
+    if !spec.args.iter().any(named) {
+        spec.args.push(SpecArg {
+            name: Some("validation".to_owned()),
+            value: Const::Int(0),
+            span: spec.span,
+        });
+    }
+    spec
+}
+
 /// What is done to the numbers of samples before they enter the net, for each of its inputs.
 #[must_use]
 pub fn scalings(model: &Model) -> Vec<Option<Scaling>> {
