@@ -64,9 +64,9 @@ impl<'a> Elab<'a> {
                 let public = |declared: &Declared<'_>| !declared.name().text.starts_with('_');
                 for declared in brought.filter(public) {
                     let name = declared.name();
-                    let own = seen.iter().find(|own| own.text == name.text);
+                    let own = seen.get(name.text.as_str()).copied();
                     let other = space.origin(&name.text);
-                    match own.map(|own| own.span).or(other) {
+                    match own.or(other) {
                         Some(earlier) => self.clash(name, earlier, used.span, module),
                         None => space.add(declared),
                     }
@@ -77,8 +77,8 @@ impl<'a> Elab<'a> {
     }
 
     /// The names that a file declares; twice the same is an error.
-    fn declarations(&mut self, module: &'a Module) -> Vec<&'a Name> {
-        let mut seen: Vec<&'a Name> = Vec::new();
+    fn declarations(&mut self, module: &'a Module) -> BTreeMap<&'a str, Span> {
+        let mut seen: BTreeMap<&'a str, Span> = BTreeMap::new();
         for item in &module.ast.items {
             let name = match item {
                 Item::Net(net) => &net.name,
@@ -88,9 +88,9 @@ impl<'a> Elab<'a> {
                 Item::Use(_) | Item::Train(_) | Item::Search(_) => continue,
             };
             self.check_builtin(name);
-            match seen.iter().find(|other| other.text == name.text) {
-                Some(earlier) => self.duplicate(&name.text, name.span, earlier.span),
-                None => seen.push(name),
+            match seen.get(name.text.as_str()) {
+                Some(&earlier) => self.duplicate(&name.text, name.span, earlier),
+                None => drop(seen.insert(&name.text, name.span)),
             }
         }
         seen

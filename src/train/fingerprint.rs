@@ -81,10 +81,9 @@ impl Fingerprint {
     }
 }
 
-/// Keys of the section that have a line of their own here, made of what the training really is given
-/// (`data`, `batch`, `seed`); and those that change nothing that is still to come: how weights started,
-/// and when the training ends.
-const NOT_COMPARED: [&str; 5] = ["data", "batch", "seed", "init", "epochs"];
+/// Keys of the section that have a line of their own here, made of what the training really is given, and
+/// the one that only says when it ends.
+const NOT_COMPARED: [&str; 4] = ["data", "batch", "seed", "epochs"];
 
 fn data(samples: &Samples) -> String {
     let Samples {
@@ -121,7 +120,7 @@ fn layers(graph: &Graph) -> BTreeMap<String, String> {
             }
             ValueKind::Param(param) => {
                 let layer = param.name.rsplit_once('.').map_or("", |(layer, _)| layer);
-                let text = format!("{:?}", graph.dims(id));
+                let text = format!("{:?} {{{}}}", graph.dims(id), param.init);
                 layers.entry(layer.to_owned()).or_default().push(text);
             }
             ValueKind::State(_) | ValueKind::Step(_) | ValueKind::Result { .. } => {}
