@@ -11,6 +11,7 @@ use std::rc::Rc;
 use super::Elab;
 use super::arith::FUNCTIONS;
 use super::layers;
+use super::limits::MAX_NETS;
 use super::report::suggest;
 use super::train::init;
 use super::value::{LayerValue, Target, Value};
@@ -38,6 +39,17 @@ impl<'a> Declared<'a> {
             Self::Block(block) => &block.name,
             Self::Fn(function) => &function.name,
         }
+    }
+}
+
+/// Where a net, a preset or a section stands.
+fn section(item: &Item) -> Option<Span> {
+    match item {
+        Item::Net(net) => Some(net.name.span),
+        Item::Preset(preset) => Some(preset.name.span),
+        Item::Train(train) => Some(train.net.span),
+        Item::Search(search) => Some(search.net.span),
+        Item::Block(_) | Item::Fn(_) | Item::Use(_) => None,
     }
 }
 
@@ -79,7 +91,17 @@ impl<'a> Elab<'a> {
     /// The names that a file declares; twice the same is an error.
     fn declarations(&mut self, module: &'a Module) -> BTreeMap<&'a str, Span> {
         let mut seen: BTreeMap<&'a str, Span> = BTreeMap::new();
+        let mut nets = 0;
         for item in &module.ast.items {
+            if let Some(span) = section(item) {
+                nets += 1;
+                if nets == MAX_NETS + 1 {
+                    let message =
+                        format!("a file has at most {MAX_NETS} nets, presets and sections of them");
+                    let help = "move some into a file of their own";
+                    self.stop(codes::TOO_LARGE_NET, message, span, help);
+                }
+            }
             let name = match item {
                 Item::Net(net) => &net.name,
                 Item::Preset(preset) => &preset.name,
@@ -166,6 +188,15 @@ impl<'a> Elab<'a> {
         self.namespace(file)?.origin(name)
     }
 
+    /// Whether a name that no scope binds means something.
+    pub(super) fn is_global(&self, name: &str, span: Span) -> bool {
+        self.applicable(name, span.file).is_some()
+            || self.function(name, span.file).is_some()
+            || init::find(name).is_some()
+            || layers::is_word(name)
+            || FUNCTIONS.iter().any(|(function, _)| *function == name)
+    }
+
     /// A name that no scope binds: a block, a layer, or a word that an attribute takes.
     pub(super) fn global(&mut self, name: &'a str, span: Span, visible: &[&str]) -> Value<'a> {
         if let Some(target) = self.applicable(name, span.file) {
@@ -191,6 +222,9 @@ impl<'a> Elab<'a> {
 
     /// Reports a name in an expression that is bound to nothing.
     pub(super) fn unknown_name(&mut self, name: &str, span: Span, visible: &[&str]) {
+        if self.is_full() {
+            return;
+        }
         let diagnostic =
             Diagnostic::error(codes::UNKNOWN_NAME, format!("`{name}` is not known here"))
                 .primary(span, "");
@@ -212,6 +246,9 @@ impl<'a> Elab<'a> {
 
     /// Reports a name in a chain that is no layer and no block; what was probably meant, if that is clear.
     pub(super) fn unknown_layer(&mut self, name: &Name, visible: &[&str]) -> Option<Target<'a>> {
+        if self.is_full() {
+            return None;
+        }
         let (text, span) = (name.text.as_str(), name.span);
         let diagnostic = Diagnostic::error(
             codes::UNKNOWN_LAYER,
@@ -226,6 +263,12 @@ impl<'a> Elab<'a> {
             suggest(text, names).and_then(foreign)
         };
         let near = suggest(text, known.iter().copied());
+        if init::find(text).is_some() {
+            self.report(diagnostic.help(format!(
+                "`{text}` says how weights start: write `init = {text}` at a layer, or `init {text}` in `train`"
+            )));
+            return None;
+        }
         let diagnostic = match (foreign(text), near) {
             (Some(help), _) => diagnostic.help(help),
             (None, Some(near)) => diagnostic.edit(format!("did you mean `{near}`?"), span, near),
