@@ -380,6 +380,46 @@ fn an_interrupted_training_says_how_to_go_on() {
     assert!(done.stderr.contains("nothing is written"), "{done:?}");
 }
 
+/// The first Ctrl-C waits for the step that runs, the second one does not.
+#[cfg(unix)]
+#[test]
+fn a_second_interrupt_ends_at_once() {
+    let folder = prepared();
+    // A step of all samples in the interpreter takes long; the first epoch leaves a checkpoint.
+    let slow = NET
+        .replace("conv(4, 3, pad = 1", "conv(64, 5, pad = 2")
+        .replace("batch 16", "batch 160");
+    folder.write("small.net", &slow);
+    let train = "train small.net --interpret f64 --out w.safetensors";
+    folder.ok(&format!("{train} --epochs 1"));
+    let before = bytes(&folder, "w.checkpoint");
+    let mut child = start(&folder, &format!("{train} --epochs 100 --resume"));
+    let interrupt = || {
+        let kill = std::process::Command::new("kill")
+            .args(["-INT", &child.id().to_string()])
+            .status();
+        assert!(kill.expect("`kill` is there").success());
+        std::thread::sleep(Duration::from_millis(50));
+    };
+    // Reading the checkpoint takes far less than this, and the first step more.
+    std::thread::sleep(Duration::from_millis(600));
+    interrupt();
+    interrupt();
+    let output = child.wait_with_output().expect("the program ends");
+    assert_eq!(output.status.code(), Some(130), "{output:?}");
+    let shown = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        !shown.contains("stopped"),
+        "it waited for the step: {shown}"
+    );
+    assert!(
+        bytes(&folder, "w.checkpoint") == before,
+        "it is the last one"
+    );
+    assert_eq!(leftovers(&folder), Vec::<String>::new());
+    folder.ok(&format!("{train} --epochs 1 --resume"));
+}
+
 #[test]
 fn more_epochs_go_on_where_a_training_ended() {
     let folder = prepared();
@@ -763,4 +803,33 @@ train Pets { data folder(\"pets\"); augment flip, rotate(10); loss cross_entropy
         1,
         "`crop(pad = 6)` could move a whole picture out: pad is at most 5",
     );
+    // Pictures of other sizes need the net to say what becomes of them, and then are what `run` makes of them.
+    let wide = GrayImage::from_fn(21, 9, |x, _| Luma([if x < 9 { 10 } else { 30 }]));
+    wide.save(folder.path("pets/test/dark/wide.png"))
+        .expect("a picture");
+    folder.write("pets.net", net);
+    folder.fails("train pets.net", 1, "from image(resize = cover)");
+    let any = net.replace("[1, 6, 6]", "[1, 6, 6] from image(resize = cover)");
+    folder.write("pets.net", &any);
+    let lines = folder.json("train pets.net --json --out pets.safetensors");
+    assert_eq!(lines.last().expect("an epoch")["test_accuracy"], 1.0);
+    let eval = folder.json("eval pets.net --weights pets.safetensors --json");
+    assert_eq!(eval[0]["images"], 9);
+    let run = "run pets.net --weights pets.safetensors --json";
+    let by_file = folder.json(&format!("{run} --image pets/test/dark/wide.png"));
+    // The files of a class stand in the order of their names: `wide` is the last of the dark ones.
+    let by_index = folder.json(&format!("{run} --index 4"));
+    let scores = |lines: &[Value]| -> Vec<Value> {
+        let top = lines[0]["top"].as_array().expect("a list").clone();
+        top.into_iter()
+            .map(|mut answer| {
+                answer["name"].take();
+                answer
+            })
+            .collect()
+    };
+    assert_eq!(scores(&by_file), scores(&by_index));
+    let small = any.replace("resize = cover", "resize = 5");
+    folder.write("pets.net", &small);
+    folder.fails("train pets.net", 1, "is too small for the input");
 }

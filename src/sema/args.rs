@@ -62,9 +62,9 @@ impl<'a> Elab<'a> {
                 ExprKind::Name(word) if words.contains(&word.as_str()) => {
                     Value::Word(word.as_str().into())
                 }
-                // What is bound to nothing was meant to be one of the words.
+                // What is bound to nothing was meant to be one of the words, unless the only one is that of a default.
                 ExprKind::Name(word)
-                    if !words.is_empty()
+                    if words.len() > 1
                         && env.find(word).is_none()
                         && !self.is_global(word, arg.value.span) =>
                 {
@@ -94,10 +94,7 @@ impl<'a> Elab<'a> {
             None => diagnostic,
         };
         let list: Vec<String> = words.iter().map(|word| quoted(word)).collect();
-        self.report(match list.as_slice() {
-            [only] => diagnostic.help(format!("the word that it takes is {only}")),
-            _ => diagnostic.help(format!("its words are {}", list.join(", "))),
-        });
+        self.report(diagnostic.help(format!("its words are {}", list.join(", "))));
     }
 
     /// For each parameter, which argument it gets; `None` if an argument is missing, or one has no place and it is not

@@ -19,8 +19,6 @@ pub(super) const MAX_WINDOW: i64 = 1 << 14;
 pub(super) const MAX_ELEMENTS: usize = (1 << 31) - 1;
 /// Elements of all parameters together: 32 GB.
 pub(super) const MAX_PARAMS: usize = 1 << 33;
-/// Nets, presets and their sections of one file: each is expanded by itself.
-pub(super) const MAX_NETS: usize = 256;
 /// Different errors of one run.
 pub(super) const MAX_ERRORS: usize = 50;
 /// Characters of a layer's path.

@@ -11,7 +11,6 @@ use std::rc::Rc;
 use super::Elab;
 use super::arith::FUNCTIONS;
 use super::layers;
-use super::limits::MAX_NETS;
 use super::report::suggest;
 use super::train::init;
 use super::value::{LayerValue, Target, Value};
@@ -39,17 +38,6 @@ impl<'a> Declared<'a> {
             Self::Block(block) => &block.name,
             Self::Fn(function) => &function.name,
         }
-    }
-}
-
-/// Where a net, a preset or a section stands.
-fn section(item: &Item) -> Option<Span> {
-    match item {
-        Item::Net(net) => Some(net.name.span),
-        Item::Preset(preset) => Some(preset.name.span),
-        Item::Train(train) => Some(train.net.span),
-        Item::Search(search) => Some(search.net.span),
-        Item::Block(_) | Item::Fn(_) | Item::Use(_) => None,
     }
 }
 
@@ -91,17 +79,7 @@ impl<'a> Elab<'a> {
     /// The names that a file declares; twice the same is an error.
     fn declarations(&mut self, module: &'a Module) -> BTreeMap<&'a str, Span> {
         let mut seen: BTreeMap<&'a str, Span> = BTreeMap::new();
-        let mut nets = 0;
         for item in &module.ast.items {
-            if let Some(span) = section(item) {
-                nets += 1;
-                if nets == MAX_NETS + 1 {
-                    let message =
-                        format!("a file has at most {MAX_NETS} nets, presets and sections of them");
-                    let help = "move some into a file of their own";
-                    self.stop(codes::TOO_LARGE_NET, message, span, help);
-                }
-            }
             let name = match item {
                 Item::Net(net) => &net.name,
                 Item::Preset(preset) => &preset.name,

@@ -515,7 +515,7 @@ impl<'a> Resolver<'_, 'a> {
                     if attribute.words.contains(&word.as_str()) => {}
                 (ExprKind::Name(word), Some(attribute))
                     if self.strict
-                        && !attribute.words.is_empty()
+                        && attribute.words.len() > 1
                         && !self.is_local(word)
                         && !self.elab.is_global(word, arg.value.span) =>
                 {
