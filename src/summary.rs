@@ -1,5 +1,7 @@
 //! What a net is made of: layers with their shapes, parameters and multiply-accumulates.
 
+use std::collections::BTreeSet;
+
 use crate::ir::{Graph, Node, ValueKind};
 use crate::ops::Op;
 
@@ -49,7 +51,7 @@ pub fn macs(graph: &Graph, node: &Node) -> u64 {
 /// Counts a forward graph.
 pub fn of(graph: &Graph) -> Summary {
     let mut layers: Vec<Layer> = Vec::new();
-    let mut counted = Vec::new();
+    let mut counted = BTreeSet::new();
     for (_, node) in graph.nodes.iter() {
         if node.origin.is_empty() {
             continue;
@@ -75,8 +77,7 @@ pub fn of(graph: &Graph) -> Summary {
             let ValueKind::Param(param) = &graph.values[input].kind else {
                 continue;
             };
-            if param.role.is_trainable() && !counted.contains(&input) {
-                counted.push(input);
+            if param.role.is_trainable() && counted.insert(input) {
                 layer.params += graph.ty(input).shape.elements();
             }
         }

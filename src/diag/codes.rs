@@ -7,7 +7,7 @@
 use std::fmt;
 
 /// The stable identity of a kind of finding.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Code {
     /// What is printed, as `N0103`.
     pub id: &'static str,

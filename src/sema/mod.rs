@@ -36,9 +36,9 @@ mod search;
 mod train;
 mod value;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use crate::diag::{Diagnostic, FileId, Files, Span, codes};
+use crate::diag::{Code, Diagnostic, FileId, Files, Span, codes};
 use crate::ir::{Builder, Graph, ValueId};
 use crate::program::Program;
 use crate::syntax::ast::{Body, Name};
@@ -48,7 +48,7 @@ pub use picture::{Filter, PictureInput, Resize};
 pub use search::{SearchSpace, searches};
 pub use train::augment::Augment;
 pub use train::clip::Clip;
-pub use train::config::TrainConfig;
+pub use train::config::{TrainConfig, Written};
 pub use train::early_stop::{EarlyStop, Metric};
 pub use train::freeze::Freeze;
 pub use train::init::{InitFile, InitRule};
@@ -170,6 +170,10 @@ struct Elab<'a> {
     unused: Vec<Diagnostic>,
     builder: Builder,
     diagnostics: Vec<Diagnostic>,
+    /// The code and place of each finding.
+    found: BTreeSet<(Code, Option<Span>)>,
+    /// How many of the findings are errors.
+    errors: usize,
     /// The blocks that are being expanded, outermost first.
     uses: Vec<report::Use>,
     /// Blocks and functions that are being expanded.
@@ -219,6 +223,8 @@ impl<'a> Elab<'a> {
             unused: Vec::new(),
             builder: Builder::new(""),
             diagnostics: Vec::new(),
+            found: BTreeSet::new(),
+            errors: 0,
             uses: Vec::new(),
             calls: 0,
             steps: 0,
@@ -242,7 +248,8 @@ impl<'a> Elab<'a> {
     /// Everything that was found, in source order.
     fn findings(mut self) -> Vec<Diagnostic> {
         // After an error much is unused that was meant to be.
-        if !self.diagnostics.iter().any(Diagnostic::is_error) {
+        if self.errors == 0 {
+            self.unused.truncate(limits::MAX_ERRORS);
             self.diagnostics.append(&mut self.unused);
         }
         crate::diag::sort(&mut self.diagnostics);

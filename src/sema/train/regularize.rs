@@ -1,8 +1,6 @@
 //! `regularize`: what keeps weights small beside the loss of the data.
 
-use std::fmt;
-
-use super::chosen::call;
+use super::chosen::{call, figure};
 use super::lines::Line;
 use super::optimizer::Decay;
 use super::table::choice;
@@ -32,14 +30,12 @@ pub struct Penalty {
     pub on: Decay,
 }
 
-impl fmt::Display for Regularize {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl Regularize {
+    /// Each part as it would be written with every default.
+    pub(super) fn parts(&self) -> Vec<String> {
         let penalty = |name: &str, penalty: Option<Penalty>| {
             penalty.map(|Penalty { strength, on }| {
-                let args = [
-                    ("strength", strength.to_string()),
-                    ("on", on.word().to_owned()),
-                ];
+                let args = [("strength", figure(strength)), ("on", on.word().to_owned())];
                 call(name, &args)
             })
         };
@@ -47,10 +43,9 @@ impl fmt::Display for Regularize {
             penalty("l1", self.l1),
             penalty("l2", self.l2),
             self.max_norm
-                .map(|limit| call("max_norm", &[("limit", limit.to_string())])),
+                .map(|limit| call("max_norm", &[("limit", figure(limit))])),
         ];
-        let parts: Vec<String> = parts.into_iter().flatten().collect();
-        f.write_str(&parts.join(", "))
+        parts.into_iter().flatten().collect()
     }
 }
 
