@@ -73,9 +73,6 @@ fn layers() -> String {
         for entry in entries.iter().filter(|entry| entry.doc.family == family) {
             let doc = entry.doc;
             text += &format!("### `{}`\n\n", entry.name);
-            if !entry.supported {
-                text += "Not supported yet.\n\n";
-            }
             for (what, value) in [
                 ("Computes", doc.formula),
                 ("Sizes", doc.shape),

@@ -161,7 +161,7 @@ fn object(model: &Model, summary: &Summary, memory: &Memory) -> Value {
             })
         })
         .collect();
-    json!({
+    let mut object = json!({
         "net": model.name,
         "doc": model.docs.join("\n"),
         "settings": model.settings.iter().map(|setting| json!({
@@ -177,7 +177,11 @@ fn object(model: &Model, summary: &Summary, memory: &Memory) -> Value {
         "train_batch": memory.train.map(|(_, batch)| batch),
         "train_peak_bytes": memory.train.map(|(bytes, _)| bytes),
         "infer_peak_bytes": memory.infer,
-    })
+    });
+    if let Some(condensed) = &summary.condensed {
+        object["condensed"] = json!({ "params": condensed.params, "macs": condensed.macs });
+    }
+    object
 }
 
 /// What the file says of the net: its comment, and its parameters with theirs.
@@ -225,6 +229,16 @@ fn text(model: &Model, summary: &Summary, memory: &Memory) -> String {
         line("running statistics", grouped(summary.statistics as u64));
     }
     line("MACs an image", grouped(summary.macs));
+    if let Some(condensed) = &summary.condensed {
+        line(
+            "condensed",
+            format!(
+                "{} parameters, {} MACs an image",
+                grouped(condensed.params as u64),
+                grouped(condensed.macs)
+            ),
+        );
+    }
     line("memory, one image", bytes(memory.infer));
     match memory.train {
         Some((arena, batch)) => line(

@@ -19,6 +19,7 @@ mod choose;
 mod eval;
 mod join;
 mod layers;
+mod learned;
 mod limits;
 mod moves;
 mod names;

@@ -70,6 +70,7 @@ impl<'a> Elab<'a> {
         }
         if let Some(train) = &train {
             self.check_outputs(train);
+            self.check_stages(train);
         }
         self.unused_inputs();
         let settings = settings(net, &env);
