@@ -5,10 +5,12 @@ use serde_json::{Value, json};
 use super::common::{Common, count};
 use super::error::{CliError, hint, tell};
 use super::output::Out;
+use super::scale::{self, Basis, Row};
 use super::table::{Align, bytes, grouped, shape, table};
 use crate::codegen::Target;
 use crate::diag::Diagnostic;
-use crate::driver::{self, Options};
+use crate::driver::{self, Options, Prepared};
+use crate::estimate::{self, Rates};
 use crate::ir::Graph;
 use crate::model::{self, Net, NetError};
 use crate::plan;
@@ -24,6 +26,22 @@ pub(super) struct Args {
     /// Images of a training step, in place of the file's `batch`
     #[arg(long, value_name = "N", value_parser = count)]
     batch: Option<usize>,
+    /// A line a net, to compare a family: parameters, MACs, memory, and an estimate of the latency
+    #[arg(long)]
+    scale: bool,
+    /// With --scale, thousand million MACs a second that the machine does; measured if not given
+    #[arg(long, value_name = "X", requires = "scale", value_parser = rate)]
+    gmacs: Option<f64>,
+    /// With --scale, thousand million bytes a second from and to memory; measured if not given
+    #[arg(long, value_name = "X", requires = "scale", value_parser = rate)]
+    gbytes: Option<f64>,
+}
+
+/// Reads a rate in thousand millions a second.
+fn rate(text: &str) -> Result<f64, String> {
+    let number = text.trim().parse().ok();
+    let number = number.filter(|number: &f64| *number >= 1e-6 && *number <= 1e9);
+    number.ok_or_else(|| "a number above 0 is wanted, in thousand millions a second".to_owned())
 }
 
 /// What is known of a net beside its layers.
@@ -36,9 +54,82 @@ struct Memory {
 
 pub(super) fn run(args: &Args, common: &Common, out: &mut Out) -> Result<(), CliError> {
     let target = common.target()?;
+    if args.scale {
+        return scaled(args, common, &target, out);
+    }
+    let mut first = true;
+    each_net(args, common, out, &mut |net, name, out| {
+        if !first && !out.json {
+            out.line("")?;
+        }
+        let shown = of_net(net, name, args, &target, out);
+        first &= shown.is_err();
+        shown
+    })
+}
+
+/// The nets in lines beside one another.
+fn scaled(args: &Args, common: &Common, target: &Target, out: &mut Out) -> Result<(), CliError> {
+    let threads = common.threads()?;
+    let stated = args.gmacs.zip(args.gbytes);
+    let rates = match stated {
+        Some((macs, bytes)) => Rates {
+            macs: macs * 1e9,
+            bytes: bytes * 1e9,
+        },
+        None if args.gmacs.is_some() || args.gbytes.is_some() => {
+            let message = "--gmacs and --gbytes state a machine together".to_owned();
+            return Err(CliError::Usage(message));
+        }
+        None => estimate::measure(target, threads)?,
+    };
+    let basis = Basis {
+        target,
+        threads,
+        rates,
+        stated: stated.is_some(),
+    };
+    let mut rows: Vec<Row> = Vec::new();
+    let result = each_net(args, common, out, &mut |net, name, _| {
+        rows.push(row(net, name, args, &basis)?);
+        Ok(())
+    });
+    if !rows.is_empty() {
+        if out.json {
+            for object in scale::objects(&rows, &basis) {
+                out.line(object)?;
+            }
+        } else {
+            out.text(&scale::text(&rows, &basis))?;
+        }
+    }
+    result
+}
+
+fn row(net: &Net, name: Option<&str>, args: &Args, basis: &Basis<'_>) -> Result<Row, CliError> {
+    let infer = net.model_of(name, Mode::Infer)?;
+    let counts = summary::of(&infer.graph);
+    let prepared = prepare(&infer.graph, 1, basis.target);
+    Ok(Row {
+        net: infer.name,
+        input: counts.input,
+        params: counts.params,
+        macs: counts.macs,
+        infer: arena_of(&prepared, 1, basis.target),
+        train: step_memory(net, name, args, basis.target)?,
+        latency: estimate::latency(&prepared, basis.rates).as_secs_f64(),
+    })
+}
+
+/// Does something with each net that is given. What is wrong with one keeps none of the others from being shown.
+fn each_net(
+    args: &Args,
+    common: &Common,
+    out: &mut Out,
+    work: &mut dyn FnMut(&Net, Option<&str>, &mut Out) -> Result<(), CliError>,
+) -> Result<(), CliError> {
     let mut told = Vec::new();
     let mut wrong = false;
-    let mut first = true;
     for spec in &args.files {
         let net = match common.net(spec) {
             Ok(net) => net,
@@ -59,18 +150,14 @@ pub(super) fn run(args: &Args, common: &Common, out: &mut Out) -> Result<(), Cli
             names.push(None);
         }
         for name in names {
-            if !first && !out.json {
-                out.line("")?;
-            }
-            match of_net(&net, name, args, &target, out) {
-                Ok(()) => first = false,
-                Err(error) => {
-                    out.finish()?;
-                    wrong |= failed(error, &mut told, out.json)?;
-                }
+            if let Err(error) = work(&net, name, out) {
+                out.finish()?;
+                wrong |= failed(error, &mut told, out.json)?;
             }
         }
-        super::check::searches(&net, spec, out)?;
+        if !args.scale {
+            super::check::searches(&net, spec, out)?;
+        }
     }
     if wrong {
         out.finish()?;
@@ -117,15 +204,7 @@ fn of_net(
     let train = net.model_of(name, Mode::Train)?;
     tell(&net.warnings, &net.files, out.json);
     tell(&infer.warnings, &net.files, out.json);
-    let batch = args
-        .batch
-        .or_else(|| train.train.as_ref().map(|train| train.batch));
-    let step = match model::training_graph(&train) {
-        Ok(graph) => batch.map(|batch| (arena(&graph, batch, target), batch)),
-        // A file need not say how its net is trained.
-        Err(NetError::Training { .. }) => None,
-        Err(other) => return Err(other.into()),
-    };
+    let step = step_memory(net, name, args, target)?;
     let memory = Memory {
         infer: arena(&infer.graph, 1, target),
         train: step,
@@ -140,14 +219,40 @@ fn of_net(
     Ok(())
 }
 
+/// The planned memory of a training step with its batch; none where the file does not say how to train.
+fn step_memory(
+    net: &Net,
+    name: Option<&str>,
+    args: &Args,
+    target: &Target,
+) -> Result<Option<(usize, usize)>, CliError> {
+    let train = net.model_of(name, Mode::Train)?;
+    let batch = args
+        .batch
+        .or_else(|| train.train.as_ref().map(|train| train.batch));
+    match model::training_graph(&train) {
+        Ok(graph) => Ok(batch.map(|batch| (arena(&graph, batch, target), batch))),
+        // A file need not say how its net is trained.
+        Err(NetError::Training { .. }) => Ok(None),
+        Err(other) => Err(other.into()),
+    }
+}
+
 /// The planned memory of a graph.
 fn arena(graph: &Graph, batch: usize, target: &Target) -> usize {
+    arena_of(&prepare(graph, batch, target), batch, target)
+}
+
+fn arena_of(prepared: &Prepared, batch: usize, target: &Target) -> usize {
+    plan::make(&prepared.graph, &prepared.groups, target, batch).arena_bytes
+}
+
+fn prepare(graph: &Graph, batch: usize, target: &Target) -> Prepared {
     let options = Options {
         target: target.clone(),
         ..Options::new(batch)
     };
-    let prepared = driver::prepare(graph, &options);
-    plan::make(&prepared.graph, &prepared.groups, target, batch).arena_bytes
+    driver::prepare(graph, &options)
 }
 
 fn object(model: &Model, summary: &Summary, memory: &Memory) -> Value {

@@ -131,6 +131,18 @@ pub fn channels_read(
     first_rows.map(|start| read(start).collect()).collect()
 }
 
+/// Whether a mask [K, C] is of ones and zeros, and the same for all filters of each group.
+#[must_use]
+pub fn is_even(mask: &[f32], [outputs, channels]: [usize; 2], groups: usize) -> bool {
+    let group = (outputs / groups * channels).max(1);
+    mask.iter().all(|&on| on == 0.0 || on == 1.0)
+        && mask.chunks(group).all(|rows| {
+            let mut others = rows.chunks(channels.max(1));
+            let first = others.next();
+            others.all(|row| Some(row) == first)
+        })
+}
+
 /// Masks in each group all channels but the `keep` of greatest importance, of a filter [K, C, R, S] and its mask
 /// [K, C]. Of equal channels the first go. A group that has no more than `keep` stays; whether anything has changed.
 #[must_use]

@@ -9,6 +9,86 @@ use crate::ir::{ParamRole, Shape, Type, ValueId};
 use crate::ops::condense::{self, Condensing};
 use crate::ops::{Conv2d, Op};
 
+/// Where expansion is: a use of a block or a round of a loop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Frame {
+    /// The call of the block, or the body of the loop or shared body.
+    pub place: Span,
+    /// The round of a loop, from 0; else 0.
+    pub round: usize,
+    /// The name of the block in its declaration.
+    pub block: Option<Span>,
+}
+
+/// A learned group convolution, and how expansion came to it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LearnedLayer {
+    /// The way to it, outermost first.
+    pub frames: Vec<Frame>,
+    /// The layer in the source.
+    pub call: Span,
+    /// Its path; its parameters are `weight` and `mask` of it.
+    pub path: String,
+    /// The groups of its filters.
+    pub groups: usize,
+    /// The input channels that each group has left when it is condensed.
+    pub keep: usize,
+}
+
+/// A loop, and how expansion came to it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LoopRounds {
+    /// The way to it, outermost first.
+    pub frames: Vec<Frame>,
+    /// Its body.
+    pub place: Span,
+    /// What its pattern is bound to in each round; empty texts where it has none.
+    pub items: Vec<String>,
+}
+
+/// Where in the source the learned group convolutions of a net stand.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Learned {
+    /// The layers, in order.
+    pub layers: Vec<LearnedLayer>,
+    /// All loops, in order.
+    pub loops: Vec<LoopRounds>,
+    /// Where expansion is now.
+    pub(super) frames: Vec<Frame>,
+}
+
+impl Learned {
+    pub(super) fn enter(&mut self, place: Span, round: usize) {
+        let block = None;
+        self.frames.push(Frame {
+            place,
+            round,
+            block,
+        });
+    }
+
+    pub(super) fn enter_block(&mut self, place: Span, block: Span) {
+        self.frames.push(Frame {
+            place,
+            round: 0,
+            block: Some(block),
+        });
+    }
+
+    pub(super) fn leave(&mut self) {
+        self.frames.pop();
+    }
+
+    pub(super) fn note_loop(&mut self, place: Span, items: Vec<String>) {
+        let frames = self.frames.clone();
+        self.loops.push(LoopRounds {
+            frames,
+            place,
+            items,
+        });
+    }
+}
+
 impl<'a> Elab<'a> {
     pub(super) fn learned_conv(&mut self, attrs: &Attrs<'a>, site: Site<'_>) -> Option<ValueId> {
         let [outputs, groups, condense] =
@@ -46,6 +126,17 @@ impl<'a> Elab<'a> {
         let [weight_name, mask_name] = ["weight", "mask"].map(|of| format!("{layer}.{of}"));
         for event in condensing.events(&layer, [&weight_name, &mask_name], keep) {
             self.builder.event(event);
+        }
+        let found = LearnedLayer {
+            frames: self.learned.frames.clone(),
+            call: site.span,
+            path: layer,
+            groups: condensing.groups,
+            keep,
+        };
+        // Each use of a shared body comes to the same layer.
+        if !self.learned.layers.contains(&found) {
+            self.learned.layers.push(found);
         }
         let fact = self.window_fact(&conv.window, input, site, false);
         let made = self.composed(site, fact, |builder| {

@@ -93,6 +93,7 @@ impl<'a> Elab<'a> {
             aux: std::mem::take(&mut self.aux),
             train,
             init_files: std::mem::take(&mut self.init_files),
+            learned: std::mem::take(&mut self.learned),
             warnings: Vec::new(),
         })
     }

@@ -327,6 +327,9 @@ impl Trainer {
         self.agenda.catch_up(&mut self.step.runner, done)?;
         while !self.place.is_end() {
             self.rates.plateau = self.place.plateau.rate;
+            // Gradients are measured with the masks that the first step has, resumed or not.
+            let next = (self.place.epoch - 1) * steps + self.place.step;
+            self.agenda.before(&mut self.step.runner, next)?;
             self.measure_gradients(&mut batches)?;
             let mut flow = match self.steps(&mut batches, samples, &mut report)? {
                 Reached::Pause(flow) => Some(flow),
