@@ -191,6 +191,34 @@ fn depth_costs_what_the_papers_say() {
     }
 }
 
+/// The authors' published counts are those of the test-time form, the ImageNet nets with half of the classifier's
+/// inputs. (They also state operations that count each relu, pool and bias; multiply-accumulates are what is left.)
+#[test]
+fn condensed_nets_have_the_published_counts() {
+    let nets = [
+        ("condensenet.net:CondenseNet4", 4_773_944, 516_640_576),
+        ("condensenet.net:CondenseNet8", 2_935_416, 261_545_792),
+        ("condensenet_cifar.net:CondenseNet50", 216_506, 27_185_696),
+        ("condensenet_cifar.net:CondenseNet74", 405_466, 49_208_032),
+        ("condensenet_cifar.net:CondenseNet86", 520_202, 62_381_888),
+        ("condensenet_cifar.net:CondenseNet98", 648_442, 76_997_536),
+        ("condensenet_cifar.net:CondenseNet110", 790_186, 93_054_976),
+        ("condensenet_cifar.net:CondenseNet122", 945_434, 110_554_208),
+        (
+            "condensenet_cifar.net:CondenseNet182",
+            4_221_946,
+            493_929_312,
+        ),
+    ];
+    for (net, params, macs) in nets {
+        let found = count(net, Mode::Infer);
+        let wanted = summary::Condensed { params, macs };
+        assert_eq!(found.condensed, Some(wanted), "{net}");
+        // In training each 1 x 1 convolution is dense.
+        assert!(found.params > params && found.macs > macs, "{net}");
+    }
+}
+
 /// Auxiliary heads exist in training and nowhere else.
 #[test]
 fn heads_count_in_training() {

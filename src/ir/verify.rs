@@ -8,13 +8,15 @@
 //! 4. The types of a node's outputs are those that its operator infers from its inputs.
 //! 5. A layout holds the elements of its value's shape.
 //! 6. Only parameters and states are updated, each once, by a value of the same type.
-//! 7. Names of inputs, of parameters and states, and of outputs are each used once.
+//! 7. An event names a filter [K, C, R, S] and a mask [K, C, 1, 1] that are parameters, and groups that divide K.
+//! 8. Names of inputs, of parameters and states, and of outputs are each used once.
 
 use std::collections::HashSet;
 
 use super::arena::Id;
 use super::graph::{Graph, NodeId, ValueId, ValueKind};
 use super::layout::{FilterOrder, Layout};
+use super::schedule::{Action, Event};
 use super::types::{Shape, Type};
 use crate::ops::{OpRules, ShapeError};
 
@@ -70,6 +72,12 @@ pub enum VerifyError {
         value: ValueId,
         /// What is wrong.
         reason: &'static str,
+    },
+    /// An event that names no filter with its mask.
+    #[error("the event `{event}` names no filter with its mask and groups that fit")]
+    Event {
+        /// As it is printed.
+        event: String,
     },
     /// Two of a kind have one name.
     #[error("two {kind} are called `{name}`")]
@@ -148,6 +156,7 @@ pub fn verify(graph: &Graph) -> Result<(), VerifyError> {
             });
         }
     }
+    events(graph)?;
     updates(graph)?;
     names(graph)
 }
@@ -230,6 +239,30 @@ fn holds(layout: &Layout, shape: &Shape) -> bool {
 /// Whether a shape is that of a map, or of the map flattened.
 fn is_map(shape: &Shape, map: [usize; 3]) -> bool {
     shape.chw() == map.into() || shape.dims.len() == 1
+}
+
+fn events(graph: &Graph) -> Result<(), VerifyError> {
+    let dims = |name: &str| {
+        let mut params = graph.params();
+        let found = params.find(|(_, param)| param.name == name);
+        found.map(|(value, _)| graph.dims(value))
+    };
+    let fits = |event: &Event| match &event.action {
+        Action::Prune(rule) => match (dims(&rule.weight), dims(&rule.mask)) {
+            (Some(&[outputs, channels, _, _]), Some(mask)) => {
+                mask == [outputs, channels, 1, 1]
+                    && rule.groups > 0
+                    && outputs.is_multiple_of(rule.groups)
+            }
+            _ => false,
+        },
+    };
+    match graph.events.iter().find(|event| !fits(event)) {
+        Some(event) => Err(VerifyError::Event {
+            event: event.to_string(),
+        }),
+        None => Ok(()),
+    }
 }
 
 fn updates(graph: &Graph) -> Result<(), VerifyError> {

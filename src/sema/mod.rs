@@ -19,6 +19,7 @@ mod choose;
 mod eval;
 mod join;
 mod layers;
+mod learned;
 mod limits;
 mod moves;
 mod names;
@@ -42,6 +43,7 @@ use crate::diag::{Code, Diagnostic, FileId, Files, Span, codes};
 use crate::ir::{Builder, Graph, ValueId};
 use crate::program::Program;
 use crate::syntax::ast::{Body, Name};
+pub use learned::{Frame, Learned, LearnedLayer, LoopRounds};
 pub use net::net_names;
 pub use overrides::Override;
 pub use picture::{Filter, PictureInput, Resize};
@@ -86,6 +88,8 @@ pub struct Model {
     pub init_files: Vec<InitFile>,
     /// The `train` section, if the file has one for this net.
     pub train: Option<TrainConfig>,
+    /// Where its learned group convolutions stand in the source.
+    pub learned: Learned,
     /// Findings that the net survives.
     pub warnings: Vec<Diagnostic>,
 }
@@ -194,6 +198,7 @@ struct Elab<'a> {
     aux: Vec<Aux>,
     /// Auxiliary heads so far, built or not.
     auxes: usize,
+    learned: Learned,
     /// Dropout layers so far.
     dropouts: u32,
     inputs: Vec<ModelInput>,
@@ -210,6 +215,8 @@ struct SharedBody<'a> {
     body: &'a Body,
     env: scope::Env<'a>,
     path: String,
+    /// The way to its declaration.
+    frames: Vec<Frame>,
 }
 
 impl<'a> Elab<'a> {
@@ -237,6 +244,7 @@ impl<'a> Elab<'a> {
             freeze: Freeze::default(),
             aux: Vec::new(),
             auxes: 0,
+            learned: Learned::default(),
             dropouts: 0,
             inputs: Vec::new(),
             input_places: BTreeMap::new(),

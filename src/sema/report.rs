@@ -202,6 +202,8 @@ fn code_of(error: &ShapeError) -> Code {
         ShapeError::NoGroups
         | ShapeError::InputGroups { .. }
         | ShapeError::OutputGroups { .. }
+        | ShapeError::FilterGroups { .. }
+        | ShapeError::Condense { .. }
         | ShapeError::Pieces { .. }
         | ShapeError::Shuffle { .. } => codes::GROUPS,
         ShapeError::Window {

@@ -95,7 +95,7 @@ impl Decay {
         match role {
             ParamRole::Weight => true,
             ParamRole::Bias | ParamRole::Scale | ParamRole::Shift => self == Self::All,
-            ParamRole::Statistic => false,
+            ParamRole::Statistic | ParamRole::Mask => false,
         }
     }
 
