@@ -50,9 +50,14 @@ fn published_counts() {
         counts("vgg.net:VGG16Norm", 138_365_992, 8_448, 15_470_264_320),
         counts("nin.net:NiN", 7_595_176, 0, 1_100_188_800),
         counts("nin.net:NiN10", 966_986, 0, 222_486_528),
-        counts("googlenet.net", 6_998_552, 0, 1_582_671_872),
+        counts("googlenet.net:GoogLeNet", 6_998_552, 0, 1_582_671_872),
         // With a learned factor in each batch norm; the authors' first form had none (23,817,352).
-        counts("inception_v3.net", 23_834_568, 34_432, 5_713_216_096),
+        counts(
+            "inception_v3.net:InceptionV3",
+            23_834_568,
+            34_432,
+            5_713_216_096,
+        ),
         counts("resnet.net:ResNet18", 11_689_512, 9_600, 1_814_073_344),
         counts("resnet.net:ResNet34", 21_797_672, 17_024, 3_663_761_408),
         counts("resnet.net:ResNet50", 25_557_032, 53_120, 3_857_973_248),
@@ -95,7 +100,7 @@ fn published_counts() {
         counts("mobilenet.net:MobileNet50", 1_331_592, 10_944, 149_497_088),
         counts("mobilenet.net:MobileNet25Small", 470_072, 5_472, 13_570_048),
         counts("mobilenet.net:MobileNetV2", 3_504_872, 34_112, 300_774_272),
-        counts("xception.net", 22_855_952, 54_528, 8_357_403_496),
+        counts("xception.net:Xception", 22_855_952, 54_528, 8_357_403_496),
         counts(
             "se_resnet.net:SEResNet50",
             28_088_024,
@@ -194,7 +199,10 @@ fn depth_costs_what_the_papers_say() {
 /// Auxiliary heads exist in training and nowhere else.
 #[test]
 fn heads_count_in_training() {
-    assert_eq!(count("googlenet.net", Mode::Train).params, 13_378_280);
+    assert_eq!(
+        count("googlenet.net:GoogLeNet", Mode::Train).params,
+        13_378_280
+    );
 }
 
 fn count(spec: &str, mode: Mode) -> summary::Summary {
