@@ -3,9 +3,9 @@
 
 mod common;
 
-use common::{check_norm, random};
+use common::{check_norm, random, settle};
 use netc::diag::Files;
-use netc::ir::{DType, Graph, ValueKind};
+use netc::ir::Graph;
 use netc::program::Program;
 use netc::sema::{self, Mode};
 use netc::sema::{Clip, Decay, OptimizerConfig, Penalty, Regularize, UpdateRule, WeightDecay};
@@ -59,24 +59,7 @@ fn check(name: &str, loss: LossKind, config: impl Into<StepConfig>, batch: usize
     let text = std::fs::read_to_string(&path).expect("is there");
     let graph = training_step(forward(&path, &text), loss, &config.into()).expect("fits");
     let mut bindings = random(&graph, batch, 31, 3);
-    // Weights that keep activations near one, so that no gradient drowns in rounding; momenta that
-    // are squares' means are not negative.
-    for (id, value) in graph.values.iter() {
-        let shape = &value.ty.shape.dims;
-        let Some(data) = bindings.data.get_mut(&id) else {
-            continue;
-        };
-        match &value.kind {
-            ValueKind::Param(_) if shape.len() > 1 => {
-                let fan_in: usize = shape[1..].iter().product();
-                data.iter_mut()
-                    .for_each(|x| *x *= (6.0 / fan_in as f32).sqrt());
-            }
-            ValueKind::State(_) => data.iter_mut().for_each(|x| *x = x.abs() * 0.01),
-            ValueKind::Input(_) if value.ty.dtype == DType::F32 => {}
-            _ => {}
-        }
-    }
+    settle(&graph, &mut bindings);
     // Errors of a hundred layers' worth of roundings, as a part of each tensor's norm.
     check_norm(&graph, &bindings, most, 2e-5);
 }
