@@ -93,8 +93,8 @@ Example:
 
 pub(super) const CONDENSE: &str = "\
 Example:
-  netc train examples/condensenet_cifar.net:Fashion --out fashion.safetensors
-  netc condense examples/condensenet_cifar.net:Fashion --weights fashion.safetensors --out condensed.net
+  netc train my.net --out trained.safetensors
+  netc condense my.net --weights trained.safetensors --out condensed.net
   netc eval condensed.net --weights condensed.safetensors
 
 Each `lgconv` becomes an `index` of the channels that its groups have kept and a convolution in groups, which compute the
