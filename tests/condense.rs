@@ -335,7 +335,7 @@ fn from_training_to_a_condensed_net() {
         "`condense_layer1.lgconv1` is not condensed yet: group 1 of 2 reads 8 of 8 input channels, and 2 are to be left",
     );
     folder.fails(
-        "train small.net:Small --epochs 1 --batch 2000",
+        "train small.net:Small --epochs 1 --batch 4000",
         1,
         "is condensed in 3 stages over the first half of the training, which has 1 step",
     );

@@ -61,7 +61,7 @@ pub(super) const SUMMARY: &str = "\
 Example:
   netc summary examples/lenet5.net
   netc summary --set classes=100 examples/lenet5.net
-  netc summary --scale examples/efficientnet.net         a family, a line a net
+  netc summary --scale family.net                        every net and preset of a file, a line each
   netc summary --scale --gmacs 20 --gbytes 10 my.net     for a machine that is stated, not measured
 
 MACs are multiply-accumulates of one image; memory is what the plan of the compiler reserves, weights included.";
