@@ -121,12 +121,15 @@ fn row(net: &Net, name: Option<&str>, args: &Args, basis: &Basis<'_>) -> Result<
     })
 }
 
+/// What is done with a net, or with the net or preset of a name.
+type Work<'w> = dyn FnMut(&Net, Option<&str>, &mut Out) -> Result<(), CliError> + 'w;
+
 /// Does something with each net that is given. What is wrong with one keeps none of the others from being shown.
 fn each_net(
     args: &Args,
     common: &Common,
     out: &mut Out,
-    work: &mut dyn FnMut(&Net, Option<&str>, &mut Out) -> Result<(), CliError>,
+    work: &mut Work<'_>,
 ) -> Result<(), CliError> {
     let mut told = Vec::new();
     let mut wrong = false;

@@ -31,7 +31,7 @@ pub(super) fn condensed(
     let modules = net.program.modules();
     let blocks = modules
         .iter()
-        .flat_map(|module| items(module))
+        .flat_map(items)
         .filter_map(|item| match item {
             Item::Block(block) => Some(block),
             _ => None,
