@@ -136,7 +136,7 @@ fn stages_are_the_same_however_a_training_goes() {
         let (ending, trainer) = train(&net, 1, stop, None);
         assert_eq!(ending, Ending::Interrupted, "after {stop} steps");
         let checkpoint = trainer.checkpoint().expect("its own names");
-        left.insert(ones(&checkpoint.params, "condense_layer1.lgconv.mask"));
+        left.insert(ones(&checkpoint.params, "condense_layer1.lgconv1.mask"));
         let (_, resumed) = train(&net, 2, usize::MAX, Some(checkpoint));
         let resumed = resumed.params().expect("its own names");
         assert!(bits(&resumed) == bits(&calm), "stopped after {stop} steps");
@@ -332,10 +332,10 @@ fn from_training_to_a_condensed_net() {
     folder.fails(
         "condense small.net:Small --weights fresh.safetensors --out c.net",
         1,
-        "`condense_layer1.lgconv` is not condensed yet: group 1 of 2 reads 8 of 8 input channels, and 2 are to be left",
+        "`condense_layer1.lgconv1` is not condensed yet: group 1 of 2 reads 8 of 8 input channels, and 2 are to be left",
     );
     folder.fails(
-        "train small.net:Small --epochs 1 --batch 2000",
+        "train small.net:Small --epochs 1 --batch 4000",
         1,
         "is condensed in 3 stages over the first half of the training, which has 1 step",
     );

@@ -61,7 +61,7 @@ pub(super) const SUMMARY: &str = "\
 Example:
   netc summary examples/lenet5.net
   netc summary --set classes=100 examples/lenet5.net
-  netc summary --scale examples/efficientnet.net         a family, a line a net
+  netc summary --scale family.net                        every net and preset of a file, a line each
   netc summary --scale --gmacs 20 --gbytes 10 my.net     for a machine that is stated, not measured
 
 MACs are multiply-accumulates of one image; memory is what the plan of the compiler reserves, weights included.";
@@ -93,8 +93,8 @@ Example:
 
 pub(super) const CONDENSE: &str = "\
 Example:
-  netc train examples/condensenet_cifar.net:Fashion --out fashion.safetensors
-  netc condense examples/condensenet_cifar.net:Fashion --weights fashion.safetensors --out condensed.net
+  netc train my.net --out trained.safetensors
+  netc condense my.net --weights trained.safetensors --out condensed.net
   netc eval condensed.net --weights condensed.safetensors
 
 Each `lgconv` becomes an `index` of the channels that its groups have kept and a convolution in groups, which compute the

@@ -61,6 +61,18 @@ impl Basis<'_> {
     }
 }
 
+/// A number with about three digits that mean something; more would pretend to be exact.
+fn digits(number: f64) -> String {
+    let decimals = match number {
+        100.0.. => 0,
+        10.0..100.0 => 1,
+        1.0..10.0 => 2,
+        0.1..1.0 => 3,
+        _ => 4,
+    };
+    format!("{number:.decimals$}")
+}
+
 pub(super) fn objects(rows: &[Row], basis: &Basis<'_>) -> Vec<Value> {
     let object = |row: &Row| {
         json!({
@@ -97,7 +109,7 @@ pub(super) fn text(rows: &[Row], basis: &Basis<'_>) -> String {
             grouped(row.macs),
             bytes(row.infer),
             train.unwrap_or_default(),
-            format!("{:.3}", 1e3 * row.latency),
+            digits(1e3 * row.latency),
         ]);
     }
     let mut columns = [Align::Right; 7];

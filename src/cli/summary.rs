@@ -108,13 +108,16 @@ fn scaled(args: &Args, common: &Common, target: &Target, out: &mut Out) -> Resul
     result
 }
 
+/// What is said of a net.
+type Show<'w> = dyn FnMut(&Net, &Told, &mut Out) -> Result<(), CliError> + 'w;
+
 /// Does something with each net that is given. What is wrong with one keeps none of the others from being shown.
 fn each_net(
     args: &Args,
     common: &Common,
     (target, rates): (&Target, Option<Rates>),
     out: &mut Out,
-    show: &mut dyn FnMut(&Net, &Told, &mut Out) -> Result<(), CliError>,
+    show: &mut Show<'_>,
 ) -> Result<(), CliError> {
     let mut told = Vec::new();
     let mut wrong = false;

@@ -18,8 +18,9 @@ pub(super) enum Carrier<'a> {
     Layer(&'a Element, &'a Call),
     /// A use of a block.
     Use(&'a Call),
-    /// `repeat` with its element, or `for` with its head.
+    /// `repeat`, with its element and its body.
     Repeat(&'a Element, &'a Body),
+    /// `for`, alone or in a combinator, with its head and its body.
     For(&'a ForHead, &'a Body),
     /// A shared body.
     Shared(&'a Body),

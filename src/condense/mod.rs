@@ -197,7 +197,7 @@ fn tidied(mut text: String, out: &Path) -> Result<String, CondenseError> {
         }
     }
     let mut files = Files::new();
-    let file = files.add(&out.display().to_string(), text.as_str());
+    let file = files.add(out.display().to_string(), text.as_str());
     Ok(syntax::fmt::format(file, &text).expect("the text has just been parsed"))
 }
 

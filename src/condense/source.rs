@@ -31,7 +31,7 @@ pub(super) fn condensed(
     let modules = net.program.modules();
     let blocks = modules
         .iter()
-        .flat_map(|module| items(module))
+        .flat_map(items)
         .filter_map(|item| match item {
             Item::Block(block) => Some(block),
             _ => None,
@@ -405,7 +405,11 @@ impl<'n> Maker<'n> {
                 }
             }
         }
-        let first = main.items.first().map_or(0, |item| span(item).start);
+        // What stands above a `use` speaks of the file, what stands right above another item speaks of that.
+        let first = main.items.first().map_or(0, |item| match item {
+            Item::Use(item) => item.span.start,
+            item => self.edits.with_comments(span(item)).start,
+        });
         let head = &self.files.text(main.file)[..first as usize];
         let mut text = String::new();
         if main.edition.is_none() && !head.trim().is_empty() {
@@ -431,12 +435,7 @@ impl<'n> Maker<'n> {
                     }
                     _ => continue,
                 };
-                let place = span(item);
-                let place = if module.ast.file == main.file && place.start == first {
-                    place
-                } else {
-                    self.edits.with_comments(place)
-                };
+                let place = self.edits.with_comments(span(item));
                 parts.push((name, self.edits.text(place)));
             }
         }
