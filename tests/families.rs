@@ -7,11 +7,11 @@ mod common;
 use std::collections::BTreeSet;
 
 use common::differences::{Forward, Rule};
-use common::{Bindings, How, compiled, distance, named, random, reference, settle, targets};
+use common::{Bindings, How, compiled, distance, loss, named, random, reference, settle, targets};
 use netc::Net;
 use netc::ir::{DType, Graph, ValueId, ValueKind};
 use netc::sema::{Mode, Model, OptimizerConfig, UpdateRule, WeightDecay};
-use netc::train::loss::{LOSS, Loss, LossKind};
+use netc::train::loss::LOSS;
 use netc::train::step::{self, StepConfig};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
@@ -138,20 +138,6 @@ fn open((spec, set): Small, mode: Mode) -> Model {
     let net = Net::open(&path, &set).unwrap_or_else(|error| panic!("{spec}: {error}"));
     net.model(mode)
         .unwrap_or_else(|error| panic!("{spec}: {error}"))
-}
-
-/// The loss of the net's `train` section, or the cross-entropy, with the shares of auxiliary heads.
-fn loss(model: &Model) -> Loss {
-    if model.train.is_some() {
-        return netc::model::loss(model).expect("examples name their loss");
-    }
-    let heads = model.aux.iter();
-    Loss {
-        auxiliary: heads
-            .map(|head| (head.output.clone(), head.weight as f32))
-            .collect(),
-        ..Loss::from(LossKind::CROSS_ENTROPY)
-    }
 }
 
 fn name((spec, set): &Small) -> String {

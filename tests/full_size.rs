@@ -5,16 +5,18 @@
 //! `NETC_TEST_FULL=resnet.net:ResNet18` for those whose name starts so. It prints a table.
 #![allow(clippy::print_stdout, reason = "the table is what it is run for")]
 
+mod common;
+
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use common::loss;
 use netc::Net;
 use netc::engine::{Engine, Runner};
 use netc::ir::{DType, Graph};
 use netc::model::NamedParam;
-use netc::sema::{self, Mode, Model};
+use netc::sema::{self, Mode};
 use netc::summary;
-use netc::train::loss::{Loss, LossKind};
 use netc::train::step;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -34,20 +36,6 @@ fn files() -> Vec<PathBuf> {
         .collect();
     paths.sort();
     paths
-}
-
-/// The loss of the net's `train` section, or the cross-entropy with the shares of auxiliary heads.
-fn loss(model: &Model) -> Loss {
-    if model.train.is_some() {
-        return netc::model::loss(model).expect("examples name their loss");
-    }
-    let heads = model.aux.iter();
-    Loss {
-        auxiliary: heads
-            .map(|head| (head.output.clone(), head.weight as f32))
-            .collect(),
-        ..Loss::from(LossKind::CROSS_ENTROPY)
-    }
 }
 
 /// A run of one picture: how long preparing and running took, and the outputs by name.

@@ -12,6 +12,8 @@ use netc::driver::{self, Options};
 use netc::ir::{DType, Graph, Init, Param, ParamRole, StepScalar, ValueId, ValueKind};
 use netc::ops::{Array, Op, OpRules, Real};
 use netc::runtime::Session;
+use netc::sema::Model;
+use netc::train::loss::{Loss, LossKind};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
@@ -95,6 +97,20 @@ pub(crate) fn settle(graph: &Graph, bindings: &mut Bindings) {
             ValueKind::State(_) => data.iter_mut().for_each(|x| *x = x.abs() * 0.01),
             _ => {}
         }
+    }
+}
+
+/// The loss of the net's `train` section, or the cross-entropy, with the shares of auxiliary heads.
+pub(crate) fn loss(model: &Model) -> Loss {
+    if model.train.is_some() {
+        return netc::model::loss(model).expect("examples name their loss");
+    }
+    let heads = model.aux.iter();
+    Loss {
+        auxiliary: heads
+            .map(|head| (head.output.clone(), head.weight as f32))
+            .collect(),
+        ..Loss::from(LossKind::CROSS_ENTROPY)
     }
 }
 
