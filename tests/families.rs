@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use common::differences::{Forward, Rule};
 use common::{Bindings, How, compiled, distance, loss, named, random, reference, settle, targets};
 use netc::Net;
-use netc::ir::{DType, Graph, ValueId, ValueKind};
+use netc::ir::{DType, Graph, ValueId};
 use netc::sema::{Mode, Model, OptimizerConfig, UpdateRule, WeightDecay};
 use netc::train::loss::LOSS;
 use netc::train::step::{self, StepConfig};
@@ -205,7 +205,7 @@ fn inference_is_that_of_the_reference() {
     for small in NETS {
         let graph = open(*small, Mode::Infer).graph;
         let mut bindings = random(&graph, BATCH, 11, CLASSES);
-        settle(&graph, &mut bindings);
+        settle(&graph, &mut bindings, 0.0);
         hold(small, &graph, &bindings, BOUND);
     }
 }
@@ -227,13 +227,7 @@ fn training_steps_are_those_of_the_reference() {
         let graph = step::training_step(model.graph.clone(), loss(&model), &config)
             .expect("the loss fits the output");
         let mut bindings = random(&graph, BATCH, 13, CLASSES);
-        settle(&graph, &mut bindings);
-        for (id, value) in graph.values.iter() {
-            if matches!(value.kind, ValueKind::State(_)) {
-                let momentum = bindings.data.get_mut(&id).expect("states are bound");
-                momentum.fill(0.0);
-            }
-        }
+        settle(&graph, &mut bindings, 0.0);
         hold(small, &graph, &bindings, BOUND);
     }
 }
@@ -265,7 +259,7 @@ fn gradients_are_slopes() {
         let forward = step::evaluation_graph(model.graph.clone(), loss(&model))
             .expect("the loss fits the output");
         let mut bindings = random(&gradients, FEW, 17, CLASSES);
-        settle(&gradients, &mut bindings);
+        settle(&gradients, &mut bindings, 0.0);
         let exact = reference::<f64>(&gradients, &bindings);
         // The backward half is appended, so a value of the forward half is the same in both.
         let run = Forward {
