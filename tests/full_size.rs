@@ -1,7 +1,7 @@
 //! Every net and preset of `examples/` at its full size: a gradient is compiled and run for one picture, and inference and,
 //! where that takes no many minutes, the gradient are held against the interpreter in f32.
 //!
-//! It takes an hour, so it is asked for: `NETC_TEST_FULL=all cargo test --release --test full_size -- --nocapture`, or
+//! It takes hours, so it is asked for: `NETC_TEST_FULL=all cargo test --release --test full_size -- --nocapture`, or
 //! `NETC_TEST_FULL=resnet.net:ResNet18` for those whose name starts so. It prints a table.
 #![allow(clippy::print_stdout, reason = "the table is what it is run for")]
 
@@ -113,7 +113,7 @@ fn gradient_apart(graph: &Graph, params: &[NamedParam]) -> f64 {
 #[test]
 fn every_preset_at_its_full_size() {
     let Ok(wanted) = std::env::var("NETC_TEST_FULL") else {
-        println!("skipped: it takes an hour; NETC_TEST_FULL=all asks for it");
+        println!("skipped: it takes hours; NETC_TEST_FULL=all asks for it");
         return;
     };
     let mut wrong = Vec::new();
