@@ -7,11 +7,11 @@ mod common;
 use std::collections::BTreeSet;
 
 use common::differences::{Forward, Rule};
-use common::{Bindings, How, compiled, distance, named, random, reference, settle, targets};
+use common::{Bindings, How, compiled, distance, loss, named, random, reference, settle, targets};
 use netc::Net;
-use netc::ir::{DType, Graph, ValueId, ValueKind};
+use netc::ir::{DType, Graph, ValueId};
 use netc::sema::{Mode, Model, OptimizerConfig, UpdateRule, WeightDecay};
-use netc::train::loss::{LOSS, Loss, LossKind};
+use netc::train::loss::LOSS;
 use netc::train::step::{self, StepConfig};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
@@ -140,20 +140,6 @@ fn open((spec, set): Small, mode: Mode) -> Model {
         .unwrap_or_else(|error| panic!("{spec}: {error}"))
 }
 
-/// The loss of the net's `train` section, or the cross-entropy, with the shares of auxiliary heads.
-fn loss(model: &Model) -> Loss {
-    if model.train.is_some() {
-        return netc::model::loss(model).expect("examples name their loss");
-    }
-    let heads = model.aux.iter();
-    Loss {
-        auxiliary: heads
-            .map(|head| (head.output.clone(), head.weight as f32))
-            .collect(),
-        ..Loss::from(LossKind::CROSS_ENTROPY)
-    }
-}
-
 fn name((spec, set): &Small) -> String {
     format!("{spec} {}", set.join(" "))
 }
@@ -219,7 +205,7 @@ fn inference_is_that_of_the_reference() {
     for small in NETS {
         let graph = open(*small, Mode::Infer).graph;
         let mut bindings = random(&graph, BATCH, 11, CLASSES);
-        settle(&graph, &mut bindings);
+        settle(&graph, &mut bindings, 0.0);
         hold(small, &graph, &bindings, BOUND);
     }
 }
@@ -241,13 +227,7 @@ fn training_steps_are_those_of_the_reference() {
         let graph = step::training_step(model.graph.clone(), loss(&model), &config)
             .expect("the loss fits the output");
         let mut bindings = random(&graph, BATCH, 13, CLASSES);
-        settle(&graph, &mut bindings);
-        for (id, value) in graph.values.iter() {
-            if matches!(value.kind, ValueKind::State(_)) {
-                let momentum = bindings.data.get_mut(&id).expect("states are bound");
-                momentum.fill(0.0);
-            }
-        }
+        settle(&graph, &mut bindings, 0.0);
         hold(small, &graph, &bindings, BOUND);
     }
 }
@@ -279,7 +259,7 @@ fn gradients_are_slopes() {
         let forward = step::evaluation_graph(model.graph.clone(), loss(&model))
             .expect("the loss fits the output");
         let mut bindings = random(&gradients, FEW, 17, CLASSES);
-        settle(&gradients, &mut bindings);
+        settle(&gradients, &mut bindings, 0.0);
         let exact = reference::<f64>(&gradients, &bindings);
         // The backward half is appended, so a value of the forward half is the same in both.
         let run = Forward {

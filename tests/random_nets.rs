@@ -8,10 +8,10 @@ mod common;
 use std::fmt::Write;
 use std::sync::Arc;
 
-use common::{Bindings, bind, distance, named, random, reference, results, targets};
+use common::{Bindings, bind, distance, named, random, reference, results, settle, targets};
 use netc::diag::Files;
 use netc::driver::{self, Options};
-use netc::ir::{Graph, ValueKind};
+use netc::ir::Graph;
 use netc::program::Program;
 use netc::runtime::Session;
 use netc::sema::{self, Mode};
@@ -326,21 +326,7 @@ fn step(seed: u64, text: &str) -> Graph {
 /// Random data of sizes as in training: filters by fan-in, states small and not negative.
 fn data(graph: &Graph, batch: usize, seed: u64) -> Bindings {
     let mut bindings = random(graph, batch, seed, 3);
-    for (id, value) in graph.values.iter() {
-        let dims = &value.ty.shape.dims;
-        let Some(data) = bindings.data.get_mut(&id) else {
-            continue;
-        };
-        match &value.kind {
-            ValueKind::Param(_) if dims.len() > 1 => {
-                let fan_in: usize = dims[1..].iter().product();
-                data.iter_mut()
-                    .for_each(|x| *x *= (6.0 / fan_in as f32).sqrt());
-            }
-            ValueKind::State(_) => data.iter_mut().for_each(|x| *x = x.abs() * 0.1),
-            _ => {}
-        }
-    }
+    settle(graph, &mut bindings, 0.1);
     bindings
 }
 

@@ -59,7 +59,7 @@ fn check(name: &str, loss: LossKind, config: impl Into<StepConfig>, batch: usize
     let text = std::fs::read_to_string(&path).expect("is there");
     let graph = training_step(forward(&path, &text), loss, &config.into()).expect("fits");
     let mut bindings = random(&graph, batch, 31, 3);
-    settle(&graph, &mut bindings);
+    settle(&graph, &mut bindings, 0.01);
     // Errors of a hundred layers' worth of roundings, as a part of each tensor's norm.
     check_norm(&graph, &bindings, most, 2e-5);
 }

@@ -12,6 +12,8 @@ use netc::driver::{self, Options};
 use netc::ir::{DType, Graph, Init, Param, ParamRole, StepScalar, ValueId, ValueKind};
 use netc::ops::{Array, Op, OpRules, Real};
 use netc::runtime::Session;
+use netc::sema::Model;
+use netc::train::loss::{Loss, LossKind};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
@@ -78,23 +80,37 @@ pub(crate) fn random(graph: &Graph, batch: usize, seed: u64, classes: u32) -> Bi
     Bindings { batch, data }
 }
 
-/// Makes random weights such that keep activations near one, so that no gradient drowns in rounding; momenta that are
-/// squares' means are not negative.
-pub(crate) fn settle(graph: &Graph, bindings: &mut Bindings) {
+/// Makes random weights such as keep activations near one, so that no gradient drowns in rounding; states, which may be
+/// means of squares, small and not negative.
+pub(crate) fn settle(graph: &Graph, bindings: &mut Bindings, states: f32) {
     for (id, value) in graph.values.iter() {
-        let shape = &value.ty.shape.dims;
+        let dims = &value.ty.shape.dims;
         let Some(data) = bindings.data.get_mut(&id) else {
             continue;
         };
         match &value.kind {
-            ValueKind::Param(_) if shape.len() > 1 => {
-                let fan_in: usize = shape[1..].iter().product();
+            ValueKind::Param(_) if dims.len() > 1 => {
+                let fan_in: usize = dims[1..].iter().product();
                 data.iter_mut()
                     .for_each(|x| *x *= (6.0 / fan_in as f32).sqrt());
             }
-            ValueKind::State(_) => data.iter_mut().for_each(|x| *x = x.abs() * 0.01),
+            ValueKind::State(_) => data.iter_mut().for_each(|x| *x = x.abs() * states),
             _ => {}
         }
+    }
+}
+
+/// The loss of the net's `train` section, or the cross-entropy, with the shares of auxiliary heads.
+pub(crate) fn loss(model: &Model) -> Loss {
+    if model.train.is_some() {
+        return netc::model::loss(model).expect("examples name their loss");
+    }
+    let heads = model.aux.iter();
+    Loss {
+        auxiliary: heads
+            .map(|head| (head.output.clone(), head.weight as f32))
+            .collect(),
+        ..Loss::from(LossKind::CROSS_ENTROPY)
     }
 }
 
