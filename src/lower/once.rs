@@ -9,7 +9,7 @@ use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use super::{Group, Lowered, group};
 use crate::codegen::Target;
 use crate::ir::arena::Id as _;
-use crate::ir::{Graph, Node, NodeId, Value, ValueId, ValueKind};
+use crate::ir::{Graph, Node, NodeId, Value, ValueId, ValueKind, Within};
 
 /// Lowers the groups of one graph.
 #[derive(Debug)]
@@ -146,12 +146,20 @@ impl<'a> Once<'a> {
             return ValueId::new(position);
         }
         self.values.push(value);
-        let Value { ty, layout, .. } = &self.graph.values[value];
-        part.values.push(Value {
+        let Value {
+            ty, layout, within, ..
+        } = &self.graph.values[value];
+        let local = part.values.push(Value {
             ty: ty.clone(),
             layout: layout.clone(),
             kind: ValueKind::Input(String::new()),
-        })
+            within: None,
+        });
+        if let Some(Within { whole, channel }) = *within {
+            let whole = self.local(whole, part);
+            part.values[local].within = Some(Within { whole, channel });
+        }
+        local
     }
 }
 
@@ -166,6 +174,7 @@ fn key(graph: &Graph) -> u64 {
     for (_, value) in graph.values.iter() {
         value.ty.hash(&mut hasher);
         value.layout.hash(&mut hasher);
+        value.within.hash(&mut hasher);
     }
     hasher.finish()
 }

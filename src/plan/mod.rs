@@ -10,7 +10,7 @@ use std::collections::HashMap;
 
 use crate::codegen::Target;
 use crate::ir::arena::Id;
-use crate::ir::{Graph, IdVec, StepScalar, ValueId, ValueKind};
+use crate::ir::{Graph, IdVec, StepScalar, ValueId, ValueKind, Within};
 use crate::kernel::Kernel;
 use crate::lower::{Buffer, Domain, GroupId, ScratchId, once::Once};
 use crate::passes::fuse::Groups;
@@ -89,6 +89,7 @@ pub fn make(graph: &Graph, groups: &Groups, target: &Target, batch: usize) -> Pl
     let in_place = maker.in_place();
     let mut first = 0;
     let mut steps = Vec::new();
+    let mut places: Vec<Vec<(usize, usize)>> = Vec::new();
     let mut kernels = Kernels::default();
     for (id, alike, name) in lowered {
         let group = once.lowered(alike.first);
@@ -101,19 +102,16 @@ pub fn make(graph: &Graph, groups: &Groups, target: &Target, batch: usize) -> Pl
             ids
         };
         for (number, step) in group.steps.iter().enumerate() {
-            let buffers: Vec<usize> = step
-                .args
-                .iter()
-                .map(|&arg| match arg {
-                    Buffer::Value(value) => {
-                        maker.value(alike.values[value.index()], first, last, &in_place)
-                    }
-                    Buffer::Scratch(id) => scratch[id],
-                })
-                .collect();
+            let place = |&arg: &Buffer| match arg {
+                Buffer::Value(value) => {
+                    maker.value(alike.values[value.index()], first, last, &in_place)
+                }
+                Buffer::Scratch(id) => (scratch[id], 0),
+            };
+            places.push(step.args.iter().map(place).collect());
             steps.push(PlanStep {
                 kernel: kernels.number((alike.first, number), &step.kernel),
-                args: buffers,
+                args: Vec::new(),
                 domain: step.domain,
                 name: once.renamed(alike.first, &step.kernel.name, &name),
                 group: id,
@@ -121,7 +119,7 @@ pub fn make(graph: &Graph, groups: &Groups, target: &Target, batch: usize) -> Pl
         }
         first = last + 1;
     }
-    maker.finish(steps, kernels.all, first)
+    maker.finish(steps, &places, kernels.all, first)
 }
 
 fn name(graph: &Graph, id: GroupId, node: Option<crate::ir::NodeId>) -> String {
@@ -227,15 +225,22 @@ impl Maker<'_> {
         in_place
     }
 
-    /// The buffer of a value that steps `first..=last` touch.
+    /// The value whose buffer a value lies in, and how many bytes into each image.
+    fn root(&self, value: ValueId) -> (ValueId, usize) {
+        let Within { whole, channel } = self.graph.place(value);
+        let root = self.groups.views[whole].unwrap_or(whole);
+        (root, channel * size_of::<f32>())
+    }
+
+    /// The buffer of a value that steps `first..=last` touch, and its place there in bytes.
     fn value(
         &mut self,
         value: ValueId,
         first: usize,
         last: usize,
         in_place: &HashMap<ValueId, ValueId>,
-    ) -> usize {
-        let value = self.groups.views[value].unwrap_or(value);
+    ) -> (usize, usize) {
+        let (value, offset) = self.root(value);
         let buffer = match self.of_value.get(&value) {
             Some(&buffer) => buffer,
             None => {
@@ -253,11 +258,17 @@ impl Maker<'_> {
         if let Some(lifetime) = &mut self.buffers[buffer].1 {
             lifetime.last = lifetime.last.max(last);
         }
-        buffer
+        (buffer, offset)
     }
 
-    /// Places the buffers, whose numbers the arguments of steps become offsets of.
-    fn finish(mut self, mut steps: Vec<PlanStep>, kernels: Vec<Kernel>, end: usize) -> Plan {
+    /// Places the buffers; `places` says in which buffer, and where there, the arguments of each step lie.
+    fn finish(
+        mut self,
+        mut steps: Vec<PlanStep>,
+        places: &[Vec<(usize, usize)>],
+        kernels: Vec<Kernel>,
+        end: usize,
+    ) -> Plan {
         let mut asked: Vec<ValueId> = self
             .graph
             .outputs
@@ -267,12 +278,11 @@ impl Maker<'_> {
         // What could not be written in place is copied by the runtime when the step is done.
         asked.extend(self.graph.updates.iter().map(|update| update.value));
         for &value in &asked {
-            let root = self.groups.views[value].unwrap_or(value);
-            if let Some(&buffer) = self.of_value.get(&root) {
-                self.of_value.insert(value, buffer);
-                if let Some(lifetime) = &mut self.buffers[buffer].1 {
-                    lifetime.last = end;
-                }
+            let (root, _) = self.root(value);
+            if let Some(&buffer) = self.of_value.get(&root)
+                && let Some(lifetime) = &mut self.buffers[buffer].1
+            {
+                lifetime.last = end;
             }
         }
         let sized: Vec<(usize, Option<Lifetime>)> = self
@@ -288,30 +298,33 @@ impl Maker<'_> {
             .sum();
         let mut slots = HashMap::new();
         let mut scalars = Vec::new();
-        for (&value, &buffer) in &self.of_value {
-            let offset = placed.offsets[buffer];
-            let wanted = match self.graph.values[value].kind {
-                ValueKind::Step(scalar) => {
-                    scalars.push((scalar, offset));
-                    false
-                }
-                ValueKind::Param(_) | ValueKind::State(_) | ValueKind::Input(_) => true,
-                ValueKind::Result { .. } => asked.contains(&value),
-            };
-            if wanted {
-                slots.insert(
+        let given = self.graph.values.iter().filter_map(|(id, value)| {
+            let lasts = !matches!(value.kind, ValueKind::Result { .. } | ValueKind::Step(_));
+            lasts.then_some(id)
+        });
+        for value in given.chain(asked) {
+            let (root, into) = self.root(value);
+            if let Some(&buffer) = self.of_value.get(&root) {
+                let slot = Slot {
                     value,
-                    Slot {
-                        value,
-                        offset,
-                        bytes: self.bytes(value),
-                    },
-                );
+                    offset: placed.offsets[buffer] + into,
+                    bytes: self.bytes(value) - into,
+                };
+                slots.insert(value, slot);
+            }
+        }
+        for (id, value) in self.graph.values.iter() {
+            if let (ValueKind::Step(scalar), Some(&buffer)) = (&value.kind, self.of_value.get(&id))
+            {
+                scalars.push((*scalar, placed.offsets[buffer]));
             }
         }
         scalars.sort_unstable();
-        for arg in steps.iter_mut().flat_map(|step| &mut step.args) {
-            *arg = placed.offsets[*arg];
+        for (step, places) in steps.iter_mut().zip(places) {
+            let offsets = places
+                .iter()
+                .map(|&(buffer, into)| placed.offsets[buffer] + into);
+            step.args = offsets.collect();
         }
         Plan {
             batch: self.batch,
