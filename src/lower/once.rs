@@ -178,3 +178,38 @@ fn key(graph: &Graph) -> u64 {
     }
     hasher.finish()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ir::{Builder, Shape, Type};
+    use crate::ops::Pointwise;
+    use crate::passes::fuse;
+
+    #[test]
+    fn equal_groups_are_lowered_once_and_zeros_of_different_sign_are_not_equal() {
+        let mut b = Builder::new("net");
+        let x = b.input("x", Type::f32(Shape::batched([8])));
+        for (name, number) in [("a", 0.0), ("b", 0.0), ("c", -0.0)] {
+            let number = b.constant(number);
+            let sum = b.pointwise(Pointwise::Add, &[x, number]);
+            b.output(name, sum);
+        }
+        let graph = b.finish();
+        let groups = fuse::run(&graph, fuse::Options { fuse: true }).groups;
+        let target = Target::host();
+        let mut once = Once::new(&graph, &target, 4);
+        let alike: Vec<Alike> = groups
+            .iter()
+            .map(|(id, group)| once.lower(group, &format!("k{}", id.index())))
+            .collect();
+        assert_eq!(
+            alike.iter().map(|alike| alike.first).collect::<Vec<_>>(),
+            [0, 0, 1]
+        );
+        assert_ne!(alike[0].values, alike[1].values);
+        let kernel = &once.lowered(0).steps[0].kernel.name;
+        assert_eq!(kernel, "k0");
+        assert_eq!(once.renamed(0, kernel, "k1"), "k1");
+    }
+}

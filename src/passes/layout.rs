@@ -27,6 +27,23 @@ const CONFLICT_BYTES: usize = 1024;
 /// Elements of a cache line.
 const LINE: usize = 16;
 
+/// The value whose memory each value will lie in, as far as the graph tells: that of a map under another shape, of the
+/// whole of a part, of what a range is taken from.
+pub fn shared_memory(graph: &Graph) -> IdVec<ValueId, ValueId> {
+    let parts = parts::find(graph, &halos(graph));
+    let mut root = IdVec::new();
+    for value in graph.values.ids() {
+        root.push(parts[value].map_or(value, |(whole, _)| whole));
+    }
+    for (_, node) in graph.nodes.iter() {
+        if let Op::Reshape(_) | Op::Slice(Slice { axis: 0, .. }) = node.op {
+            let from = root[node.inputs[0]];
+            root[node.outputs[0]] = from;
+        }
+    }
+    root
+}
+
 /// Runs the pass.
 pub fn run(graph: &Graph, target: &Target) -> (Graph, Vec<Remark>) {
     let halos = halos(graph);

@@ -6,13 +6,13 @@
 pub mod memory;
 pub mod print;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use crate::codegen::Target;
 use crate::ir::arena::Id;
 use crate::ir::{Graph, IdVec, StepScalar, ValueId, ValueKind, Within};
 use crate::kernel::Kernel;
-use crate::lower::{Buffer, Domain, GroupId, ScratchId, once::Once};
+use crate::lower::{Buffer, Domain, Group, GroupId, ScratchId, once::Once};
 use crate::passes::fuse::Groups;
 
 use memory::Lifetime;
@@ -183,24 +183,22 @@ impl Maker<'_> {
         }
     }
 
-    /// The updates whose new value is written straight over the old one: the writer comes after all
-    /// other readers of the old one, and reads it, if at all, element by element.
+    /// The values that are written straight over another that nobody reads later: what is kept for the next step over
+    /// what was kept for this one, and results of element-wise groups over an operand.
     fn in_place(&mut self) -> HashMap<ValueId, ValueId> {
         let groups = &self.groups.groups;
-        let root = |value: ValueId| self.groups.views[value].unwrap_or(value);
         let mut writers: HashMap<ValueId, GroupId> = HashMap::new();
-        // The last group that reads a value.
+        // The last group that reads something in a value's memory.
         let mut readers: HashMap<ValueId, GroupId> = HashMap::new();
         for (id, group) in groups.iter() {
             writers.extend(group.stores.iter().map(|&value| (value, id)));
-            for &node in group.anchor.iter().chain(&group.nodes) {
-                let inputs = &self.graph.nodes[node].inputs;
-                readers.extend(inputs.iter().map(|&input| (root(input), id)));
+            for value in self.reads(group) {
+                readers.insert(self.root(value).0, id);
             }
         }
         let mut in_place = HashMap::new();
         for update in &self.graph.updates {
-            let value = root(update.value);
+            let (value, _) = self.root(update.value);
             let Some(&writer) = writers.get(&value) else {
                 self.remarks
                     .push(format!("{} is no result of a kernel", update.value));
@@ -211,7 +209,7 @@ impl Maker<'_> {
                 .is_some_and(|&reader| reader > writer);
             let whole = groups[writer].anchor.is_some_and(|anchor| {
                 let mut inputs = self.graph.nodes[anchor].inputs.iter();
-                inputs.any(|&input| root(input) == update.target)
+                inputs.any(|&input| self.root(input).0 == update.target)
             });
             if late || whole || in_place.contains_key(&value) {
                 self.remarks.push(format!(
@@ -222,7 +220,57 @@ impl Maker<'_> {
             }
             in_place.insert(value, update.target);
         }
+        let mut taken = self.asked();
+        for (id, group) in groups.iter().filter(|(_, group)| group.anchor.is_none()) {
+            for &value in &group.stores {
+                if self.root(value) != (value, 0) || in_place.contains_key(&value) {
+                    continue;
+                }
+                let operand = self.reads(group).find(|&operand| {
+                    let is_before = writers.get(&operand).is_some_and(|&writer| writer < id);
+                    is_before
+                        && self.alike(operand, value)
+                        && readers.get(&operand) == Some(&id)
+                        && !taken.contains(&operand)
+                        && self.reads_as_it_lies(group, operand)
+                });
+                if let Some(operand) = operand {
+                    taken.insert(operand);
+                    in_place.insert(value, operand);
+                }
+            }
+        }
         in_place
+    }
+
+    /// What the nodes of a group read.
+    fn reads(&self, group: &'_ Group) -> impl Iterator<Item = ValueId> {
+        let nodes = group.anchor.iter().chain(&group.nodes);
+        nodes.flat_map(|&node| self.graph.nodes[node].inputs.iter().copied())
+    }
+
+    /// Whether two values have every element at the same place of their buffers.
+    fn alike(&self, a: ValueId, b: ValueId) -> bool {
+        let [a, b] = [a, b].map(|value| &self.graph.values[value]);
+        a.ty.shape == b.ty.shape && a.layout == b.layout
+    }
+
+    /// Whether the group reads the value's memory under its own shape only, and the value lies in no other.
+    fn reads_as_it_lies(&self, group: &Group, value: ValueId) -> bool {
+        self.root(value) == (value, 0)
+            && self
+                .reads(group)
+                .all(|other| other == value || self.root(other).0 != value)
+    }
+
+    /// The values that are read when the step is done. What could not be written in place is copied by the runtime then.
+    fn asked(&self) -> HashSet<ValueId> {
+        let outputs = self.graph.outputs.iter().map(|output| output.value);
+        let updates = self.graph.updates.iter().map(|update| update.value);
+        outputs
+            .chain(updates)
+            .map(|value| self.root(value).0)
+            .collect()
     }
 
     /// The value whose buffer a value lies in, and how many bytes into each image.
