@@ -83,7 +83,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         folder: None,
         net_file: Some(&file),
     };
-    let data = load(&locate("fashion_mnist_small", &places)?)?;
+    let data = load(&locate("fashion_mnist_small", &places)?, None)?;
     let (known, unseen) = (Pictures::of(&data.train)?, Pictures::of(&data.test)?);
     let mut rng = ChaCha8Rng::seed_from_u64(1);
 

@@ -194,6 +194,12 @@ impl Net {
         self.name.as_deref()
     }
 
+    /// What sets parameters of the net and values of its `train` section from outside.
+    #[must_use]
+    pub fn overrides(&self) -> &[Override] {
+        &self.overrides
+    }
+
     /// As [`Net::model`], for the net or preset of a name.
     ///
     /// # Errors

@@ -1,7 +1,9 @@
 //! What a net is made of: layers with their shapes, parameters and multiply-accumulates.
 
-use crate::ir::{Graph, Node, ValueKind};
-use crate::ops::Op;
+use std::collections::BTreeSet;
+
+use crate::ir::{Graph, Node, ParamRole, Prune, ValueId, ValueKind};
+use crate::ops::{Op, condense};
 
 /// A layer: the nodes of one path.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -16,6 +18,15 @@ pub struct Layer {
     pub macs: u64,
 }
 
+/// The counts of a net whose learned group convolutions have become convolutions in groups.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Condensed {
+    /// Learned numbers.
+    pub params: usize,
+    /// Multiply-accumulates of one image.
+    pub macs: u64,
+}
+
 /// A net's counts.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Summary {
@@ -27,6 +38,8 @@ pub struct Summary {
     pub statistics: usize,
     /// Multiply-accumulates of one image.
     pub macs: u64,
+    /// What is left when training has condensed the net, where it does.
+    pub condensed: Option<Condensed>,
     /// The sizes of the first input.
     pub input: Vec<usize>,
     /// The sizes of the first output.
@@ -46,10 +59,41 @@ pub fn macs(graph: &Graph, node: &Node) -> u64 {
     }
 }
 
+/// What condensing takes away: each group of a filter keeps so many of the input channels.
+fn condensed(graph: &Graph, mut params: usize, mut macs: u64) -> Option<Condensed> {
+    if graph.events.is_empty() {
+        return None;
+    }
+    for (_, param) in graph.params() {
+        if let Some(rule) = condense::last_pruning(graph, &param.name) {
+            let [outputs, channels, height, width] = condense::filter_sizes(graph, rule);
+            params -= outputs * (channels - rule.keep) * height * width;
+        }
+    }
+    for (_, node) in graph.nodes.iter() {
+        if let (Op::Conv2d(_), [_, filter]) = (&node.op, node.inputs.as_slice())
+            && let Some(rule) = masked(graph, *filter)
+        {
+            let channels = graph.dims(*filter)[1] as u64;
+            macs -= self::macs(graph, node) / channels * (channels - rule.keep as u64);
+        }
+    }
+    Some(Condensed { params, macs })
+}
+
+/// The last pruning of a filter that is a parameter times its mask.
+fn masked(graph: &Graph, filter: ValueId) -> Option<&Prune> {
+    let product = &graph.nodes[graph.producer(filter)?];
+    let ValueKind::Param(param) = &graph.values[*product.inputs.first()?].kind else {
+        return None;
+    };
+    condense::last_pruning(graph, &param.name)
+}
+
 /// Counts a forward graph.
 pub fn of(graph: &Graph) -> Summary {
     let mut layers: Vec<Layer> = Vec::new();
-    let mut counted = Vec::new();
+    let mut counted = BTreeSet::new();
     for (_, node) in graph.nodes.iter() {
         if node.origin.is_empty() {
             continue;
@@ -75,16 +119,15 @@ pub fn of(graph: &Graph) -> Summary {
             let ValueKind::Param(param) = &graph.values[input].kind else {
                 continue;
             };
-            if param.role.is_trainable() && !counted.contains(&input) {
-                counted.push(input);
+            if param.role.is_trainable() && counted.insert(input) {
                 layer.params += graph.ty(input).shape.elements();
             }
         }
     }
-    let total = |trainable: bool| {
+    let total = |wanted: fn(ParamRole) -> bool| -> usize {
         graph
             .params()
-            .filter(|(_, param)| param.role.is_trainable() == trainable)
+            .filter(|(_, param)| wanted(param.role))
             .map(|(value, _)| graph.ty(value).shape.elements())
             .sum()
     };
@@ -96,11 +139,14 @@ pub fn of(graph: &Graph) -> Summary {
         .outputs
         .first()
         .map_or(Vec::new(), |output| graph.dims(output.value).to_vec());
+    let params = total(ParamRole::is_trainable);
+    let macs = layers.iter().map(|layer| layer.macs).sum();
     Summary {
-        macs: layers.iter().map(|layer| layer.macs).sum(),
+        macs,
         layers,
-        params: total(true),
-        statistics: total(false),
+        params,
+        statistics: total(|role| role == ParamRole::Statistic),
+        condensed: condensed(graph, params, macs),
         input,
         output,
     }

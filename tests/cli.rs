@@ -144,6 +144,54 @@ fn summary_shows_every_net_and_preset() {
     );
 }
 
+/// A family in lines: what is counted and planned as without `--scale`, what is estimated from stated rates.
+#[test]
+fn summary_compares_a_family() {
+    let folder = Folder::new();
+    let family = "net A(n = 2) { input [4]; dense(n) }\npreset Wide = A(800)\n";
+    folder.write("family.net", family);
+    folder.write("tiny.net", TINY);
+    folder.write("bad.net", "net Bad { input [4]; dense(2 }\n");
+    let scale = "summary --scale --gmacs 2 --gbytes 4 --threads 1 --isa baseline";
+    insta::assert_snapshot!(
+        "summary_scale",
+        folder.ok(&format!("{scale} family.net tiny.net"))
+    );
+    let lines = folder.json(&format!("{scale} --json family.net"));
+    let plain = folder.json("summary --isa baseline --json family.net");
+    assert_eq!((lines.len(), plain.len()), (2, 2));
+    for (line, plain) in lines.iter().zip(&plain) {
+        for key in [
+            "net",
+            "input",
+            "params",
+            "macs",
+            "infer_peak_bytes",
+            "train_peak_bytes",
+        ] {
+            assert_eq!(line[key], plain[key], "{key}");
+        }
+    }
+    // Four inputs, a matrix of 3,200, 800 biases and as many outputs cross the memory at four bytes each.
+    let wide = lines[1]["estimated_latency_s"].as_f64().unwrap();
+    assert!((wide - 4.0 * 4804.0 / 4e9).abs() < 1e-8, "{wide}");
+    assert_eq!(lines[1]["estimate"]["stated"], true);
+    // Without rates the machine is measured.
+    let measured = &folder.json("summary --scale --json family.net:Wide")[0];
+    assert_eq!(measured["estimate"]["stated"], false);
+    assert!(measured["estimate"]["macs_per_s"].as_f64() > Some(1e6));
+    let done = folder.netc(&format!("{scale} bad.net family.net"));
+    assert_eq!(done.code, Some(1), "{done:?}");
+    assert!(done.stdout.contains("Wide") && done.stderr.contains("bad.net"));
+    folder.fails("summary --gmacs 2 family.net", 2, "--scale");
+    folder.fails("summary --scale --gmacs 2 family.net", 2, "together");
+    folder.fails(
+        "summary --scale --gmacs 0 --gbytes 1 family.net",
+        2,
+        "above 0",
+    );
+}
+
 #[test]
 fn fmt_lays_files_out() {
     let folder = Folder::new();

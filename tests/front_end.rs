@@ -122,10 +122,102 @@ fn hostile_files_are_errors() {
     check_hostile("net A {\0 input [4] }", codes::BAD_CHARACTER);
     check_hostile(&many("\0", 1_000_000), codes::BAD_CHARACTER);
     check_hostile(
-        &format!("fn f() {{ [{}] }}", many("12px, ", 100_000)),
+        &format!("fn f() {{ [{}] }}", many("12px, ", 50_000)),
         codes::BAD_NUMBER,
     );
     check_hostile(&many("fn f() { } ", 5_000), codes::BAD_FUNCTION_BODY);
+}
+
+/// A file of many words is refused before a tree is made of it, however short its lines are.
+#[test]
+fn many_words_are_an_error() {
+    for (before, part, after) in [
+        ("net A { input [4]; concat { ", "id;", " } }"),
+        ("fn f() { [", "1,", "] }"),
+        ("", "//\n", ""),
+        ("", "/**/", ""),
+        ("net A { input [4]; relu", " -> relu", " }"),
+        ("net A { input [4] }\ntrain A { freeze ", "\"*\",", " }"),
+    ] {
+        check_hostile(
+            &format!("{before}{}{after}", part.repeat(170_000)),
+            codes::TOO_LARGE,
+        );
+    }
+    check_hostile(&"net a { input [1] }\n".repeat(257), codes::TOO_LARGE);
+    for signs in ["->", ";", ",", ":", "."] {
+        check_hostile(&signs.repeat(200_000), codes::TOO_LARGE);
+    }
+}
+
+/// Files at the edge of what is read, of each kind of thing that can stand many times. Work that grows with the
+/// square of their number would take minutes here, and the suite a hundred times as long as the rest of it.
+#[test]
+fn many_of_one_kind_take_linear_time() {
+    let each = |count: usize, part: &dyn Fn(usize) -> String| (0..count).map(part).collect();
+    let net = |body: String| format!("net A {{\n    input [4]\n{body}\n}}\n");
+    let section = |lines: String| format!("{}train A {{\n{lines}\n}}\n", net("dense(1)".into()));
+    let texts: [String; 11] = [
+        net(each(20_000, &|i| format!("let a{i} = {i}\n"))),
+        net(each(9_000, &|i| format!("shared s{i} {{ relu }}\n"))),
+        net(each(20_000, &|i| format!("dense(q{i})\n"))),
+        net(each(40_000, &|_| "rleu;".to_owned())),
+        net("relu;".repeat(40_000)),
+        net(format!("concat {{ {} }}", "id;".repeat(40_000))),
+        net(format!(
+            "b({})\n}}\nblock b({}) {{ relu",
+            each(20_000, &|i| format!("p{i} = 1, ")),
+            each(20_000, &|i| format!("p{i} = 1, "))
+        )),
+        section(each(20_000, &|i| format!("loss a{i} = mse\n"))),
+        section(each(40_000, &|i| format!("a{i} 1\n"))),
+        section(format!(
+            "loss mse; freeze {}",
+            vec!["\"*.*.*\""; 40_000].join(",")
+        )),
+        format!(
+            "{}{}",
+            net("dense(1)".into()),
+            each(20_000, &|i| format!("block b{i} {{ relu }}\n"))
+        ),
+    ];
+    let start = Instant::now();
+    for text in &texts {
+        elaborate(text);
+    }
+    let long = format!(
+        "{}net A {{ input [4]; dense(1) }}",
+        "// a\n".repeat(100_000)
+    );
+    let file = Files::new().add("test.net", long.as_str());
+    assert_eq!(
+        syntax::fmt::format(file, &long)
+            .expect("it is right")
+            .lines()
+            .count(),
+        100_001
+    );
+    // As above: linear work takes a few seconds in a debug build.
+    assert!(
+        start.elapsed() < Duration::from_secs(120),
+        "took {:?}",
+        start.elapsed()
+    );
+}
+
+/// A layout that would be longer than a file may be is refused, and the file is left as it is.
+#[test]
+fn a_layout_that_is_too_long_is_an_error() {
+    let body = format!("{}relu{}", "{".repeat(90), ";relu".repeat(30_000));
+    let text = format!("net A {{ input [4]; {body}{} }}", "}".repeat(90));
+    let file = Files::new().add("test.net", text.as_str());
+    let errors = syntax::fmt::format(file, &text).expect_err("it is too long");
+    assert_eq!(errors[0].code, codes::TOO_LARGE);
+    assert!(
+        errors[0]
+            .message
+            .starts_with("laid out, the file would have ")
+    );
 }
 
 /// Surrogates stand for characters in UTF-16 alone; as bytes they are no text.
@@ -144,7 +236,7 @@ fn lone_surrogates_are_no_text() {
 
 /// The stack of the threads below. The deepest text that is accepted takes less in a debug build, where frames are
 /// several times as large as in a release build, and a main thread has eight megabytes.
-const STACK: usize = 4 << 20;
+const STACK: usize = 1 << 20;
 
 /// The limits of nesting bound the recursion of the parser, the layout and the expansion.
 #[test]

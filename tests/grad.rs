@@ -3,8 +3,11 @@
 //! Data are distinct numbers that are farther from each other and from zero than the differences'
 //! steps reach, so that no maximum changes hands and no rectifier switches on the way.
 
+mod common;
+
 use std::collections::BTreeMap;
 
+use common::differences::{Forward, Rule};
 use netc::autodiff;
 use netc::interp::{self, Bindings, StepValues};
 use netc::ir::verify::verify;
@@ -21,16 +24,14 @@ use rand::seq::SliceRandom;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-/// The steps of the differences. Their error falls with the square of the step, down to what
-/// cancellation leaves: about 1e-8 and 1e-12 for functions of size 1.
-const STEPS: [f64; 2] = [1e-4, 3e-5];
-
-/// How far differences may be from the gradient and from each other, as a part of the largest
-/// element of the gradient: a hundred times the error of the larger step.
-const TOLERANCE: f64 = 1e-6;
-
-/// Elements of each tensor that are tried by themselves.
-const ENTRIES: usize = 16;
+/// The error of a difference falls with the square of the step, down to what cancellation leaves: about 1e-8 and 1e-12 for
+/// functions of size 1. The tolerance is a hundred times the error of the larger step.
+const RULE: Rule = Rule {
+    steps: &[[1e-4, 3e-5]],
+    tolerance: 1e-6,
+    floor: 1.0,
+    entries: 16,
+};
 
 const BATCH: usize = 2;
 const CLASSES: u32 = 3;
@@ -84,26 +85,6 @@ fn run(graph: &Graph, data: &Data) -> IdVec<ValueId, Array<f64>> {
     interp::run(graph, BATCH, &STEP, &bindings)
 }
 
-/// The slope of the loss along a direction of one value.
-fn slope(
-    graph: &Graph,
-    loss: ValueId,
-    data: &Data,
-    value: ValueId,
-    direction: &[f64],
-    step: f64,
-) -> f64 {
-    let at = |step: f64| {
-        let mut moved = data.clone();
-        let array = moved.get_mut(&value).expect("it is given");
-        for (x, d) in array.data_mut().iter_mut().zip(direction) {
-            *x += step * d;
-        }
-        run(graph, &moved)[loss].data()[0]
-    };
-    (at(step) - at(-step)) / (2.0 * step)
-}
-
 /// Holds the gradients of a loss against differences.
 fn check(name: &str, mut builder: Builder, loss: ValueId, wrt: &[ValueId], positive: &[ValueId]) {
     let mut rng = ChaCha8Rng::seed_from_u64(1);
@@ -113,29 +94,18 @@ fn check(name: &str, mut builder: Builder, loss: ValueId, wrt: &[ValueId], posit
     assert_eq!(verify(&graph), Ok(()), "{name}");
     let data = data(&forward, positive, &mut rng);
     let values = run(&graph, &data);
+    let forward = Forward {
+        graph: &forward,
+        loss,
+        batch: BATCH,
+        values: run(&forward, &data)
+            .iter()
+            .map(|(id, array)| (id, array.clone()))
+            .collect(),
+    };
     for (&value, &grad) in wrt.iter().zip(&grads) {
         assert_eq!(graph.ty(grad), graph.ty(value), "{name}");
-        let grad = values[grad].data();
-        let largest = grad.iter().fold(0.0_f64, |most, x| most.max(x.abs()));
-        let hold = |direction: &[f64], what: &str| {
-            let expected: f64 = grad.iter().zip(direction).map(|(g, d)| g * d).sum();
-            let [coarse, fine] =
-                STEPS.map(|step| slope(&forward, loss, &data, value, direction, step));
-            let bound = TOLERANCE * largest.max(expected.abs()).max(1.0);
-            let far = (coarse - fine).abs().max((fine - expected).abs());
-            assert!(
-                far <= bound,
-                "{name}: the gradient of {value} {what} is {expected}, differences are {coarse} and {fine}\n{graph}"
-            );
-        };
-        for _ in 0..ENTRIES.min(grad.len()) {
-            let entry = rng.random_range(0..grad.len());
-            let mut direction = vec![0.0; grad.len()];
-            direction[entry] = 1.0;
-            hold(&direction, &format!("at {entry}"));
-        }
-        let direction: Vec<f64> = grad.iter().map(|_| rng.random_range(-1.0..1.0)).collect();
-        hold(&direction, "along a random direction");
+        forward.hold(name, value, values[grad].data(), &RULE, &mut rng);
     }
 }
 

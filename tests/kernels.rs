@@ -372,21 +372,41 @@ fn max_pools() {
 
 #[test]
 fn nothing_hides_a_nan() {
-    for place in 0..4 {
+    // One cell of the window, or several: the first of them is the one that is told.
+    for places in [
+        &[0][..],
+        &[1],
+        &[2],
+        &[3],
+        &[1, 3],
+        &[0, 2],
+        &[2, 3],
+        &[0, 1, 2, 3],
+    ] {
         for channels in [1, 4, 5, 16, 19] {
-            let mut b = Builder::new(format!("NaN at {place} of {channels} channels"));
+            let mut b = Builder::new(format!("NaN at {places:?} of {channels} channels"));
             let x = b.input("x", images(channels, 2, 2));
             let relu = b.pointwise(Pointwise::Relu, &[x]);
             b.output("relu", relu);
             let op = Op::MaxPool(MaxPool {
                 window: Window::new([2; 2]),
             });
-            let pooled = b.node(op, &[x])[0];
-            b.output("pooled", pooled);
+            let outputs = b.node(op, &[x]);
+            b.output("pooled", outputs[0]);
+            // The index is told by where the gradient goes.
+            let upstream = b.input("upstream", images(channels, 1, 1));
+            let op = Op::MaxPoolGrad(MaxPoolGrad {
+                window: Window::new([2; 2]),
+                input: [2; 2],
+            });
+            let slope = b.node(op, &[upstream, outputs[1]])[0];
+            b.output("slope", slope);
             let graph = b.finish();
             let mut bindings = random(&graph, 2, 5, 2);
             for pixels in bindings.data.get_mut(&x).unwrap().chunks_exact_mut(4) {
-                pixels[place] = f32::NAN;
+                for &place in places {
+                    pixels[place] = f32::NAN;
+                }
             }
             check_norm(&graph, &bindings, 2, SMOOTH);
         }

@@ -1,13 +1,12 @@
 //! The blocks that come with netc: each is used in a net of `tests/std`, on plausible shapes, and counted where a paper
 //! or a published model says how many parameters there are.
 //!
-//! A file may start with `//@ params NET: COUNT`, the number of trained values that a net or preset of it must have. A
-//! file that needs a layer which is not built yet is skipped and says so.
+//! A file may start with `//@ params NET: COUNT`, the number of trained values that a net or preset of it must have.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use netc::diag::{Diagnostic, Files, Renderer, Terminal, codes};
+use netc::diag::{Diagnostic, Files, Renderer, Terminal};
 use netc::program::{Program, shipped};
 use netc::sema::{self, Mode};
 
@@ -129,22 +128,8 @@ fn cases_expand_and_have_the_parameters_that_are_published() {
             assert!(names.contains(name), "{} has no {name}", path.display());
         }
         for name in names {
-            let model = match sema::elaborate(&program, &files, Some(name), &[], Mode::Infer) {
-                Ok(model) => model,
-                Err(found) => {
-                    let errors = found.iter().filter(|d| d.is_error());
-                    let later = errors.clone().all(|d| d.code == codes::NOT_SUPPORTED);
-                    assert!(later, "{}", render(&found, &files));
-                    eprintln!(
-                        "skipped: {name}: {}",
-                        errors
-                            .map(|d| d.message.clone())
-                            .collect::<Vec<_>>()
-                            .join(", ")
-                    );
-                    continue;
-                }
-            };
+            let model = sema::elaborate(&program, &files, Some(name), &[], Mode::Infer)
+                .unwrap_or_else(|found| panic!("{}", render(&found, &files)));
             assert!(
                 model.warnings.is_empty(),
                 "{}",

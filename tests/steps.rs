@@ -150,6 +150,7 @@ fn everything_at_once() {
             l1: penalty(1e-3, Decay::Weights),
             l2: penalty(1e-2, Decay::All),
             max_norm: Some(0.9),
+            ..Regularize::default()
         },
         clip: Some(Clip::Norm(0.1)),
         accumulate: 2,

@@ -95,10 +95,25 @@ fn start(folder: &Folder, args: &str) -> Child {
         .expect("the program starts")
 }
 
-/// Kills a training so many times, at any instant, and resumes it every time.
-fn killed_and_resumed(kills: usize) {
+/// What a step can have beside its loss, with groups of steps that no checkpoint of every 4 steps ends with.
+const GROUPED: &str = "\
+    optimizer sgd(lr = 0.05, momentum = 0.9, nesterov = true, weight_decay = 1e-4)
+    regularize l1(1e-5), max_norm(3)
+    clip norm(1)
+    freeze \"conv1\"
+    accumulate 3
+";
+
+/// The net with every key of [`GROUPED`] in place of its optimizer.
+fn grouped() -> String {
+    NET.replace("    optimizer adam(lr = 0.01)\n", GROUPED)
+}
+
+/// Kills a training of this net so many times, at any instant, and resumes it every time.
+fn killed_and_resumed(net: &str, kills: usize) {
     let folder = prepared();
-    let train = "train small.net --threads 2 --set train.epochs=40 --checkpoint-every 3";
+    folder.write("small.net", net);
+    let train = "train small.net --threads 2 --set train.epochs=40 --checkpoint-every 4";
     let begin = Instant::now();
     folder.ok(&format!("{train} --out calm.safetensors"));
     let whole = begin.elapsed();
@@ -147,7 +162,166 @@ fn killed_and_resumed(kills: usize) {
 #[test]
 fn a_killed_training_comes_to_the_same_bits() {
     let many = std::env::var("NETC_TEST_KILLS").ok();
-    killed_and_resumed(many.map_or(5, |many| many.parse().expect("a number of kills")));
+    let many = many.map(|many| many.parse().expect("a number of kills"));
+    killed_and_resumed(NET, many.unwrap_or(5));
+    killed_and_resumed(&grouped(), many.unwrap_or(3));
+}
+
+/// Everything that changes the bits of what is still to come is held against the checkpoint.
+#[test]
+fn a_resumed_training_has_every_key_of_the_checkpoint() {
+    let folder = prepared();
+    folder.write("small.net", &grouped());
+    let train = "train small.net --out w.safetensors";
+    folder.ok(&format!("{train} --epochs 1"));
+    let refused = |old: &str, new: &str, parts: &[&str]| {
+        let text = grouped();
+        assert!(text.contains(old), "{old}");
+        folder.write("small.net", &text.replace(old, new));
+        let done = folder.netc(&format!("{train} --epochs 2 --resume"));
+        assert_eq!(done.code, Some(1), "{new}: {done:?}");
+        for part in parts {
+            assert!(done.stderr.contains(part), "{new}: {done:?}");
+        }
+    };
+    for (old, new, key) in [
+        (
+            "accumulate 3",
+            "accumulate 4",
+            "accumulate: it was 3, and is 4",
+        ),
+        ("norm(1)", "norm(2)", "clip: it was norm(1), and is norm(2)"),
+        (
+            "norm(1)",
+            "value(1)",
+            "clip: it was norm(1), and is value(1)",
+        ),
+        (
+            "    clip norm(1)\n",
+            "",
+            "clip: it was norm(1), and is absent",
+        ),
+        (
+            "freeze \"conv1\"",
+            "freeze \"bn1\"",
+            "freeze: it was \"conv1\", and is \"bn1\"",
+        ),
+        ("flip, ", "", "augment: it was flip(p = 0.5), crop("),
+        ("noise(0.05)", "noise(0.06)", "noise(std = 0.06)"),
+        (
+            "batch 16",
+            "batch(16, drop_last = true)",
+            "drop_last: it was false, and is true",
+        ),
+        (
+            "seed 3",
+            "seed 3\n    early_stop 4",
+            "early_stop: it was absent, and is early_stop(patience = 4",
+        ),
+        ("seed 3", "seed 4", "seed: it was 3, and is 4"),
+        ("validation = 40", "validation = 20", "data: it was"),
+        (
+            "seed 3",
+            "seed 3\n    init he",
+            "init: it was fan_in, and is he(",
+        ),
+    ] {
+        refused(old, new, &[key]);
+    }
+    for (old, new, was, is) in [
+        (
+            "cross_entropy",
+            "cross_entropy(label_smoothing = 0.1)",
+            "label_smoothing = 0,",
+            "label_smoothing = 0.1",
+        ),
+        (
+            "cross_entropy",
+            "cross_entropy(weight = 2)",
+            "weight = 1)",
+            "weight = 2)",
+        ),
+        (
+            "cross_entropy",
+            "cross_entropy(class_weights = [1, 1, 1, 2])",
+            "class_weights = none",
+            "class_weights = [1, 1, 1, 2]",
+        ),
+        ("l1(1e-5)", "l1(1e-5, on = all)", "on = weights", "on = all"),
+        (
+            "l1(1e-5)",
+            "l2(1e-5)",
+            "l1(strength = 1e-5",
+            "l2(strength = 1e-5",
+        ),
+        ("max_norm(3)", "max_norm(4)", "limit = 3", "limit = 4"),
+        (
+            "nesterov = true",
+            "dampening = 0.5",
+            "dampening = 0, nesterov = true",
+            "dampening = 0.5, nesterov = false",
+        ),
+        (
+            "weight_decay = 1e-4",
+            "weight_decay = 1e-4, decoupled = true",
+            "decoupled = false",
+            "decoupled = true",
+        ),
+        (
+            "weight_decay = 1e-4",
+            "weight_decay = 1e-4, decay = weights",
+            "decay = all",
+            "decay = weights",
+        ),
+        (
+            "factor = 0.5",
+            "factor = 0.25",
+            "factor = 0.5",
+            "factor = 0.25",
+        ),
+        ("warmup = 1", "warmup = 2", "warmup = 1", "warmup = 2"),
+    ] {
+        refused(old, new, &[was, is, "it was", "and is"]);
+    }
+    folder.write("small.net", &grouped());
+    folder.ok(&format!("{train} --epochs 2 --resume"));
+}
+
+/// What `dump --stage train` shows is a section that means the same.
+#[test]
+fn a_dumped_section_can_stand_in_the_file() {
+    let folder = prepared();
+    let every = grouped().replace(
+        "seed 3",
+        "seed 3\n    early_stop(2, metric = train_loss)\n    init truncated_normal(0.02)",
+    );
+    let several = "\
+net Two {
+    input [1, 8, 8]
+    flatten -> dense(4) as stem
+    stem
+    output class
+    stem -> dense(2)
+    output place
+}
+train Two {
+    loss class = cross_entropy(class_weights = [1, 2, 0.5, 1])
+    loss place = huber(0.5, weight = 3)
+    optimizer adamw(1e-4)
+    schedule linear(warmup = 2)
+}
+";
+    for net in [NET, &every, several] {
+        let (before, _) = net.split_once("train ").expect("a section");
+        folder.write("first.net", net);
+        let dumped = folder.ok("dump first.net --stage train");
+        folder.write("second.net", &format!("{before}{dumped}"));
+        assert_eq!(folder.ok("dump second.net --stage train"), dumped);
+        assert!(
+            dumped.contains("seed ") && dumped.contains("schedule "),
+            "{dumped}"
+        );
+    }
 }
 
 #[cfg(unix)]
@@ -206,6 +380,46 @@ fn an_interrupted_training_says_how_to_go_on() {
     assert!(done.stderr.contains("nothing is written"), "{done:?}");
 }
 
+/// The first Ctrl-C waits for the step that runs, the second one does not.
+#[cfg(unix)]
+#[test]
+fn a_second_interrupt_ends_at_once() {
+    let folder = prepared();
+    // A step of all samples in the interpreter takes long; the first epoch leaves a checkpoint.
+    let slow = NET
+        .replace("conv(4, 3, pad = 1", "conv(64, 5, pad = 2")
+        .replace("batch 16", "batch 160");
+    folder.write("small.net", &slow);
+    let train = "train small.net --interpret f64 --out w.safetensors";
+    folder.ok(&format!("{train} --epochs 1"));
+    let before = bytes(&folder, "w.checkpoint");
+    let mut child = start(&folder, &format!("{train} --epochs 100 --resume"));
+    let interrupt = || {
+        let kill = std::process::Command::new("kill")
+            .args(["-INT", &child.id().to_string()])
+            .status();
+        assert!(kill.expect("`kill` is there").success());
+        std::thread::sleep(Duration::from_millis(50));
+    };
+    // Reading the checkpoint takes far less than this, and the first step more.
+    std::thread::sleep(Duration::from_millis(600));
+    interrupt();
+    interrupt();
+    let output = child.wait_with_output().expect("the program ends");
+    assert_eq!(output.status.code(), Some(130), "{output:?}");
+    let shown = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        !shown.contains("stopped"),
+        "it waited for the step: {shown}"
+    );
+    assert!(
+        bytes(&folder, "w.checkpoint") == before,
+        "it is the last one"
+    );
+    assert_eq!(leftovers(&folder), Vec::<String>::new());
+    folder.ok(&format!("{train} --epochs 1 --resume"));
+}
+
 #[test]
 fn more_epochs_go_on_where_a_training_ended() {
     let folder = prepared();
@@ -240,8 +454,8 @@ fn a_checkpoint_of_another_training_is_refused() {
     assert_eq!(done.code, Some(1), "{done:?}");
     for part in [
         "batch: it was 16, and is 8",
-        "lr: 0.01",
-        "lr: 0.02",
+        "lr = 0.01",
+        "lr = 0.02",
         "without --resume",
     ] {
         assert!(done.stderr.contains(part), "{done:?}");
@@ -589,4 +803,33 @@ train Pets { data folder(\"pets\"); augment flip, rotate(10); loss cross_entropy
         1,
         "`crop(pad = 6)` could move a whole picture out: pad is at most 5",
     );
+    // Pictures of other sizes need the net to say what becomes of them, and then are what `run` makes of them.
+    let wide = GrayImage::from_fn(21, 9, |x, _| Luma([if x < 9 { 10 } else { 30 }]));
+    wide.save(folder.path("pets/test/dark/wide.png"))
+        .expect("a picture");
+    folder.write("pets.net", net);
+    folder.fails("train pets.net", 1, "from image(resize = cover)");
+    let any = net.replace("[1, 6, 6]", "[1, 6, 6] from image(resize = cover)");
+    folder.write("pets.net", &any);
+    let lines = folder.json("train pets.net --json --out pets.safetensors");
+    assert_eq!(lines.last().expect("an epoch")["test_accuracy"], 1.0);
+    let eval = folder.json("eval pets.net --weights pets.safetensors --json");
+    assert_eq!(eval[0]["images"], 9);
+    let run = "run pets.net --weights pets.safetensors --json";
+    let by_file = folder.json(&format!("{run} --image pets/test/dark/wide.png"));
+    // The files of a class stand in the order of their names: `wide` is the last of the dark ones.
+    let by_index = folder.json(&format!("{run} --index 4"));
+    let scores = |lines: &[Value]| -> Vec<Value> {
+        let top = lines[0]["top"].as_array().expect("a list").clone();
+        top.into_iter()
+            .map(|mut answer| {
+                answer["name"].take();
+                answer
+            })
+            .collect()
+    };
+    assert_eq!(scores(&by_file), scores(&by_index));
+    let small = any.replace("resize = cover", "resize = 5");
+    folder.write("pets.net", &small);
+    folder.fails("train pets.net", 1, "is too small for the input");
 }

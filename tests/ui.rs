@@ -344,7 +344,7 @@ fn every_code_is_shown_by_a_case() {
 }
 
 /// Errors, or some of a code, that no edit can mend, and why.
-const WITHOUT_EDIT: [(Code, &str); 50] = [
+const WITHOUT_EDIT: [(Code, &str); 49] = [
     (
         codes::NOT_UTF8,
         "bytes that are no text cannot be replaced by text",
@@ -396,7 +396,6 @@ const WITHOUT_EDIT: [(Code, &str); 50] = [
         codes::DUPLICATE_NAME,
         "which loop variable tells the rounds apart is not known",
     ),
-    (codes::NOT_SUPPORTED, "there is nothing to write instead"),
     (codes::WHICH_NET, "the command line chooses the net"),
     (codes::NO_INPUT, "the size of the input is not known"),
     (

@@ -6,6 +6,7 @@ use std::io::{self, Write};
 use super::exit;
 use super::output::color;
 use crate::codegen::CodegenError;
+use crate::condense::CondenseError;
 use crate::diag::json::JsonDiagnostic;
 use crate::diag::{Diagnostic, Files, Renderer, Terminal};
 use crate::engine::RunError;
@@ -182,6 +183,15 @@ impl From<io::Error> for CliError {
 impl From<NetError> for CliError {
     fn from(error: NetError) -> CliError {
         CliError::Net(Box::new(error))
+    }
+}
+
+impl From<CondenseError> for CliError {
+    fn from(error: CondenseError) -> CliError {
+        match error {
+            CondenseError::Net(error) => error.into(),
+            other => CliError::User(chain(&other)),
+        }
     }
 }
 

@@ -10,7 +10,7 @@ const GROUPS: [(&str, &[&str]); 4] = [
     ),
     (
         "Train and use it",
-        &["train", "eval", "run", "init", "grad"],
+        &["train", "eval", "run", "condense", "init", "grad"],
     ),
     ("Look inside", &["dump", "compile", "bench"]),
     ("Your shell", &["completions", "help"]),
@@ -61,6 +61,8 @@ pub(super) const SUMMARY: &str = "\
 Example:
   netc summary examples/lenet5.net
   netc summary --set classes=100 examples/lenet5.net
+  netc summary --scale examples/efficientnet.net         a family, a line a net
+  netc summary --scale --gmacs 20 --gbytes 10 my.net     for a machine that is stated, not measured
 
 MACs are multiply-accumulates of one image; memory is what the plan of the compiler reserves, weights included.";
 
@@ -88,6 +90,15 @@ Everything that is not given here, the file's `train` section says. Curves are d
 pub(super) const EVAL: &str = "\
 Example:
   netc eval examples/lenet5.net --weights lenet5.safetensors";
+
+pub(super) const CONDENSE: &str = "\
+Example:
+  netc train examples/condensenet_cifar.net:Fashion --out fashion.safetensors
+  netc condense examples/condensenet_cifar.net:Fashion --weights fashion.safetensors --out condensed.net
+  netc eval condensed.net --weights condensed.safetensors
+
+Each `lgconv` becomes an `index` of the channels that its groups have kept and a convolution in groups, which compute the
+same. Blocks, loops and comments stay; the lists of channels stand at the end of the file.";
 
 pub(super) const GRAD: &str = "\
 Example:

@@ -20,21 +20,12 @@ pub(super) fn run(args: &Args, out: &mut Out) -> Result<(), CliError> {
         if out.json {
             return all.iter().try_for_each(|entry| out.line(object(entry)));
         }
-        let rows = all.iter().map(|entry| {
-            let state = if entry.supported {
-                ""
-            } else {
-                "not supported yet"
-            };
-            [
-                entry.name.to_owned(),
-                state.to_owned(),
-                entry.doc.formula.to_owned(),
-            ]
-        });
-        let head = ["layer", "", "what it computes"].map(str::to_owned);
-        let rows: Vec<[String; 3]> = std::iter::once(head).chain(rows).collect();
-        return out.text(&table([Align::Left; 3], &rows));
+        let rows = all
+            .iter()
+            .map(|entry| [entry.name, entry.doc.formula].map(str::to_owned));
+        let head = ["layer", "what it computes"].map(str::to_owned);
+        let rows: Vec<[String; 2]> = std::iter::once(head).chain(rows).collect();
+        return out.text(&table([Align::Left; 2], &rows));
     }
     for (index, name) in args.layer.iter().enumerate() {
         let Some(entry) = all.iter().find(|entry| entry.name == name) else {
@@ -67,7 +58,7 @@ fn object(entry: &Entry) -> Value {
     json!({
         "layer": entry.name, "call": entry.call(), "formula": doc.formula, "shape": doc.shape,
         "attributes": attributes.collect::<Vec<_>>(), "weights": doc.weights, "notes": doc.notes,
-        "source": doc.source, "supported": entry.supported,
+        "source": doc.source,
     })
 }
 
@@ -84,9 +75,6 @@ fn text(entry: &Entry) -> String {
     line("weights", doc.weights);
     line("note", doc.notes);
     line("source", doc.source);
-    if !entry.supported {
-        line("state", "not supported yet");
-    }
     if !entry.attributes.is_empty() {
         let head = ["  attribute", "takes", "default"].map(str::to_owned);
         let rows = entry.attributes.iter().map(|attribute| {

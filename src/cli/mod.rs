@@ -8,6 +8,7 @@ mod check;
 mod common;
 mod compile;
 mod completions;
+mod condense;
 mod data;
 mod dump;
 mod error;
@@ -22,6 +23,7 @@ mod layers;
 mod output;
 mod parallel;
 mod run;
+mod scale;
 mod shipped;
 mod summary;
 mod table;
@@ -100,6 +102,9 @@ enum Command {
     /// Compute loss and accuracy on unseen samples
     #[command(after_help = help::EVAL)]
     Eval(eval::Args),
+    /// Turn a trained net with learned group convolutions into the net of its test time
+    #[command(after_help = help::CONDENSE)]
+    Condense(condense::Args),
     /// Compute the gradients of the loss
     #[command(after_help = help::GRAD)]
     Grad(grad::Args),
@@ -174,6 +179,7 @@ impl Cli {
             Command::Run(args) => run::run(&args, common, &mut out),
             Command::Train(args) => train::run(&args, common, &mut out),
             Command::Eval(args) => eval::run(&args, common, &mut out),
+            Command::Condense(args) => condense::run(&args, common, &mut out),
             Command::Grad(args) => grad::run(&args, common, &mut out),
             Command::Bench(args) => bench::run(&args, common, &mut out),
             Command::Layers(args) => layers::run(&args, &mut out),

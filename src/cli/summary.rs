@@ -6,12 +6,14 @@ use super::common::{Common, count};
 use super::error::{CliError, hint, tell};
 use super::output::Out;
 use super::parallel;
+use super::scale::{self, Basis, Row};
 use super::table::{Align, bytes, grouped, shape, table};
 use crate::codegen::Target;
 use crate::diag::Diagnostic;
-use crate::driver::{self, Options};
+use crate::driver::{self, Options, Prepared};
+use crate::estimate::{self, Rates};
 use crate::ir::Graph;
-use crate::model::{self, NetError};
+use crate::model::{self, Net, NetError};
 use crate::plan;
 use crate::sema::{self, Mode, Model};
 use crate::summary::{self, Summary};
@@ -25,6 +27,22 @@ pub(super) struct Args {
     /// Images of a training step, in place of the file's `batch`
     #[arg(long, value_name = "N", value_parser = count)]
     batch: Option<usize>,
+    /// A line a net, to compare a family: parameters, MACs, memory, and an estimate of the latency
+    #[arg(long)]
+    scale: bool,
+    /// With --scale, thousand million MACs a second that the machine does; measured if not given
+    #[arg(long, value_name = "X", requires = "scale", value_parser = rate)]
+    gmacs: Option<f64>,
+    /// With --scale, thousand million bytes a second from and to memory; measured if not given
+    #[arg(long, value_name = "X", requires = "scale", value_parser = rate)]
+    gbytes: Option<f64>,
+}
+
+/// Reads a rate in thousand millions a second.
+fn rate(text: &str) -> Result<f64, String> {
+    let number = text.trim().parse().ok();
+    let number = number.filter(|number: &f64| *number >= 1e-6 && *number <= 1e9);
+    number.ok_or_else(|| "a number above 0 is wanted, in thousand millions a second".to_owned())
 }
 
 /// What is known of a net beside its layers.
@@ -37,9 +55,69 @@ struct Memory {
 
 pub(super) fn run(args: &Args, common: &Common, out: &mut Out) -> Result<(), CliError> {
     let target = common.target()?;
+    if args.scale {
+        return scaled(args, common, &target, out);
+    }
+    let mut first = true;
+    each_net(args, common, (&target, None), out, &mut |net, told, out| {
+        if !first && !out.json {
+            out.line("")?;
+        }
+        first = false;
+        tell(&net.warnings, &net.files, out.json);
+        tell(&told.infer.warnings, &net.files, out.json);
+        told.write(out)
+    })
+}
+
+/// The nets in lines beside one another.
+fn scaled(args: &Args, common: &Common, target: &Target, out: &mut Out) -> Result<(), CliError> {
+    let threads = common.threads()?;
+    let stated = args.gmacs.zip(args.gbytes);
+    let rates = match stated {
+        Some((macs, bytes)) => Rates {
+            macs: macs * 1e9,
+            bytes: bytes * 1e9,
+        },
+        None if args.gmacs.is_some() || args.gbytes.is_some() => {
+            let message = "--gmacs and --gbytes state a machine together".to_owned();
+            return Err(CliError::Usage(message));
+        }
+        None => estimate::measure(target, threads)?,
+    };
+    let basis = Basis {
+        target,
+        threads,
+        rates,
+        stated: stated.is_some(),
+    };
+    let mut rows: Vec<Row> = Vec::new();
+    let result = each_net(args, common, (target, Some(rates)), out, &mut |_, told, _| {
+        rows.push(told.row());
+        Ok(())
+    });
+    if !rows.is_empty() {
+        if out.json {
+            for object in scale::objects(&rows, &basis) {
+                out.line(object)?;
+            }
+        } else {
+            out.text(&scale::text(&rows, &basis))?;
+        }
+    }
+    result
+}
+
+/// Does something with each net that is given. What is wrong with one keeps none of the others from being shown.
+fn each_net(
+    args: &Args,
+    common: &Common,
+    (target, rates): (&Target, Option<Rates>),
+    out: &mut Out,
+    show: &mut dyn FnMut(&Net, &Told, &mut Out) -> Result<(), CliError>,
+) -> Result<(), CliError> {
     let mut told = Vec::new();
     let mut wrong = false;
-    let mut first = true;
     for spec in &args.files {
         let net = match common.net(spec) {
             Ok(net) => net,
@@ -65,28 +143,19 @@ pub(super) fn run(args: &Args, common: &Common, out: &mut Out) -> Result<(), Cli
             .flat_map(|&name| modes.map(|mode| (name, mode)))
             .collect();
         let halves = parallel::each(&halves, |&(name, mode)| {
-            half(net.model_of(name, mode)?, mode, args.batch, &target)
+            half(net.model_of(name, mode)?, mode, args.batch, target, rates)
         });
         let mut halves = halves.into_iter();
         while let (Some(infer), Some(train)) = (halves.next(), halves.next()) {
-            let summary = infer.and_then(|infer| Ok(Told::new(infer, train?)));
-            if !first && !out.json {
-                out.line("")?;
-            }
-            let written = summary.and_then(|summary| {
-                tell(&net.warnings, &net.files, out.json);
-                tell(&summary.infer.warnings, &net.files, out.json);
-                summary.write(out)
-            });
-            match written {
-                Ok(()) => first = false,
-                Err(error) => {
-                    out.finish()?;
-                    wrong |= failed(error, &mut told, out.json)?;
-                }
+            let told_of = infer.and_then(|infer| Ok(Told::new(infer, train?)));
+            if let Err(error) = told_of.and_then(|of_net| show(&net, &of_net, out)) {
+                out.finish()?;
+                wrong |= failed(error, &mut told, out.json)?;
             }
         }
-        super::check::searches(&net, spec, out)?;
+        if !args.scale {
+            super::check::searches(&net, spec, out)?;
+        }
     }
     if wrong {
         out.finish()?;
@@ -126,6 +195,7 @@ struct Told {
     infer: Model,
     summary: Summary,
     memory: Memory,
+    latency: Option<f64>,
 }
 
 impl Told {
@@ -138,6 +208,7 @@ impl Told {
                 train: train.memory,
                 params_train: train.summary.params,
             },
+            latency: infer.latency,
         }
     }
 
@@ -148,6 +219,19 @@ impl Told {
             out.text(&text(&self.infer, &self.summary, &self.memory))
         }
     }
+
+    /// Its line among others.
+    fn row(&self) -> Row {
+        Row {
+            net: self.infer.name.clone(),
+            input: self.summary.input.clone(),
+            params: self.summary.params,
+            macs: self.summary.macs,
+            infer: self.memory.infer,
+            train: self.memory.train,
+            latency: self.latency.unwrap_or(0.0),
+        }
+    }
 }
 
 /// A net as it is in one mode.
@@ -156,16 +240,32 @@ struct Half {
     summary: Summary,
     /// The planned memory, and for how many images; none where the file does not say how to train.
     memory: Option<(usize, usize)>,
+    /// Estimated seconds for an image, where rates are given.
+    latency: Option<f64>,
 }
 
 /// What is to be said of a net in one mode.
-fn half(model: Model, mode: Mode, batch: Option<usize>, target: &Target) -> Result<Half, CliError> {
+fn half(
+    model: Model,
+    mode: Mode,
+    batch: Option<usize>,
+    target: &Target,
+    rates: Option<Rates>,
+) -> Result<Half, CliError> {
+    let mut latency = None;
     let memory = match mode {
-        Mode::Infer => Some((arena(&model.graph, 1, target), 1)),
+        Mode::Infer => {
+            let prepared = prepare(&model.graph, 1, target);
+            latency = rates.map(|rates| estimate::latency(&prepared, rates).as_secs_f64());
+            Some((arena_of(&prepared, 1, target), 1))
+        }
         Mode::Train => {
             let batch = batch.or_else(|| model.train.as_ref().map(|train| train.batch));
             match model::training_graph(&model) {
-                Ok(graph) => batch.map(|batch| (arena(&graph, batch, target), batch)),
+                Ok(graph) => batch.map(|batch| {
+                    let prepared = prepare(&graph, batch, target);
+                    (arena_of(&prepared, batch, target), batch)
+                }),
                 // A file need not say how its net is trained.
                 Err(NetError::Training { .. }) => None,
                 Err(other) => return Err(other.into()),
@@ -176,17 +276,21 @@ fn half(model: Model, mode: Mode, batch: Option<usize>, target: &Target) -> Resu
         summary: summary::of(&model.graph),
         model,
         memory,
+        latency,
     })
 }
 
 /// The planned memory of a graph.
-fn arena(graph: &Graph, batch: usize, target: &Target) -> usize {
+fn arena_of(prepared: &Prepared, batch: usize, target: &Target) -> usize {
+    plan::make(&prepared.graph, &prepared.groups, target, batch).arena_bytes
+}
+
+fn prepare(graph: &Graph, batch: usize, target: &Target) -> Prepared {
     let options = Options {
         target: target.clone(),
         ..Options::new(batch)
     };
-    let prepared = driver::prepare(graph, &options);
-    plan::make(&prepared.graph, &prepared.groups, target, batch).arena_bytes
+    driver::prepare(graph, &options)
 }
 
 fn object(model: &Model, summary: &Summary, memory: &Memory) -> Value {
@@ -200,7 +304,7 @@ fn object(model: &Model, summary: &Summary, memory: &Memory) -> Value {
             })
         })
         .collect();
-    json!({
+    let mut object = json!({
         "net": model.name,
         "doc": model.docs.join("\n"),
         "settings": model.settings.iter().map(|setting| json!({
@@ -216,7 +320,11 @@ fn object(model: &Model, summary: &Summary, memory: &Memory) -> Value {
         "train_batch": memory.train.map(|(_, batch)| batch),
         "train_peak_bytes": memory.train.map(|(bytes, _)| bytes),
         "infer_peak_bytes": memory.infer,
-    })
+    });
+    if let Some(condensed) = &summary.condensed {
+        object["condensed"] = json!({ "params": condensed.params, "macs": condensed.macs });
+    }
+    object
 }
 
 /// What the file says of the net: its comment, and its parameters with theirs.
@@ -264,6 +372,16 @@ fn text(model: &Model, summary: &Summary, memory: &Memory) -> String {
         line("running statistics", grouped(summary.statistics as u64));
     }
     line("MACs an image", grouped(summary.macs));
+    if let Some(condensed) = &summary.condensed {
+        line(
+            "condensed",
+            format!(
+                "{} parameters, {} MACs an image",
+                grouped(condensed.params as u64),
+                grouped(condensed.macs)
+            ),
+        );
+    }
     line("memory, one image", bytes(memory.infer));
     match memory.train {
         Some((arena, batch)) => line(

@@ -7,7 +7,7 @@
 use std::fmt;
 
 /// The stable identity of a kind of finding.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Code {
     /// What is printed, as `N0103`.
     pub id: &'static str,
@@ -89,7 +89,6 @@ codes! {
     WINDOW = "N0213" "a window does not fit its input";
     SHAPE_ASSERTION = "N0214" "a shape is not as asserted";
     DUPLICATE_NAME = "N0215" "a name is given twice";
-    NOT_SUPPORTED = "N0216" "a part of the language is not supported yet";
     WHICH_NET = "N0217" "it is not clear which net is meant";
     NO_INPUT = "N0218" "there is no value to work on";
     TOO_LARGE_NET = "N0219" "a net expands too far";
@@ -116,6 +115,7 @@ codes! {
     LOSS_OUTPUT = "N0305" "a loss does not fit the outputs of the net";
     SOFTMAX_LOSS = "N0306" "a softmax stands before a loss that applies it again";
     TRAIN_NOT_SUPPORTED = "N0307" "a part of the training half is not supported yet";
+    SHORT_STAGES = "N0308" "the stages of a condensed layer are shorter than an epoch";
 
     SEARCH_LINE = "N0401" "a line of `search` is unknown, missing or given twice";
     SEARCH_AXIS = "N0402" "what a search varies has no values";

@@ -4,6 +4,7 @@ use super::graph::{
     Graph, Node, NodeId, Output, Param, StepScalar, Update, Value, ValueId, ValueKind,
 };
 use super::layout::Layout;
+use super::schedule::Event;
 use super::types::{DType, Shape, Type};
 use crate::ops::{Op, OpRules, Pointwise, ShapeError};
 
@@ -166,6 +167,18 @@ impl Builder {
             Some(update) => update.value = value,
             None => self.graph.updates.push(Update { target, value }),
         }
+    }
+
+    /// Has training do something between two steps; an event that is there already stays alone.
+    pub fn event(&mut self, event: Event) {
+        if !self.graph.events.contains(&event) {
+            self.graph.events.push(event);
+        }
+    }
+
+    /// Leaves out events that are not wanted.
+    pub fn retain_events(&mut self, wanted: impl FnMut(&Event) -> bool) {
+        self.graph.events.retain(wanted);
     }
 
     /// What a parameter or state is to become, as far as is known; itself if it isn't updated.

@@ -3,6 +3,7 @@
 use super::arena::IdVec;
 use super::init::Init;
 use super::layout::Layout;
+use super::schedule::Event;
 use super::types::Type;
 use crate::id_type;
 use crate::ops::Op;
@@ -82,12 +83,14 @@ pub enum ParamRole {
     Shift,
     /// A statistic that training measures: saved, never differentiated.
     Statistic,
+    /// Ones and zeros that a filter is multiplied with: saved, never differentiated.
+    Mask,
 }
 
 impl ParamRole {
     /// Whether an optimiser changes it.
     pub fn is_trainable(self) -> bool {
-        self != ParamRole::Statistic
+        !matches!(self, ParamRole::Statistic | ParamRole::Mask)
     }
 }
 
@@ -192,6 +195,8 @@ pub struct Graph {
     pub outputs: Vec<Output>,
     /// What is kept for the next step.
     pub updates: Vec<Update>,
+    /// What training does to kept tensors between two steps.
+    pub events: Vec<Event>,
 }
 
 impl Graph {

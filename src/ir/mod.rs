@@ -11,6 +11,7 @@ pub mod graph;
 pub mod init;
 pub mod layout;
 pub mod print;
+pub mod schedule;
 pub mod types;
 pub mod verify;
 
@@ -22,4 +23,5 @@ pub use graph::{
 };
 pub use init::{Distribution, Init, Scaled, Scaling};
 pub use layout::{FilterOrder, Halo, Layout};
+pub use schedule::{Action, Event, Prune, Share};
 pub use types::{DType, Shape, Type};

@@ -116,6 +116,9 @@ impl<'a> Printer<'a> {
                 self.name(update.value)
             )?;
         }
+        for event in &self.graph.events {
+            writeln!(f, "  {event}")?;
+        }
         Ok(())
     }
 
@@ -144,6 +147,7 @@ fn role(role: ParamRole) -> &'static str {
         ParamRole::Scale => "scale",
         ParamRole::Shift => "shift",
         ParamRole::Statistic => "statistic",
+        ParamRole::Mask => "mask",
     }
 }
 

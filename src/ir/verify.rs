@@ -7,16 +7,18 @@
 //! 3. A node reads only what is given or made by earlier nodes.
 //! 4. The types of a node's outputs are those that its operator infers from its inputs.
 //! 5. A layout holds the elements of its value's shape.
-//! 7. Only parameters and states are updated, each once, by a value of the same type.
 //! 6. What lies within another value has that one's strides, and fewer channels than are left there; the other lies in
 //!    no third.
-//! 8. Names of inputs, of parameters and states, and of outputs are each used once.
+//! 7. Only parameters and states are updated, each once, by a value of the same type.
+//! 8. An event names a filter [K, C, R, S] and a mask [K, C, 1, 1] that are parameters, and groups that divide K.
+//! 9. Names of inputs, of parameters and states, and of outputs are each used once.
 
 use std::collections::HashSet;
 
 use super::arena::Id;
 use super::graph::{Graph, NodeId, ValueId, ValueKind, Within};
 use super::layout::{FilterOrder, Layout};
+use super::schedule::{Action, Event};
 use super::types::{Shape, Type};
 use crate::ops::{OpRules, ShapeError};
 
@@ -82,6 +84,12 @@ pub enum VerifyError {
         value: ValueId,
         /// What is wrong.
         reason: &'static str,
+    },
+    /// An event that names no filter with its mask.
+    #[error("the event `{event}` names no filter with its mask and groups that fit")]
+    Event {
+        /// As it is printed.
+        event: String,
     },
     /// Two of a kind have one name.
     #[error("two {kind} are called `{name}`")]
@@ -169,6 +177,7 @@ pub fn verify(graph: &Graph) -> Result<(), VerifyError> {
             });
         }
     }
+    events(graph)?;
     updates(graph)?;
     names(graph)
 }
@@ -266,6 +275,30 @@ fn holds(layout: &Layout, shape: &Shape) -> bool {
 /// Whether a shape is that of a map, or of the map flattened.
 fn is_map(shape: &Shape, map: [usize; 3]) -> bool {
     shape.chw() == map.into() || shape.dims.len() == 1
+}
+
+fn events(graph: &Graph) -> Result<(), VerifyError> {
+    let dims = |name: &str| {
+        let mut params = graph.params();
+        let found = params.find(|(_, param)| param.name == name);
+        found.map(|(value, _)| graph.dims(value))
+    };
+    let fits = |event: &Event| match &event.action {
+        Action::Prune(rule) => match (dims(&rule.weight), dims(&rule.mask)) {
+            (Some(&[outputs, channels, _, _]), Some(mask)) => {
+                mask == [outputs, channels, 1, 1]
+                    && rule.groups > 0
+                    && outputs.is_multiple_of(rule.groups)
+            }
+            _ => false,
+        },
+    };
+    match graph.events.iter().find(|event| !fits(event)) {
+        Some(event) => Err(VerifyError::Event {
+            event: event.to_string(),
+        }),
+        None => Ok(()),
+    }
 }
 
 fn updates(graph: &Graph) -> Result<(), VerifyError> {

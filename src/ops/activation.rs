@@ -4,6 +4,9 @@
 //! Where a function has a kink, the gradient at it is PyTorch's: 0 for `relu` at 0 and for `relu6`,
 //! `hard_sigmoid` and `clip` at both of their bounds, as `nn.Hardtanh` has it; the slope below zero
 //! for `leaky_relu`, `prelu` and `elu` at 0; 0 and 1 for `hard_swish` at -3 and 3.
+//!
+//! `silu`, `gelu`, its approximation and `hard_swish` are products of x and a gate; at minus infinity that is
+//! -∞ · 0, which is NaN, in PyTorch too. Their limit is 0, but a value that has overflowed should show.
 
 use super::Pointwise;
 use super::pointwise::scaled;

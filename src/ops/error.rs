@@ -140,6 +140,25 @@ pub enum ShapeError {
         /// The input's sizes.
         input: Vec<usize>,
     },
+    /// Filters that do not fall into groups of one size.
+    #[error("{outputs} filters leave {} over when split into {groups} groups", .outputs % .groups)]
+    FilterGroups {
+        /// The filters.
+        outputs: usize,
+        /// The groups.
+        groups: usize,
+    },
+    /// Input channels of which no such share can be taken.
+    #[error(
+        "{channels} input channels leave {} over when split into {condense} shares, of which training keeps one",
+        .channels % .condense
+    )]
+    Condense {
+        /// The input's channels.
+        channels: usize,
+        /// The shares.
+        condense: usize,
+    },
     /// Channels that can't be dealt out to groups in turn.
     #[error("{channels} channels leave {} over when dealt out to {groups} groups", .channels % .groups)]
     Shuffle {
@@ -270,6 +289,23 @@ impl ShapeError {
                 .map(|&groups| {
                     let text = format!("`shuffle({groups})` divides {channels} channels");
                     Advice::new(text, Change::Set("groups", groups))
+                })
+                .collect(),
+            ShapeError::FilterGroups { outputs, groups } => nearest_divisors(*outputs, *groups)
+                .iter()
+                .map(|&groups| {
+                    let text = format!("`groups = {groups}` divides {outputs} filters");
+                    Advice::new(text, Change::Set("groups", groups))
+                })
+                .collect(),
+            ShapeError::Condense { channels, condense } => nearest_divisors(*channels, *condense)
+                .iter()
+                .map(|&condense| {
+                    let text = format!(
+                        "`condense = {condense}` divides {channels} channels and keeps {} a group",
+                        channels / condense
+                    );
+                    Advice::new(text, Change::Set("condense", condense))
                 })
                 .collect(),
             ShapeError::Slice {

@@ -9,6 +9,7 @@ use crate::ir::{Builder, Shape, Type, ValueId};
 pub mod activation;
 pub mod array;
 pub mod concat;
+pub mod condense;
 pub mod conv;
 pub mod dropout;
 pub mod error;

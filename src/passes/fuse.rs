@@ -49,6 +49,10 @@ const MAX_BUFFERS: usize = 10;
 /// another pass over the operands: Adam with clipping, decay and averaging over steps touches fourteen.
 const MAX_BUFFERS_ALONE: usize = 16;
 
+/// Nodes of a group, far above what nets need: whoever writes a chain of thousands of activations gets several kernels,
+/// each made in a time that does not grow with the square of the chain.
+const MAX_NODES: usize = 256;
+
 /// Whether the node's results can be handed on in registers.
 fn passes_on(op: &Op) -> bool {
     match op {
@@ -326,6 +330,9 @@ impl Pass<'_> {
         space: &Space,
     ) -> Option<&'static str> {
         let head = self.groups[group][0];
+        if self.groups[group].len() + waiting.len() >= MAX_NODES {
+            return Some("the group has as many nodes as a kernel may have");
+        }
         if !self.groups[group].iter().all(|&node| {
             let node = &self.graph.nodes[node];
             passes_on(&node.op)

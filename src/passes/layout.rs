@@ -60,6 +60,7 @@ pub fn run(graph: &Graph, target: &Target) -> (Graph, Vec<Remark>) {
         parts: parts::find(graph, &halos),
         seen: HashSet::new(),
         halos,
+        filters: filters(graph),
         placed: HashMap::new(),
         converted: HashMap::new(),
         companions: companions(graph),
@@ -187,9 +188,34 @@ fn padding(conv: &Conv2d) -> Halo {
     }
 }
 
+/// For each value that element-wise nodes make and a convolution reads as its filter, and for what they make it of, the
+/// groups of the convolution.
+fn filters(graph: &Graph) -> IdVec<ValueId, Option<usize>> {
+    let mut filters = IdVec::filled(graph.values.len(), None);
+    for (_, node) in graph.nodes.iter().rev() {
+        match &node.op {
+            Op::Conv2d(conv) => filters[node.inputs[1]] = Some(conv.groups),
+            Op::Conv2dInputGrad(grad) => filters[node.inputs[1]] = Some(grad.conv.groups),
+            Op::Pointwise(_) => {
+                let (made, groups) = (node.outputs[0], filters[node.outputs[0]]);
+                let alike = |&&input: &&ValueId| graph.dims(input) == graph.dims(made);
+                if groups.is_some() {
+                    for &input in node.inputs.iter().filter(alike) {
+                        filters[input] = groups;
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+    filters
+}
+
 struct Pass<'a> {
     graph: &'a Graph,
     target: &'a Target,
+    /// The groups of the convolution that reads a value as its filter, by value of the old graph.
+    filters: IdVec<ValueId, Option<usize>>,
     /// The wanted halo, by value of the old graph.
     halos: IdVec<ValueId, Halo>,
     /// The place in a joined value, by value of the old graph.
@@ -583,7 +609,10 @@ impl Pass<'_> {
             .iter()
             .copied()
             .find(|&position| self.is_placed(inputs[position]));
-        let leading = leader.map(|position| self.layout(inputs[position]).clone());
+        let leading = match self.filters[node.outputs[0]] {
+            Some(groups) => Some(self.conv_layout(&shape.dims, groups)),
+            None => leader.map(|position| self.layout(inputs[position]).clone()),
+        };
         let halo = self.halos[node.outputs[0]];
         let layout = match leading {
             Some(layout @ Layout::Filter { .. }) => layout,
@@ -603,6 +632,9 @@ impl Pass<'_> {
                     self.place(*input, Layout::plain(&own));
                 }
                 *input = self.plain(id, *input);
+                if let Layout::Filter { .. } = layout {
+                    *input = self.spread(id, *input, shape, &layout);
+                }
             } else if !self.is_placed(*input) {
                 let own = match &layout {
                     Layout::Nhwc { map, pixel, .. } => Layout::Nhwc {
@@ -621,6 +653,18 @@ impl Pass<'_> {
             }
         }
         layout
+    }
+
+    /// An operand that stretches to a filter, written out as it lies; a single number stays.
+    fn spread(&mut self, id: NodeId, value: ValueId, to: &Shape, layout: &Layout) -> ValueId {
+        if self.rewriter.graph().ty(value).shape.elements() == 1 {
+            return value;
+        }
+        let origin = &self.graph.nodes[id].origin;
+        let wide = self.map_layout(to, Halo::default());
+        let made = self.rewriter.push(Op::Expand(to.clone()), &[value], origin)[0];
+        self.rewriter.set_layout(made, wide);
+        self.convert(id, made, layout.clone())
     }
 
     /// Writes out operands of more than three axes that no element-wise loop can reach stretched.
@@ -681,6 +725,9 @@ impl Pass<'_> {
         let from = &self.graph.ty(node.inputs[0]).shape;
         let (c, h, w) = to.chw();
         let flattens = to.dims.len() == 1 && from.dims.len() == 3;
+        if let Layout::Filter { .. } = self.layout(inputs[0]) {
+            inputs[0] = self.plain(id, inputs[0]);
+        }
         if flattens || self.map_of(inputs[0]) == [c, h, w] {
             let text = "not converted: the map stays as it lies under its other shape";
             self.remarks

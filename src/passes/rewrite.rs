@@ -19,6 +19,7 @@ impl<'g> Rewriter<'g> {
     pub fn new(from: &'g Graph) -> Rewriter<'g> {
         let mut to = Graph {
             name: from.name.clone(),
+            events: from.events.clone(),
             ..Graph::default()
         };
         let mut map = IdVec::filled(from.values.len(), None);

@@ -43,11 +43,6 @@ impl<'a> Elab<'a> {
         args: &[EvArg<'a>],
         site: Site<'_>,
     ) -> Option<ValueId> {
-        if layer.kind == LayerKind::Later {
-            let message = format!("`{}` is not supported yet", layer.name);
-            self.report(Diagnostic::error(codes::NOT_SUPPORTED, message).primary(site.span, ""));
-            return None;
-        }
         let attrs = self.attrs(layer, args, site.span)?;
         self.check_path(site.segment.text(), site.span)?;
         self.builder
@@ -55,6 +50,7 @@ impl<'a> Elab<'a> {
         match layer.kind {
             LayerKind::Conv => self.conv(&attrs, site, false),
             LayerKind::DwConv => self.conv(&attrs, site, true),
+            LayerKind::LearnedConv => self.learned_conv(&attrs, site),
             LayerKind::Dense => self.dense(&attrs, site),
             LayerKind::MaxPool => self.pool(&attrs, site, false),
             LayerKind::AvgPool => self.pool(&attrs, site, true),
@@ -86,7 +82,7 @@ impl<'a> Elab<'a> {
                 self.node(Op::Reshape(dims), &[site.input?], site, Fact::at(site.span))
                     .map(|outputs| outputs[0])
             }
-            LayerKind::Later => None,
+            LayerKind::Choice => None,
         }
     }
 
@@ -258,7 +254,7 @@ impl<'a> Elab<'a> {
         }
     }
 
-    fn bias(
+    pub(super) fn bias(
         &mut self,
         value: ValueId,
         outputs: usize,
@@ -276,7 +272,7 @@ impl<'a> Elab<'a> {
     }
 
     /// The window of a convolution or a pool, its padding worked out for the input at hand.
-    fn window(&mut self, attrs: &Attrs<'a>, site: Site<'_>) -> Option<Window> {
+    pub(super) fn window(&mut self, attrs: &Attrs<'a>, site: Site<'_>) -> Option<Window> {
         let (kernel, stride) = (self.pair(attrs, "kernel"), self.pair(attrs, "stride"));
         let padding = self.padding(attrs, "pad");
         let dilation = if site.layer == "avgpool" {
@@ -303,7 +299,13 @@ impl<'a> Elab<'a> {
 
     /// How a window's output sizes come about: once if height and width go the same way. A window that keeps them
     /// explains nothing; what led to them before does.
-    fn window_fact(&self, window: &Window, input: ValueId, site: Site<'_>, pool: bool) -> Fact {
+    pub(super) fn window_fact(
+        &self,
+        window: &Window,
+        input: ValueId,
+        site: Site<'_>,
+        pool: bool,
+    ) -> Fact {
         let &[_, height, width] = self.builder.graph().dims(input) else {
             return Fact::at(site.span);
         };

@@ -62,6 +62,16 @@ impl<'a> Elab<'a> {
                 ExprKind::Name(word) if words.contains(&word.as_str()) => {
                     Value::Word(word.as_str().into())
                 }
+                // What is bound to nothing was meant to be one of the words, unless the only one is that of a default.
+                ExprKind::Name(word)
+                    if words.len() > 1
+                        && env.find(word).is_none()
+                        && !self.is_global(word, arg.value.span) =>
+                {
+                    let attribute = formal.map_or("", |formal| formal.name);
+                    self.wrong_word(attribute, words, word, arg.value.span);
+                    Value::Poison
+                }
                 _ => self.eval(env, &arg.value),
             };
             let (span, value_span) = (arg.span, arg.value.span);
@@ -73,6 +83,18 @@ impl<'a> Elab<'a> {
             });
         }
         evaluated
+    }
+
+    /// A bare word where an attribute takes others.
+    pub(super) fn wrong_word(&mut self, attribute: &str, words: &[&str], word: &str, span: Span) {
+        let message = format!("`{attribute}` cannot be `{word}`");
+        let diagnostic = Diagnostic::error(codes::WRONG_KIND, message).primary(span, "");
+        let diagnostic = match suggest(word, words.iter().copied()) {
+            Some(near) => diagnostic.edit(format!("did you mean `{near}`?"), span, near),
+            None => diagnostic,
+        };
+        let list: Vec<String> = words.iter().map(|word| quoted(word)).collect();
+        self.report(diagnostic.help(format!("its words are {}", list.join(", "))));
     }
 
     /// For each parameter, which argument it gets; `None` if an argument is missing, or one has no place and it is not

@@ -3,6 +3,7 @@
 use super::args::Callee;
 use super::layers::{AUTO, AXES, AttrKind, Default, Layer};
 use super::limits::{MAX_SIZE, MAX_WINDOW};
+use super::report::suggest;
 use super::value::{EvArg, Value};
 use super::{Elab, InitRule};
 use crate::diag::{Diagnostic, Span, codes};
@@ -306,6 +307,15 @@ impl<'a> Elab<'a> {
             let message = format!("{what} cannot be {value}");
             let list: Vec<String> = words.iter().map(|word| format!("`{word}`")).collect();
             let diagnostic = Diagnostic::error(codes::WRONG_KIND, message).primary(span, "");
+            let near = match &value {
+                Value::Word(word) => suggest(word, words.iter().copied()),
+                Value::Str(text) => words.iter().copied().find(|word| *word == &**text),
+                _ => None,
+            };
+            let diagnostic = match near {
+                Some(near) => diagnostic.edit(format!("did you mean `{near}`?"), span, near),
+                None => diagnostic,
+            };
             self.report(diagnostic.help(format!("it is one of {}", list.join(", "))));
         }
         None

@@ -78,7 +78,9 @@ impl<'a> Elab<'a> {
         self.check_path(segment.text(), span)?;
         self.enter(&block.name.text, span, input)?;
         self.names.enter(segment.text());
+        self.learned.enter_block(span, block.name.span);
         let output = self.stmts(&env, &block.body, Flowing::of(input));
+        self.learned.leave();
         self.names.leave();
         self.leave();
         output.tensor()
@@ -130,6 +132,7 @@ impl<'a> Elab<'a> {
             body: &shared.body,
             env: env.clone(),
             path,
+            frames: self.learned.frames.clone(),
         });
         let value = Value::Layer(
             LayerValue {
@@ -147,10 +150,14 @@ impl<'a> Elab<'a> {
             body,
             env,
             path,
+            frames,
         } = self.shared[index].clone();
         self.enter(name, span, input)?;
         self.names.enter_shared(path);
+        let outside = std::mem::replace(&mut self.learned.frames, frames);
+        self.learned.enter(body.span, 0);
         let output = self.body(&env, body, Flowing::of(input));
+        self.learned.frames = outside;
         self.names.leave();
         self.leave();
         output.tensor()

@@ -196,13 +196,16 @@ impl<'a> Elab<'a> {
             ElementKind::Repeat(count, body) => self.repeat(env, count, body, input),
             ElementKind::For(head, body) => {
                 let mut current = input;
-                for item in self.items(env, &head.items).unwrap_or_default() {
+                let items = self.rounds(env, head, body.span);
+                for (round, item) in items.into_iter().enumerate() {
                     if self.step(span).is_none() {
                         return Flowing::Unknown;
                     }
                     let inner = Scope::inside(env);
                     self.destructure(&inner, &head.pattern, item);
+                    self.learned.enter(body.span, round);
                     current = self.body(&inner, body, current);
+                    self.learned.leave();
                 }
                 current
             }
@@ -219,6 +222,19 @@ impl<'a> Elab<'a> {
             Flowing::Nothing => self.no_input(span),
             input => input.tensor(),
         }
+    }
+
+    /// What the rounds of a loop over a body are about.
+    pub(super) fn rounds(
+        &mut self,
+        env: &Env<'a>,
+        head: &'a ForHead,
+        body: Span,
+    ) -> Vec<Value<'a>> {
+        let items = self.items(env, &head.items).unwrap_or_default();
+        let texts = items.iter().map(Value::to_string).collect();
+        self.learned.note_loop(body, texts);
+        items
     }
 
     fn if_element(&mut self, env: &Env<'a>, item: &'a IfElement, input: Flowing) -> Flowing {
@@ -250,11 +266,16 @@ impl<'a> Elab<'a> {
             return Flowing::Unknown;
         };
         let mut current = input;
-        for _ in 0..rounds {
+        let rounds = usize::try_from(rounds).unwrap_or(0);
+        self.learned
+            .note_loop(body.span, vec![String::new(); rounds]);
+        for round in 0..rounds {
             if self.step(count.span).is_none() {
                 return Flowing::Unknown;
             }
+            self.learned.enter(body.span, round);
             current = self.body(env, body, current);
+            self.learned.leave();
         }
         current
     }

@@ -122,13 +122,16 @@ impl<'a> Elab<'a> {
             }
             return branches;
         };
-        for item in self.items(env, &each.items).unwrap_or_default() {
+        let items = self.rounds(env, each, join.body.span);
+        for (round, item) in items.into_iter().enumerate() {
             if self.step(join.kind_span).is_none() {
                 break;
             }
             let inner = Scope::inside(env);
             self.destructure(&inner, &each.pattern, item);
+            self.learned.enter(join.body.span, round);
             let output = self.body(&inner, &join.body, input);
+            self.learned.leave();
             branches.push(Branch {
                 value: output.tensor(),
                 span: join.body.span,

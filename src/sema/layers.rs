@@ -25,6 +25,8 @@ pub(super) enum LayerKind {
     Conv,
     /// Convolution of each channel by itself.
     DwConv,
+    /// Convolution whose groups of filters learn which channels they read.
+    LearnedConv,
     /// Matrix product.
     Dense,
     /// Largest of a window.
@@ -71,8 +73,8 @@ pub(super) enum LayerKind {
     Flatten,
     /// The same elements with other sizes.
     Reshape,
-    /// Described in the language reference, not built yet.
-    Later,
+    /// No layer of a chain: a choice of the `train` section, or what an input is made from.
+    Choice,
 }
 
 impl LayerKind {
@@ -82,6 +84,7 @@ impl LayerKind {
             self,
             Self::Conv
                 | Self::DwConv
+                | Self::LearnedConv
                 | Self::Dense
                 | Self::BatchNorm
                 | Self::Scale
@@ -316,15 +319,17 @@ pub(super) static LAYERS: &[Layer] = {
         ),
         layer(
             "lgconv",
-            Later,
+            LearnedConv,
             &[
                 first("channels", SIZE),
                 first("kernel", Size),
-                named("groups", GROUPS, ONE),
-                named("condense", SIZE, ONE),
+                named("groups", SIZE, ONE),
+                named("condense", SIZE, Default::Attr("groups")),
                 STRIDE,
                 PAD,
+                DILATION,
                 named("bias", Bool, Default::Bool(false)),
+                INIT,
             ],
         ),
         layer("dense", Dense, &[first("features", SIZE), BIAS, INIT]),

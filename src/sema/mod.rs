@@ -19,6 +19,7 @@ mod choose;
 mod eval;
 mod join;
 mod layers;
+mod learned;
 mod limits;
 mod moves;
 mod names;
@@ -36,19 +37,20 @@ mod search;
 mod train;
 mod value;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use crate::diag::{Diagnostic, FileId, Files, Span, codes};
+use crate::diag::{Code, Diagnostic, FileId, Files, Span, codes};
 use crate::ir::{Builder, Graph, ValueId};
 use crate::program::Program;
 use crate::syntax::ast::{Body, Name};
+pub use learned::{Frame, Learned, LearnedLayer, LoopRounds};
 pub use net::net_names;
 pub use overrides::Override;
 pub use picture::{Filter, PictureInput, Resize};
 pub use search::{SearchSpace, searches};
 pub use train::augment::Augment;
 pub use train::clip::Clip;
-pub use train::config::TrainConfig;
+pub use train::config::{TrainConfig, Written};
 pub use train::early_stop::{EarlyStop, Metric};
 pub use train::freeze::Freeze;
 pub use train::init::{InitFile, InitRule};
@@ -86,6 +88,8 @@ pub struct Model {
     pub init_files: Vec<InitFile>,
     /// The `train` section, if the file has one for this net.
     pub train: Option<TrainConfig>,
+    /// Where its learned group convolutions stand in the source.
+    pub learned: Learned,
     /// Findings that the net survives.
     pub warnings: Vec<Diagnostic>,
 }
@@ -170,6 +174,10 @@ struct Elab<'a> {
     unused: Vec<Diagnostic>,
     builder: Builder,
     diagnostics: Vec<Diagnostic>,
+    /// The code and place of each finding.
+    found: BTreeSet<(Code, Option<Span>)>,
+    /// How many of the findings are errors.
+    errors: usize,
     /// The blocks that are being expanded, outermost first.
     uses: Vec<report::Use>,
     /// Blocks and functions that are being expanded.
@@ -190,6 +198,7 @@ struct Elab<'a> {
     aux: Vec<Aux>,
     /// Auxiliary heads so far, built or not.
     auxes: usize,
+    learned: Learned,
     /// Dropout layers so far.
     dropouts: u32,
     inputs: Vec<ModelInput>,
@@ -206,6 +215,8 @@ struct SharedBody<'a> {
     body: &'a Body,
     env: scope::Env<'a>,
     path: String,
+    /// The way to its declaration.
+    frames: Vec<Frame>,
 }
 
 impl<'a> Elab<'a> {
@@ -219,6 +230,8 @@ impl<'a> Elab<'a> {
             unused: Vec::new(),
             builder: Builder::new(""),
             diagnostics: Vec::new(),
+            found: BTreeSet::new(),
+            errors: 0,
             uses: Vec::new(),
             calls: 0,
             steps: 0,
@@ -231,6 +244,7 @@ impl<'a> Elab<'a> {
             freeze: Freeze::default(),
             aux: Vec::new(),
             auxes: 0,
+            learned: Learned::default(),
             dropouts: 0,
             inputs: Vec::new(),
             input_places: BTreeMap::new(),
@@ -242,7 +256,8 @@ impl<'a> Elab<'a> {
     /// Everything that was found, in source order.
     fn findings(mut self) -> Vec<Diagnostic> {
         // After an error much is unused that was meant to be.
-        if !self.diagnostics.iter().any(Diagnostic::is_error) {
+        if self.errors == 0 {
+            self.unused.truncate(limits::MAX_ERRORS);
             self.diagnostics.append(&mut self.unused);
         }
         crate::diag::sort(&mut self.diagnostics);

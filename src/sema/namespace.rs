@@ -64,9 +64,9 @@ impl<'a> Elab<'a> {
                 let public = |declared: &Declared<'_>| !declared.name().text.starts_with('_');
                 for declared in brought.filter(public) {
                     let name = declared.name();
-                    let own = seen.iter().find(|own| own.text == name.text);
+                    let own = seen.get(name.text.as_str()).copied();
                     let other = space.origin(&name.text);
-                    match own.map(|own| own.span).or(other) {
+                    match own.or(other) {
                         Some(earlier) => self.clash(name, earlier, used.span, module),
                         None => space.add(declared),
                     }
@@ -77,8 +77,8 @@ impl<'a> Elab<'a> {
     }
 
     /// The names that a file declares; twice the same is an error.
-    fn declarations(&mut self, module: &'a Module) -> Vec<&'a Name> {
-        let mut seen: Vec<&'a Name> = Vec::new();
+    fn declarations(&mut self, module: &'a Module) -> BTreeMap<&'a str, Span> {
+        let mut seen: BTreeMap<&'a str, Span> = BTreeMap::new();
         for item in &module.ast.items {
             let name = match item {
                 Item::Net(net) => &net.name,
@@ -88,9 +88,9 @@ impl<'a> Elab<'a> {
                 Item::Use(_) | Item::Train(_) | Item::Search(_) => continue,
             };
             self.check_builtin(name);
-            match seen.iter().find(|other| other.text == name.text) {
-                Some(earlier) => self.duplicate(&name.text, name.span, earlier.span),
-                None => seen.push(name),
+            match seen.get(name.text.as_str()) {
+                Some(&earlier) => self.duplicate(&name.text, name.span, earlier),
+                None => drop(seen.insert(&name.text, name.span)),
             }
         }
         seen
@@ -166,6 +166,15 @@ impl<'a> Elab<'a> {
         self.namespace(file)?.origin(name)
     }
 
+    /// Whether a name that no scope binds means something.
+    pub(super) fn is_global(&self, name: &str, span: Span) -> bool {
+        self.applicable(name, span.file).is_some()
+            || self.function(name, span.file).is_some()
+            || init::find(name).is_some()
+            || layers::is_word(name)
+            || FUNCTIONS.iter().any(|(function, _)| *function == name)
+    }
+
     /// A name that no scope binds: a block, a layer, or a word that an attribute takes.
     pub(super) fn global(&mut self, name: &'a str, span: Span, visible: &[&str]) -> Value<'a> {
         if let Some(target) = self.applicable(name, span.file) {
@@ -191,6 +200,9 @@ impl<'a> Elab<'a> {
 
     /// Reports a name in an expression that is bound to nothing.
     pub(super) fn unknown_name(&mut self, name: &str, span: Span, visible: &[&str]) {
+        if self.is_full() {
+            return;
+        }
         let diagnostic =
             Diagnostic::error(codes::UNKNOWN_NAME, format!("`{name}` is not known here"))
                 .primary(span, "");
@@ -212,6 +224,9 @@ impl<'a> Elab<'a> {
 
     /// Reports a name in a chain that is no layer and no block; what was probably meant, if that is clear.
     pub(super) fn unknown_layer(&mut self, name: &Name, visible: &[&str]) -> Option<Target<'a>> {
+        if self.is_full() {
+            return None;
+        }
         let (text, span) = (name.text.as_str(), name.span);
         let diagnostic = Diagnostic::error(
             codes::UNKNOWN_LAYER,
@@ -226,6 +241,12 @@ impl<'a> Elab<'a> {
             suggest(text, names).and_then(foreign)
         };
         let near = suggest(text, known.iter().copied());
+        if init::find(text).is_some() {
+            self.report(diagnostic.help(format!(
+                "`{text}` says how weights start: write `init = {text}` at a layer, or `init {text}` in `train`"
+            )));
+            return None;
+        }
         let diagnostic = match (foreign(text), near) {
             (Some(help), _) => diagnostic.help(help),
             (None, Some(near)) => diagnostic.edit(format!("did you mean `{near}`?"), span, near),

@@ -70,6 +70,7 @@ impl<'a> Elab<'a> {
         }
         if let Some(train) = &train {
             self.check_outputs(train);
+            self.check_stages(train);
         }
         self.unused_inputs();
         let settings = settings(net, &env);
@@ -92,6 +93,7 @@ impl<'a> Elab<'a> {
             aux: std::mem::take(&mut self.aux),
             train,
             init_files: std::mem::take(&mut self.init_files),
+            learned: std::mem::take(&mut self.learned),
             warnings: Vec::new(),
         })
     }

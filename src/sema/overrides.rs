@@ -58,6 +58,15 @@ impl Override {
         })
     }
 
+    /// The parameter of the net that it sets, and the place of the value; none if it belongs to the training half.
+    #[must_use]
+    pub fn parameter(&self) -> Option<(&str, Span)> {
+        match self.path.as_slice() {
+            [name] => Some((&name.text, self.value.span)),
+            _ => None,
+        }
+    }
+
     /// Whether it belongs to the training half.
     pub(super) fn is_train(&self) -> bool {
         self.path.len() > 1 && self.path[0].text == TRAIN

@@ -67,7 +67,7 @@ const fn attr(name: &'static str, kind: AttrKind, default: Default) -> Attr {
 /// What `image` takes.
 pub(super) static IMAGE: Layer = Layer {
     name: "image",
-    kind: LayerKind::Later,
+    kind: LayerKind::Choice,
     attrs: &[
         attr(
             "resize",

@@ -5,7 +5,7 @@
 
 mod docs;
 
-use super::layers::{Attr, AttrKind, Default, LAYERS, LayerKind};
+use super::layers::{Attr, AttrKind, Default, LAYERS};
 use super::picture::IMAGE;
 use super::train::choices;
 pub use docs::{Doc, Family};
@@ -19,8 +19,6 @@ pub struct Entry {
     pub doc: &'static Doc,
     /// Its attributes; those that can be given by position come first.
     pub attributes: Vec<Attribute>,
-    /// Whether this version can compile it.
-    pub supported: bool,
 }
 
 /// An attribute of a layer, or an argument of a choice in `train`.
@@ -84,7 +82,6 @@ pub fn layers() -> Vec<Entry> {
             name: layer.name,
             doc,
             attributes: attributes(layer.attrs),
-            supported: layer.kind != LayerKind::Later,
         })
     };
     docs::DOCS.iter().filter_map(entry).collect()

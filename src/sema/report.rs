@@ -60,9 +60,7 @@ impl Fact {
 impl Elab<'_> {
     /// Takes a finding in, with the chain of block uses that led to it. A finding that a loop repeats is kept once.
     pub(super) fn report(&mut self, mut diagnostic: Diagnostic) {
-        let place = diagnostic.span();
-        let known = |other: &Diagnostic| other.code == diagnostic.code && other.span() == place;
-        if self.diagnostics.iter().any(known) {
+        if self.is_full() || !self.found.insert((diagnostic.code, diagnostic.span())) {
             return;
         }
         // A block that uses itself is named once.
@@ -71,8 +69,14 @@ impl Elab<'_> {
         for used in uses.into_iter().take(8) {
             diagnostic.notes.push(self.use_note(used));
         }
+        self.errors += usize::from(diagnostic.is_error());
         self.diagnostics.push(diagnostic);
-        self.stopped |= self.diagnostics.iter().filter(|d| d.is_error()).count() >= MAX_ERRORS;
+        self.stopped |= self.is_full();
+    }
+
+    /// Whether more has been found than anybody reads. What would say more need not be thought out.
+    pub(super) fn is_full(&self) -> bool {
+        self.errors >= MAX_ERRORS
     }
 
     fn use_note(&self, used: &Use) -> String {
@@ -198,6 +202,8 @@ fn code_of(error: &ShapeError) -> Code {
         ShapeError::NoGroups
         | ShapeError::InputGroups { .. }
         | ShapeError::OutputGroups { .. }
+        | ShapeError::FilterGroups { .. }
+        | ShapeError::Condense { .. }
         | ShapeError::Pieces { .. }
         | ShapeError::Shuffle { .. } => codes::GROUPS,
         ShapeError::Window {

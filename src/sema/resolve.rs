@@ -5,7 +5,7 @@
 //! never named is worth a warning. Scopes are those of the expansion. On its way it notes what parameters are used as:
 //! whoever gives an argument of another kind is told at the argument, not somewhere inside of the block.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 use super::Elab;
 use super::args::{Callee, formals};
@@ -54,10 +54,17 @@ struct Local<'a> {
     used: bool,
 }
 
+/// The names of a body, in order; of two that are called the same the later one is found.
+#[derive(Debug, Default)]
+struct Locals<'a> {
+    list: Vec<Local<'a>>,
+    places: HashMap<&'a str, usize>,
+}
+
 struct Resolver<'e, 'a> {
     elab: &'e mut Elab<'a>,
     /// The names in sight, the innermost scope last.
-    scopes: Vec<Vec<Local<'a>>>,
+    scopes: Vec<Locals<'a>>,
     /// Whether unknown names and misfitting arguments are reported here.
     strict: bool,
     /// Whether unused names are reported: in the file that was asked for.
@@ -228,9 +235,9 @@ impl<'a> Resolver<'_, 'a> {
     // ---- Scopes ----------------------------------------------------------------------------------------------------
 
     fn scope(&mut self, inside: impl FnOnce(&mut Self)) {
-        self.scopes.push(Vec::new());
+        self.scopes.push(Locals::default());
         inside(self);
-        for local in self.scopes.pop().unwrap_or_default() {
+        for local in self.scopes.pop().unwrap_or_default().list {
             self.warn_unused(&local);
         }
     }
@@ -263,9 +270,9 @@ impl<'a> Resolver<'_, 'a> {
         let Some(scope) = self.scopes.last_mut() else {
             return;
         };
-        let earlier = scope.iter().find(|local| local.name.text == name.text);
-        let earlier = earlier.map(|local| local.name.span);
-        scope.push(Local {
+        let earlier = scope.places.insert(&name.text, scope.list.len());
+        let earlier = earlier.map(|at| scope.list[at].name.span);
+        scope.list.push(Local {
             name,
             kind,
             used: false,
@@ -284,12 +291,12 @@ impl<'a> Resolver<'_, 'a> {
 
     /// Finds a name in the scopes and notes what the place wants of it.
     fn local(&mut self, name: &str, place: Span, want: Want) -> bool {
-        let mut locals = self
-            .scopes
-            .iter_mut()
-            .rev()
-            .flat_map(|scope| scope.iter_mut().rev());
-        let Some(local) = locals.find(|local| local.name.text == name) else {
+        let mut scopes = self.scopes.iter_mut().rev();
+        let found = scopes.find_map(|scope| {
+            let &at = scope.places.get(name)?;
+            Some(&mut scope.list[at])
+        });
+        let Some(local) = found else {
             return false;
         };
         local.used = true;
@@ -303,8 +310,14 @@ impl<'a> Resolver<'_, 'a> {
         true
     }
 
+    fn is_local(&self, name: &str) -> bool {
+        self.scopes
+            .iter()
+            .any(|scope| scope.places.contains_key(name))
+    }
+
     fn visible(&self) -> Vec<&'a str> {
-        let locals = self.scopes.iter().flatten();
+        let locals = self.scopes.iter().flat_map(|scope| &scope.list);
         locals.map(|local| local.name.text.as_str()).collect()
     }
 
@@ -500,6 +513,15 @@ impl<'a> Resolver<'_, 'a> {
             match (&arg.value.kind, attribute) {
                 (ExprKind::Name(word), Some(attribute))
                     if attribute.words.contains(&word.as_str()) => {}
+                (ExprKind::Name(word), Some(attribute))
+                    if self.strict
+                        && attribute.words.len() > 1
+                        && !self.is_local(word)
+                        && !self.elab.is_global(word, arg.value.span) =>
+                {
+                    let Attribute { name, words, .. } = attribute;
+                    self.elab.wrong_word(name, words, word, arg.value.span);
+                }
                 (_, Some(attribute)) => self.expr(&arg.value, attribute.want),
                 (_, None) => self.expr(&arg.value, Want::Anything),
             }

@@ -6,6 +6,13 @@
 /// Bytes in a file. A net of ten thousand lines has about half of this.
 pub(crate) const MAX_BYTES: usize = 1 << 20;
 
+/// Words, numbers, strings, signs and comments in a file: ten thousand lines of sixteen. The tree takes up to a
+/// kilobyte of memory for each while it is built.
+pub(crate) const MAX_TOKENS: usize = 160_000;
+
+/// Nets, presets and sections of them in a file: each is expanded by itself.
+pub(crate) const MAX_NETS: usize = 256;
+
 /// Brackets open at the same time. Parsing takes about two kilobytes of stack for each.
 pub(crate) const MAX_DEPTH: usize = 100;
 

@@ -6,7 +6,7 @@
 
 use std::ops::Range;
 
-use super::limits::{MAX_BYTES, MAX_DEPTH, MAX_NAME, MAX_OPERATORS, MAX_SCAN_ERRORS};
+use super::limits::{MAX_BYTES, MAX_DEPTH, MAX_NAME, MAX_OPERATORS, MAX_SCAN_ERRORS, MAX_TOKENS};
 use crate::diag::{Diagnostic, FileId, Span, codes};
 
 /// What the pass learned.
@@ -36,11 +36,15 @@ pub(super) fn scan(file: FileId, text: &str) -> Scan {
         at: 0,
         open: Vec::new(),
         operators: 0,
+        tokens: 0,
         suspect: None,
         out: Scan::default(),
     };
     if text.len() > MAX_BYTES {
-        scanner.too_large();
+        let len = text.len();
+        scanner.too_large(format!(
+            "the file has {len} bytes; at most {MAX_BYTES} are read"
+        ));
         return scanner.out;
     }
     if scanner.run().is_some() {
@@ -65,6 +69,8 @@ struct Scanner<'a> {
     open: Vec<Open>,
     /// Operators since the last separator at this level.
     operators: u32,
+    /// Words, numbers, strings, signs and comments so far.
+    tokens: usize,
     /// The first item word at the start of a line inside of brackets, with the bracket around it.
     suspect: Option<(Open, Range<usize>)>,
     out: Scan,
@@ -78,6 +84,15 @@ impl Scanner<'_> {
         }
         while let Some(&byte) = self.bytes.get(self.at) {
             if self.out.errors.len() >= MAX_SCAN_ERRORS {
+                return None;
+            }
+            if !matches!(byte, b' ' | b'\t' | b'\r' | b'\n') {
+                self.tokens += 1;
+            }
+            if self.tokens > MAX_TOKENS {
+                self.too_large(format!(
+                    "the file has more than {MAX_TOKENS} words and signs"
+                ));
                 return None;
             }
             match byte {
@@ -474,11 +489,7 @@ impl Scanner<'_> {
         self.report(diagnostic);
     }
 
-    fn too_large(&mut self) {
-        let message = format!(
-            "the file has {} bytes; at most {MAX_BYTES} are read",
-            self.text.len()
-        );
+    fn too_large(&mut self, message: String) {
         let place = self.span(0..self.text.find('\n').unwrap_or(self.text.len()).min(40));
         self.report(
             Diagnostic::error(codes::TOO_LARGE, message)

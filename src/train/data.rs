@@ -25,6 +25,7 @@ use crate::io::InFile;
 use crate::io::idx::IdxError;
 use crate::io::image::ImageProblem;
 use crate::io::npy::NpyError;
+use crate::train::picture::FitPictureError;
 
 /// Samples to learn from and samples to judge by.
 #[derive(Debug, Clone, PartialEq)]
@@ -198,8 +199,13 @@ impl Part {
 
     /// Moves `count` samples, drawn with `seed`, into a part of their own: a validation set.
     ///
-    /// The draw depends on nothing but the seed and the number of samples. Both parts keep the
-    /// order that the samples had. At least one sample must stay.
+    /// Where samples have labels the draw is stratified: each class gives its share, rounded down, and one more each of
+    /// those with the largest fractions, until there are enough. It depends on nothing but the seed and the labels. Both
+    /// parts keep the order that the samples had. At least one sample must stay.
+    ///
+    /// # Errors
+    ///
+    /// As many samples are wanted as there are, or more.
     pub fn hold_out(&mut self, count: usize, seed: u64) -> Result<Self, DataError> {
         let available = self.len();
         if count >= available {
@@ -208,8 +214,20 @@ impl Part {
         let mut order: Vec<u32> = (0..available as u32).collect();
         shuffle::shuffle(&mut order, seed, shuffle::Purpose::HoldOut);
         let mut held = vec![false; available];
-        for &sample in &order[..count] {
-            held[sample as usize] = true;
+        match &self.answers {
+            Answers::Labels(labels) => {
+                let mut left = quotas(labels, count);
+                for &sample in &order {
+                    let left = &mut left[labels[sample as usize] as usize];
+                    held[sample as usize] = *left > 0;
+                    *left = left.saturating_sub(1);
+                }
+            }
+            Answers::Targets { .. } => {
+                for &sample in &order[..count] {
+                    held[sample as usize] = true;
+                }
+            }
         }
         let held_out = self.select(&held, true);
         *self = self.select(&held, false);
@@ -222,6 +240,25 @@ impl Part {
             .collect();
         self.pick(&chosen)
     }
+}
+
+/// How many of each class are among `count` of all samples, in the proportion of the classes: the method of the largest
+/// remainder. Of equal remainders the class of the smaller number has the larger.
+fn quotas(labels: &[u32], count: usize) -> Vec<usize> {
+    let classes = labels.iter().max().map_or(0, |&most| most as usize + 1);
+    let mut sizes = vec![0; classes];
+    for &label in labels {
+        sizes[label as usize] += 1;
+    }
+    let share = |size: usize| (size * count / labels.len(), size * count % labels.len());
+    let mut quotas: Vec<usize> = sizes.iter().map(|&size| share(size).0).collect();
+    let mut order: Vec<usize> = (0..classes).collect();
+    order.sort_by_key(|&class| std::cmp::Reverse(share(sizes[class]).1));
+    let missing = count - quotas.iter().sum::<usize>();
+    for &class in order.iter().take(missing) {
+        quotas[class] += 1;
+    }
+    quotas
 }
 
 /// Why there is no data to train on.
@@ -346,10 +383,14 @@ pub enum DataError {
         /// The folder.
         folder: PathBuf,
     },
+    /// A picture that does not become the input.
+    #[error(transparent)]
+    PictureFit(#[from] InFile<FitPictureError>),
     /// Pictures of different sizes.
     #[error(
         "`{}` is {} x {} pixels (height x width), but `{}` is {} x {}: all pictures of a set have \
-         one size",
+         one size, unless the net says what becomes of them, as in \
+         `input [3, 224, 224] from image(resize = cover)`",
         path.display(), found[0], found[1], expected_from.display(), expected[0], expected[1]
     )]
     PictureSize {

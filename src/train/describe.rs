@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::source::with_defaults;
 use super::step::StepConfig;
 use crate::ir::{Graph, Param};
 use crate::sema::TrainConfig;
@@ -15,29 +16,38 @@ pub struct Described<'a> {
     pub graph: &'a Graph,
 }
 
+/// The keys that stand for nothing where a section does not have them.
+const OPTIONAL: [&str; 7] = [
+    "data",
+    "augment",
+    "optimizer",
+    "regularize",
+    "freeze",
+    "clip",
+    "early_stop",
+];
+
 impl fmt::Display for Described<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let section = self.section;
         writeln!(f, "train {} {{", self.graph.name)?;
-        if let Some(optimizer) = section.optimizer {
-            writeln!(f, "    optimizer {optimizer}")?;
+        let lines = section.written();
+        for line in &lines {
+            match &section.data {
+                Some(data) if line.key == "data" => {
+                    writeln!(f, "    data {}", with_defaults(data))?
+                }
+                _ => writeln!(f, "    {line}")?,
+            }
         }
-        let regularize = section.regularize.to_string();
-        if !regularize.is_empty() {
-            writeln!(f, "    regularize {regularize}")?;
-        }
-        if let Some(clip) = section.clip {
-            writeln!(f, "    clip {clip}")?;
-        }
-        if !section.freeze.is_empty() {
-            writeln!(f, "    freeze {}", section.freeze)?;
-        }
-        writeln!(f, "    accumulate {}", section.accumulate)?;
-        writeln!(f, "    init {}", section.init)?;
-        writeln!(f, "    batch {}", section.batch)?;
-        writeln!(f, "    epochs {}", section.epochs)?;
-        writeln!(f, "    seed {}", section.seed)?;
         writeln!(f, "}}")?;
+        let absent: Vec<&str> = OPTIONAL
+            .into_iter()
+            .filter(|key| lines.iter().all(|line| line.key != *key))
+            .collect();
+        if !absent.is_empty() {
+            writeln!(f, "// none: {}", absent.join(", "))?;
+        }
         let Some(optimizer) = section.optimizer else {
             return Ok(());
         };

@@ -9,7 +9,7 @@ use super::source::Samples;
 use crate::engine::Engine;
 use crate::ir::{Graph, ValueKind};
 use crate::ops::OpRules;
-use crate::sema::{Model, TrainConfig};
+use crate::sema::Model;
 
 /// The properties of a training that a resumed one must share, each under a name that a person
 /// knows. The number of epochs, threads and the tier of instructions are not among them.
@@ -42,7 +42,12 @@ impl Fingerprint {
             },
         );
         if let Some(section) = &model.train {
-            section_lines(section, &mut note);
+            note("drop_last", section.drop_last.to_string());
+            for line in section.written() {
+                if !NOT_COMPARED.contains(&line.key) {
+                    note(&line.name(), line.value);
+                }
+            }
         }
         for (layer, text) in layers(&model.graph) {
             note(&format!("layer {layer}"), text);
@@ -76,19 +81,9 @@ impl Fingerprint {
     }
 }
 
-fn section_lines(section: &TrainConfig, note: &mut impl FnMut(&str, String)) {
-    note("optimizer", format!("{:?}", section.optimizer));
-    note("schedule", format!("{:?}", section.schedule));
-    note("augment", format!("{:?}", section.augment));
-    note("early_stop", format!("{:?}", section.early_stop));
-    note("drop_last", section.drop_last.to_string());
-    let losses: Vec<String> = section
-        .losses
-        .iter()
-        .map(|loss| format!("{:?}", loss.loss))
-        .collect();
-    note("loss", losses.join(", "));
-}
+/// Keys of the section that have a line of their own here, made of what the training really is given, and
+/// the one that only says when it ends.
+const NOT_COMPARED: [&str; 4] = ["data", "batch", "seed", "epochs"];
 
 fn data(samples: &Samples) -> String {
     let Samples {
@@ -125,7 +120,7 @@ fn layers(graph: &Graph) -> BTreeMap<String, String> {
             }
             ValueKind::Param(param) => {
                 let layer = param.name.rsplit_once('.').map_or("", |(layer, _)| layer);
-                let text = format!("{:?}", graph.dims(id));
+                let text = format!("{:?} {{{}}}", graph.dims(id), param.init);
                 layers.entry(layer.to_owned()).or_default().push(text);
             }
             ValueKind::State(_) | ValueKind::Step(_) | ValueKind::Result { .. } => {}

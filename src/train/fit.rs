@@ -4,6 +4,7 @@
 //! buffers that are made once. All that is random follows from the seed, the epoch and the step, so a
 //! training that is resumed from a [`Checkpoint`] comes to the same bits as one that never stopped.
 
+mod agenda;
 mod clock;
 mod error;
 mod events;
@@ -16,6 +17,7 @@ mod worker;
 use std::num::NonZeroUsize;
 use std::time::Instant;
 
+use self::agenda::Agenda;
 use self::clock::{Clock, StepNumbers};
 pub use self::error::FitError;
 pub use self::events::{Ending, Epoch, Event, Flow, Place, Progress, Score};
@@ -67,6 +69,7 @@ pub struct Trainer {
     single: Option<String>,
     /// The nodes of the net itself in the graph of a step.
     forward_nodes: usize,
+    agenda: Agenda,
     snapshot: Snapshot,
     diverged: bool,
     place: Place,
@@ -154,6 +157,7 @@ impl Trainer {
             drop_last: section.drop_last,
             single: single_value_norm(&step),
             forward_nodes: train.graph.nodes.len(),
+            agenda: Agenda::new(&step),
             snapshot: Snapshot::new(&worker.runner),
             step: worker,
             diverged: false,
@@ -318,8 +322,14 @@ impl Trainer {
         if steps == 0 {
             return Err(FitError::Nothing { samples, batch }.into());
         }
+        self.agenda.set_steps(self.rates.epochs * steps)?;
+        let done = (self.place.epoch - 1) * steps + self.place.step;
+        self.agenda.catch_up(&mut self.step.runner, done)?;
         while !self.place.is_end() {
             self.rates.plateau = self.place.plateau.rate;
+            // Gradients are measured with the masks that the first step has, resumed or not.
+            let next = (self.place.epoch - 1) * steps + self.place.step;
+            self.agenda.before(&mut self.step.runner, next)?;
             self.measure_gradients(&mut batches)?;
             let mut flow = match self.steps(&mut batches, samples, &mut report)? {
                 Reached::Pause(flow) => Some(flow),
@@ -400,6 +410,7 @@ impl Trainer {
             step: worker,
             place,
             snapshot,
+            agenda,
             ..
         } = self;
         let earlier = place.seconds;
@@ -417,6 +428,7 @@ impl Trainer {
                     }
                     snapshot.take(&worker.runner, step)?;
                 }
+                agenda.before(&mut worker.runner, step)?;
                 StepNumbers::new(&clock, step).give(&mut worker.runner);
                 let loss = worker.run(count, &mut place.tally)?;
                 if !loss.is_finite() {
@@ -480,6 +492,7 @@ impl Trainer {
         }
         seek(batches, &clock, culprit);
         let count = self.step.load(batches)?.unwrap_or(0);
+        self.agenda.before(&mut self.step.runner, culprit)?;
         let finder = Finder {
             engine: &self.engine,
             graph: self.step.runner.graph(),
@@ -510,6 +523,7 @@ impl Trainer {
     ) -> Result<f32, FitError> {
         seek(batches, clock, step);
         let count = self.step.load(batches)?.unwrap_or(0);
+        self.agenda.before(&mut self.step.runner, step)?;
         StepNumbers::new(clock, step).give(&mut self.step.runner);
         self.step.run(count, &mut Tally::default())
     }

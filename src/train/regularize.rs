@@ -3,6 +3,7 @@
 //! ```text
 //! l1:        the penalty λ Σ |w|      adds λ sign(w) to the gradient, 0 at w = 0
 //! l2:        the penalty λ/2 Σ w²     adds λ w to the gradient
+//! group_lasso: the penalty λ Σ ‖w of a group‖, on what the groups of a learned group convolution read of each channel
 //! max_norm:  after the step, each row of a weight is scaled down to the norm c if its norm is above
 //! ```
 //!
@@ -11,11 +12,14 @@
 //! clipped with them. (An optimizer's weight decay comes after clipping, as in PyTorch.) A row is what enters one
 //! output unit: one filter of a convolution, one row of a dense layer's matrix, its bias left out.
 //!
-//! Sources: Tibshirani 1996 for l1; Hoerl and Kennard 1970 for l2; Srivastava et al. 2014, section 5.1, for the norm.
+//! The groups of the lasso, and its slope, are those of [`crate::ops::condense`].
+//!
+//! Sources: Tibshirani 1996 for l1; Hoerl and Kennard 1970 for l2; Yuan and Lin 2006 for the group lasso; Srivastava et al. 2014, section 5.1, for the norm.
 
 use super::optimizer::narrow;
-use crate::ir::{Builder, Param, ParamRole, ValueId, ValueKind};
+use crate::ir::{Builder, Param, ParamRole, Prune, ValueId, ValueKind};
 use crate::ops::Pointwise;
+use crate::ops::condense;
 use crate::ops::magnitude::MaxNorm;
 use crate::ops::pointwise::scaled;
 pub use crate::sema::{Penalty, Regularize};
@@ -47,7 +51,22 @@ pub fn penalised(
         let slope = scaled(builder, param, strength);
         grad = builder.pointwise(Pointwise::Add, &[grad, slope]);
     }
+    if let Some(strength) = config.group_lasso.filter(|&strength| strength != 0.0)
+        && let Some((mask, rule)) = condensed(builder, param)
+    {
+        let slope = condense::lasso_slope(builder, [param, mask], &rule, narrow(strength));
+        grad = builder.pointwise(Pointwise::Add, &[grad, slope]);
+    }
     grad
+}
+
+/// The mask of a filter that training condenses, and the rule after which it is.
+fn condensed(builder: &Builder, param: ValueId) -> Option<(ValueId, Prune)> {
+    let graph = builder.graph();
+    let rule = condense::last_pruning(graph, &about(builder, param).name)?;
+    let mut params = graph.params();
+    let (mask, _) = params.find(|(_, known)| known.name == rule.mask)?;
+    Some((mask, rule.clone()))
 }
 
 /// What a parameter is to become, held to the greatest norm.

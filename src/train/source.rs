@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use super::data::{self, DataError, Dataset, Part, Places, Scaling};
+use super::data::{self, DataError, Dataset, Part, Places, Scaling, Source};
 use super::picture::FitPictureError;
 use crate::sema::{Const, Model, PictureInput, Spec, SpecArg};
 
@@ -71,8 +71,7 @@ pub fn samples(
 ) -> Result<Samples, SourceError> {
     let places = |folder| Places { folder, net_file };
     if let Some(name) = name {
-        let mut dataset = data::load(&data::locate(name, &places(None))?)?;
-        fit(model, &mut dataset)?;
+        let dataset = load(model, &data::locate(name, &places(None))?)?;
         return Ok(Samples {
             dataset,
             validation: None,
@@ -101,8 +100,7 @@ pub fn samples(
         }
     }
     let source = data::locate(&name, &places(folder.as_deref().map(Path::new)))?;
-    let mut dataset = data::load(&source)?;
-    fit(model, &mut dataset)?;
+    let mut dataset = load(model, &source)?;
     let validation = match validation {
         0 => None,
         count => Some(dataset.train.hold_out(count, seed)?),
@@ -111,6 +109,21 @@ pub fn samples(
         dataset,
         validation,
     })
+}
+
+/// What `data` says, with every default.
+#[must_use]
+pub fn with_defaults(spec: &Spec) -> Spec {
+    let mut spec = spec.clone();
+    let named = |arg: &SpecArg| arg.name.as_deref() == Some("validation");
+    if !spec.args.iter().any(named) {
+        spec.args.push(SpecArg {
+            name: Some("validation".to_owned()),
+            value: Const::Int(0),
+            span: spec.span,
+        });
+    }
+    spec
 }
 
 /// What is done to the numbers of samples before they enter the net, for each of its inputs.
@@ -144,8 +157,14 @@ pub fn class_names(model: &Model) -> Option<Vec<String>> {
     Some(names.iter().map(ToString::to_string).collect())
 }
 
-/// Makes the pictures of a data set what the net's input says, if it says something of them.
-fn fit(model: &Model, dataset: &mut Dataset) -> Result<(), SourceError> {
+/// Loads a data set, its pictures as the net's input says, if it says something of them.
+fn load(model: &Model, source: &Source) -> Result<Dataset, SourceError> {
+    let pictures = model.inputs.iter().find_map(|input| input.source.as_ref());
+    let mut dataset = data::load(source, pictures)?;
+    // Pictures in files have been fitted one by one.
+    if matches!(source, Source::Pictures { .. }) {
+        return Ok(dataset);
+    }
     for input in &model.inputs {
         let Some(picture) = &input.source else {
             continue;
@@ -154,7 +173,7 @@ fn fit(model: &Model, dataset: &mut Dataset) -> Result<(), SourceError> {
             part.fit(&input.name, picture)?;
         }
     }
-    Ok(())
+    Ok(dataset)
 }
 
 fn wrong(spec: &Spec, arg: &SpecArg, name: &'static str, expected: &'static str) -> SourceError {

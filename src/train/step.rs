@@ -6,7 +6,7 @@ use super::loss;
 use super::optimizer::{self, OptimizerConfig};
 use super::regularize::{self, Regularize};
 use crate::autodiff;
-use crate::ir::{Builder, DType, Graph, Param, ValueId};
+use crate::ir::{Action, Builder, DType, Graph, Param, ValueId};
 use crate::ops::ShapeError;
 use crate::sema::{Freeze, TrainConfig};
 
@@ -85,6 +85,10 @@ pub fn training_step(
     let (params, mut grads): (Vec<ValueId>, Vec<ValueId>) = learning
         .filter_map(|(param, grad)| Some((param, grad?)))
         .unzip();
+    // A filter that stays as it is keeps its mask.
+    builder.retain_events(|event| match &event.action {
+        Action::Prune(rule) => !config.freeze.covers(&rule.weight),
+    });
     let cadence = Cadence::of(config.accumulate);
     let each = |builder: &mut Builder, work: &mut dyn FnMut(&mut Builder, usize)| {
         for (index, &param) in params.iter().enumerate() {

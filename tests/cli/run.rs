@@ -84,7 +84,7 @@ fn pictures_are_samples() {
         folder: None,
         net_file: Some(&folder.path("linear.net")),
     };
-    let data = load(&locate("fashion_mnist_small", &places).unwrap()).unwrap();
+    let data = load(&locate("fashion_mnist_small", &places).unwrap(), None).unwrap();
     let part = data.test.pick(&[4]);
     let mut pixels = vec![0.0; 28 * 28];
     let config = netc::train::data::BatchConfig {

@@ -2,6 +2,8 @@
 #![allow(dead_code, reason = "each test file uses its part")]
 #![allow(clippy::print_stderr, reason = "a tier that is skipped is named")]
 
+pub(crate) mod differences;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -74,6 +76,26 @@ pub(crate) fn random(graph: &Graph, batch: usize, seed: u64, classes: u32) -> Bi
         data.insert(id, numbers);
     }
     Bindings { batch, data }
+}
+
+/// Makes random weights such that keep activations near one, so that no gradient drowns in rounding; momenta that are
+/// squares' means are not negative.
+pub(crate) fn settle(graph: &Graph, bindings: &mut Bindings) {
+    for (id, value) in graph.values.iter() {
+        let shape = &value.ty.shape.dims;
+        let Some(data) = bindings.data.get_mut(&id) else {
+            continue;
+        };
+        match &value.kind {
+            ValueKind::Param(_) if shape.len() > 1 => {
+                let fan_in: usize = shape[1..].iter().product();
+                data.iter_mut()
+                    .for_each(|x| *x *= (6.0 / fan_in as f32).sqrt());
+            }
+            ValueKind::State(_) => data.iter_mut().for_each(|x| *x = x.abs() * 0.01),
+            _ => {}
+        }
+    }
 }
 
 /// All values of a graph by the operators' own reference.

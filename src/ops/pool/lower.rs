@@ -47,8 +47,10 @@ pub fn max_pool(cx: &mut Cx<'_>, op: &MaxPool, node: &Node) {
             let x = load(b, 0, cell);
             if let Some(index) = at {
                 let here = b.const_i(position(cell));
-                let index = b.select(Cmp::Gt, x, best, here, index);
-                at = Some(b.select(Cmp::Unordered, x, x, here, index));
+                let greater = b.select(Cmp::Gt, x, best, here, index);
+                // A NaN wins, and the first of several is the one that stays.
+                let wins = b.select(Cmp::Unordered, x, x, here, greater);
+                at = Some(b.select(Cmp::Unordered, best, best, index, wins));
             }
             // The comparison is false if `best` is NaN, which so stays; a NaN in `x` needs a second look.
             let greater = b.select(Cmp::Gt, x, best, x, best);

@@ -43,10 +43,60 @@ pub fn relayout(cx: &mut Cx<'_>, node: &Node) {
                 Axis::new(c as usize, bytes([row, 1])),
             ]
         }
+        (from @ Layout::Filter { .. }, to @ Layout::Nhwc { .. })
+        | (from @ Layout::Nhwc { .. }, to @ Layout::Filter { .. }) => {
+            let Some((counts, from, to)) = filter_axes(from, to) else {
+                panic!("{name}: no copy from {from} to {to}");
+            };
+            let axes = counts.into_iter().zip(from.into_iter().zip(to));
+            axes.map(|(count, (from, to))| Axis::new(count, [from, to]))
+                .collect()
+        }
         (a, b) => panic!("{name}: no copy from {a} to {b}"),
     };
     let [from, to] = [from, to].map(|value| Operand::value(cx, value));
     strided::copy(cx, &name, from, to, axes);
+}
+
+/// Places and byte distances along an axis of groups, filters, channels and taps.
+type FilterAxes = ([usize; 4], [i64; 4], [i64; 4]);
+
+/// The axes of a filter in forward order and of the map that it is in the plain order, [K, C, R · S], with the distances
+/// in the first layout and in the second.
+fn filter_axes(one: &Layout, other: &Layout) -> Option<FilterAxes> {
+    let (filter, map, swapped) = match (one, other) {
+        (filter @ Layout::Filter { .. }, map) => (filter, map, false),
+        (map, filter) => (filter, map, true),
+    };
+    let (
+        &Layout::Filter {
+            order: FilterOrder::Forward,
+            groups,
+            kcrs: [k, c, r, s],
+            row,
+        },
+        Layout::Nhwc {
+            map: [filters, channels, taps],
+            ..
+        },
+    ) = (filter, map)
+    else {
+        return None;
+    };
+    if [*filters, *channels, *taps] != [groups * k, c, r * s] {
+        return None;
+    }
+    let tap = (c * row) as i64 * ELEMENT;
+    let row = row as i64 * ELEMENT;
+    let in_filter = [tap * (r * s) as i64, ELEMENT, row, tap];
+    let [filter, channel, place] = map_steps(map);
+    let in_map = [filter * k as i64, filter, channel, place];
+    let counts = [groups, k, c, r * s];
+    Some(if swapped {
+        (counts, in_map, in_filter)
+    } else {
+        (counts, in_filter, in_map)
+    })
 }
 
 /// Copies along the result's axes.

@@ -124,14 +124,14 @@ pub(super) static DOCS: &[Doc] = {
             )
         },
         Doc {
-            weights: "weight [K, C, kernel height, kernel width], bias [K]",
-            notes: "while training, each group drops 1 / condense of its input channels in stages, those of least weight",
-            source: "Huang et al. 2018",
+            weights: "weight [K, C, kernel height, kernel width], mask [K, C, 1, 1] of ones at first, bias [K]; first values as of `conv`",
+            notes: "the first half of training has condense - 1 stages of equal length; at the end of each, every group masks the C / condense input channels whose weights have the least sum of magnitudes; `regularize group_lasso(…)` helps it choose, `netc condense` makes `index`, a grouped `conv` and no mask of a trained net",
+            source: "Huang et al. 2018, sections 3.2 and 3.3",
             ..doc(
                 "lgconv",
                 Linear,
-                "a convolution in groups that learn which input channels they keep",
-                "[C, H, W] to [K, H', W'], sizes as of `conv`",
+                "as `conv` with groups = 1 and the weights w[k, c, r, s] mask[k, c]; group k / (K / groups) of the filters has one row of the mask",
+                "[C, H, W] to [K, H', W'], sizes as of `conv`; groups must divide K, condense must divide C",
             )
         },
         Doc {

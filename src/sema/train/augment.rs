@@ -1,5 +1,8 @@
 //! `augment`: random changes of the samples that a net learns from.
 
+use std::fmt;
+
+use super::chosen::{call, figure};
 use super::lines::Line;
 use super::table::{choice, number};
 use crate::sema::Elab;
@@ -57,6 +60,36 @@ pub enum Augment {
         /// Its standard deviation.
         std: f64,
     },
+}
+
+impl fmt::Display for Augment {
+    /// As it would be written with every default.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (name, args) = match *self {
+            Self::Flip { p } => ("flip", vec![("p", figure(p))]),
+            Self::FlipVertical { p } => ("flip_vertical", vec![("p", figure(p))]),
+            Self::Crop { pad, fill } => (
+                "crop",
+                vec![("pad", pad.to_string()), ("fill", figure(fill))],
+            ),
+            Self::Rotate { degrees, fill } => (
+                "rotate",
+                vec![("degrees", figure(degrees)), ("fill", figure(fill))],
+            ),
+            Self::Cutout { size, p, fill } => (
+                "cutout",
+                vec![
+                    ("size", size.to_string()),
+                    ("p", figure(p)),
+                    ("fill", figure(fill)),
+                ],
+            ),
+            Self::Brightness { amount } => ("brightness", vec![("amount", figure(amount))]),
+            Self::Contrast { amount } => ("contrast", vec![("amount", figure(amount))]),
+            Self::Noise { std } => ("noise", vec![("std", figure(std))]),
+        };
+        f.write_str(&call(name, &args))
+    }
 }
 
 const fn first(name: &'static str, kind: AttrKind, default: Default) -> Attr {

@@ -1,5 +1,8 @@
 //! `batch`: how many samples a step takes.
 
+use std::fmt;
+
+use super::chosen::call;
 use super::lines::Line;
 use super::table::choice;
 use crate::sema::Elab;
@@ -14,6 +17,17 @@ pub(in crate::sema) struct BatchSize {
     pub samples: usize,
     /// Whether a last batch that is not full is left out.
     pub drop_last: bool,
+}
+
+impl fmt::Display for BatchSize {
+    /// As it would be written with every default.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let args = [
+            ("samples", self.samples.to_string()),
+            ("drop_last", self.drop_last.to_string()),
+        ];
+        f.write_str(&call("batch", &args))
+    }
 }
 
 /// What a step takes where a file says nothing.

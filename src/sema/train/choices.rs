@@ -41,7 +41,12 @@ pub(in crate::sema) fn choices() -> Vec<(&'static str, Vec<&'static Layer>)> {
         ("init", init::INITIALISERS.iter().collect()),
         (
             "regularize",
-            vec![&regularize::L1, &regularize::L2, &regularize::MAX_NORM],
+            vec![
+                &regularize::L1,
+                &regularize::L2,
+                &regularize::GROUP_LASSO,
+                &regularize::MAX_NORM,
+            ],
         ),
         ("clip", vec![&clip::NORM, &clip::VALUE]),
         (

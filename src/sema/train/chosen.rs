@@ -31,6 +31,16 @@ pub(super) fn call(name: &str, args: &[(&str, String)]) -> String {
     format!("{name}({})", args.collect::<Vec<_>>().join(", "))
 }
 
+/// A number as it would be written: with an exponent where the digits alone are hard to count.
+pub(super) fn figure(number: f64) -> String {
+    let size = number.abs();
+    if size != 0.0 && !(1e-3..1e9).contains(&size) {
+        format!("{number:e}")
+    } else {
+        number.to_string()
+    }
+}
+
 impl<'a> Elab<'a> {
     /// The values of a line that takes several, each as a line of its own, without what overrides set.
     pub(super) fn parts(&mut self, line: &Line<'a>) -> Vec<Line<'a>> {

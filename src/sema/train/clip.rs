@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::chosen::figure;
 use super::lines::Line;
 use super::table::choice;
 use crate::diag::{Diagnostic, codes};
@@ -21,8 +22,8 @@ pub enum Clip {
 impl fmt::Display for Clip {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Norm(limit) => write!(f, "norm({limit})"),
-            Self::Value(limit) => write!(f, "value({limit})"),
+            Self::Norm(limit) => write!(f, "norm({})", figure(*limit)),
+            Self::Value(limit) => write!(f, "value({})", figure(*limit)),
         }
     }
 }

@@ -1,5 +1,8 @@
 //! `early_stop`: when a training ends before its last epoch.
 
+use std::fmt;
+
+use super::chosen::{call, figure};
 use super::lines::Line;
 use super::table::{choice, number};
 use crate::sema::Elab;
@@ -55,6 +58,18 @@ impl Metric {
     #[must_use]
     pub fn is_held_out(self) -> bool {
         matches!(self, Self::ValidationLoss | Self::ValidationAccuracy)
+    }
+}
+
+impl fmt::Display for EarlyStop {
+    /// As it would be written with every default.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let args = [
+            ("patience", self.patience.to_string()),
+            ("min_delta", figure(self.min_delta)),
+            ("metric", self.metric.name().to_owned()),
+        ];
+        f.write_str(&call("early_stop", &args))
     }
 }
 

@@ -160,7 +160,7 @@ impl<'a> Elab<'a> {
             .map(|(_, param)| param.name.clone())
             .collect();
         for (pattern, span) in &freeze.patterns {
-            if paths.iter().any(|path| covers(pattern, path)) {
+            if self.is_full() || paths.iter().any(|path| covers(pattern, path)) {
                 continue;
             }
             let message = format!("`freeze` finds no weights called {pattern:?}");

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use super::chosen::call;
+use super::chosen::{call, figure};
 use super::lines::Line;
 use super::table::{choice, number};
 use crate::diag::{Diagnostic, Span, codes};
@@ -113,7 +113,7 @@ impl fmt::Display for InitRule {
                 gain,
             } => {
                 let distribution = ("distribution", distribution.name().to_owned());
-                let gain = ("gain", gain.to_string());
+                let gain = ("gain", figure(*gain));
                 f.write_str(&match scaling {
                     Scaling::Lecun => call("lecun", &[distribution]),
                     Scaling::Xavier => call("xavier", &[distribution, gain]),
@@ -127,10 +127,10 @@ impl fmt::Display for InitRule {
                     }
                 })
             }
-            Self::Normal { std } => write!(f, "normal({std})"),
-            Self::TruncatedNormal { std } => write!(f, "truncated_normal({std})"),
-            Self::Uniform { bound } => write!(f, "uniform({bound})"),
-            Self::Constant(value) => write!(f, "constant({value})"),
+            Self::Normal { std } => write!(f, "normal({})", figure(*std)),
+            Self::TruncatedNormal { std } => write!(f, "truncated_normal({})", figure(*std)),
+            Self::Uniform { bound } => write!(f, "uniform({})", figure(*bound)),
+            Self::Constant(value) => write!(f, "constant({})", figure(*value)),
             Self::File { path, .. } => write!(f, "file({path:?})"),
         }
     }

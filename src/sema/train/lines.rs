@@ -1,5 +1,8 @@
 //! The lines of a `train` section: which section, which keys, what the command line replaces.
 
+use std::collections::BTreeMap;
+use std::collections::btree_map;
+
 use super::config::TrainConfig;
 use crate::diag::{Diagnostic, Span, codes};
 use crate::sema::overrides::Override;
@@ -106,23 +109,23 @@ impl<'a> Elab<'a> {
     /// The lines of a section with the overrides applied; unknown and repeated keys are reported.
     fn lines(&mut self, section: &'a Train, overrides: &'a [Override]) -> Vec<Line<'a>> {
         let mut lines: Vec<Line<'a>> = Vec::new();
+        let mut seen: BTreeMap<(&str, Option<&str>), Span> = BTreeMap::new();
         for entry in &section.entries {
             let line = Line::of(entry);
             if !self.check_key(line.key) {
                 continue;
             }
-            let target = |line: &Line<'a>| line.target.map(|name| &name.text);
-            let same = |other: &&Line<'a>| {
-                other.key.text == line.key.text && target(other) == target(&line)
-            };
-            if let Some(earlier) = lines.iter().find(same) {
+            let target = line.target.map(|name| name.text.as_str());
+            let known = seen.entry((&line.key.text, target));
+            if let btree_map::Entry::Occupied(earlier) = &known {
                 let message = format!("`{}` is given twice", line.key.text);
                 let diagnostic = Diagnostic::error(codes::DUPLICATE_KEY, message)
                     .primary(line.span, "second time")
-                    .secondary(earlier.span, "first time");
+                    .secondary(*earlier.get(), "first time");
                 self.report(diagnostic.edit("remove one of the two", line.span, ""));
                 continue;
             }
+            known.or_insert(line.span);
             lines.push(line);
         }
         for given in overrides.iter().filter(|given| given.is_train()) {
@@ -186,6 +189,9 @@ impl<'a> Elab<'a> {
     fn check_key(&mut self, key: &Name) -> bool {
         if KEYS.contains(&key.text.as_str()) {
             return true;
+        }
+        if self.is_full() {
+            return false;
         }
         let diagnostic =
             Diagnostic::error(codes::UNKNOWN_KEY, format!("`train` has no `{}`", key.text))

@@ -1,5 +1,8 @@
 //! `loss` and `loss NAME`: what is measured, and with which options.
 
+use std::fmt;
+
+use super::chosen::{call, figure};
 use super::lines::Line;
 use super::table;
 use crate::diag::{Diagnostic, Span, codes};
@@ -62,6 +65,31 @@ impl Loss {
             Loss::MeanAbsoluteError => "mae",
             Loss::Huber { .. } => "huber",
         }
+    }
+}
+
+impl fmt::Display for OutputLoss {
+    /// As it would be written with every default, without the output.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut args = match &self.loss {
+            Loss::CrossEntropy {
+                label_smoothing,
+                class_weights,
+            } => {
+                let mut args = vec![("label_smoothing", figure(*label_smoothing))];
+                if let Some(weights) = class_weights {
+                    let weights: Vec<String> = weights.iter().copied().map(figure).collect();
+                    args.push(("class_weights", format!("[{}]", weights.join(", "))));
+                } else {
+                    args.push(("class_weights", "none".to_owned()));
+                }
+                args
+            }
+            Loss::Huber { delta } => vec![("delta", figure(*delta))],
+            Loss::BinaryCrossEntropy | Loss::MeanSquaredError | Loss::MeanAbsoluteError => vec![],
+        };
+        args.push(("weight", figure(self.weight)));
+        f.write_str(&call(self.loss.name(), &args))
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::chosen::call;
+use super::chosen::{call, figure};
 use super::lines::Line;
 use super::table::{choice, flag, number};
 use crate::diag::{Diagnostic, codes};
@@ -95,7 +95,7 @@ impl Decay {
         match role {
             ParamRole::Weight => true,
             ParamRole::Bias | ParamRole::Scale | ParamRole::Shift => self == Self::All,
-            ParamRole::Statistic => false,
+            ParamRole::Statistic | ParamRole::Mask => false,
         }
     }
 
@@ -148,8 +148,8 @@ impl fmt::Display for OptimizerConfig {
             } => (
                 "sgd",
                 vec![
-                    ("momentum", momentum.to_string()),
-                    ("dampening", dampening.to_string()),
+                    ("momentum", figure(momentum)),
+                    ("dampening", figure(dampening)),
                     ("nesterov", nesterov.to_string()),
                 ],
             ),
@@ -161,9 +161,9 @@ impl fmt::Display for OptimizerConfig {
             } => (
                 "adam",
                 vec![
-                    ("beta1", beta1.to_string()),
-                    ("beta2", beta2.to_string()),
-                    ("eps", format!("{eps:e}")),
+                    ("beta1", figure(beta1)),
+                    ("beta2", figure(beta2)),
+                    ("eps", figure(eps)),
                     ("amsgrad", amsgrad.to_string()),
                 ],
             ),
@@ -175,9 +175,9 @@ impl fmt::Display for OptimizerConfig {
             } => (
                 "rmsprop",
                 vec![
-                    ("alpha", alpha.to_string()),
-                    ("eps", format!("{eps:e}")),
-                    ("momentum", momentum.to_string()),
+                    ("alpha", figure(alpha)),
+                    ("eps", figure(eps)),
+                    ("momentum", figure(momentum)),
                     ("centered", centered.to_string()),
                 ],
             ),
@@ -188,19 +188,19 @@ impl fmt::Display for OptimizerConfig {
             } => (
                 "adagrad",
                 vec![
-                    ("lr_decay", lr_decay.to_string()),
+                    ("lr_decay", figure(lr_decay)),
                     (
                         "initial_accumulator_value",
-                        initial_accumulator_value.to_string(),
+                        figure(initial_accumulator_value),
                     ),
-                    ("eps", format!("{eps:e}")),
+                    ("eps", figure(eps)),
                 ],
             ),
         };
-        let mut args = vec![("lr", self.lr.to_string())];
+        let mut args = vec![("lr", figure(self.lr))];
         args.extend(own);
         args.extend([
-            ("weight_decay", factor.to_string()),
+            ("weight_decay", figure(factor)),
             ("decoupled", decoupled.to_string()),
             ("decay", decay.word().to_owned()),
         ]);

@@ -1,8 +1,6 @@
 //! `regularize`: what keeps weights small beside the loss of the data.
 
-use std::fmt;
-
-use super::chosen::call;
+use super::chosen::{call, figure};
 use super::lines::Line;
 use super::optimizer::Decay;
 use super::table::choice;
@@ -19,6 +17,8 @@ pub struct Regularize {
     pub l1: Option<Penalty>,
     /// `l2(strength)`: the penalty `strength / 2 · Σ w²`.
     pub l2: Option<Penalty>,
+    /// `group_lasso(strength)`: the penalty of that strength on the groups of learned group convolutions.
+    pub group_lasso: Option<f64>,
     /// `max_norm(c)`: the greatest Euclidean norm of the weights that enter one output unit.
     pub max_norm: Option<f64>,
 }
@@ -32,25 +32,24 @@ pub struct Penalty {
     pub on: Decay,
 }
 
-impl fmt::Display for Regularize {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl Regularize {
+    /// Each part as it would be written with every default.
+    pub(super) fn parts(&self) -> Vec<String> {
         let penalty = |name: &str, penalty: Option<Penalty>| {
             penalty.map(|Penalty { strength, on }| {
-                let args = [
-                    ("strength", strength.to_string()),
-                    ("on", on.word().to_owned()),
-                ];
+                let args = [("strength", figure(strength)), ("on", on.word().to_owned())];
                 call(name, &args)
             })
         };
         let parts = [
             penalty("l1", self.l1),
             penalty("l2", self.l2),
+            self.group_lasso
+                .map(|strength| call("group_lasso", &[("strength", strength.to_string())])),
             self.max_norm
-                .map(|limit| call("max_norm", &[("limit", limit.to_string())])),
+                .map(|limit| call("max_norm", &[("limit", figure(limit))])),
         ];
-        let parts: Vec<String> = parts.into_iter().flatten().collect();
-        f.write_str(&parts.join(", "))
+        parts.into_iter().flatten().collect()
     }
 }
 
@@ -68,6 +67,7 @@ const ON: Attr = Attr {
 };
 pub(super) static L1: Layer = choice("l1", &[STRENGTH, ON]);
 pub(super) static L2: Layer = choice("l2", &[STRENGTH, ON]);
+pub(super) static GROUP_LASSO: Layer = choice("group_lasso", &[STRENGTH]);
 pub(super) static MAX_NORM: Layer = choice(
     "max_norm",
     &[Attr {
@@ -76,14 +76,16 @@ pub(super) static MAX_NORM: Layer = choice(
     }],
 );
 
+static ALL: [&Layer; 4] = [&L1, &L2, &GROUP_LASSO, &MAX_NORM];
+
 impl<'a> Elab<'a> {
-    /// `regularize l1(1e-5), l2(1e-4), max_norm(3)`
+    /// `regularize l1(1e-5), l2(1e-4), group_lasso(1e-5), max_norm(3)`
     pub(super) fn regularize(&mut self, env: &Env<'a>, line: &Line<'a>) -> Option<Regularize> {
         let mut read = Regularize::default();
         let mut seen: Vec<&str> = Vec::new();
         for item in self.parts(line) {
             let chosen = self.chosen(&item)?;
-            let signature = self.signature(&item, &chosen, &[&L1, &L2, &MAX_NORM], &[])?;
+            let signature = self.signature(&item, &chosen, &ALL, &[])?;
             if seen.contains(&signature.name) {
                 let message = format!("`{}` is given twice", signature.name);
                 self.report(
@@ -98,6 +100,10 @@ impl<'a> Elab<'a> {
                 continue;
             }
             let strength = self.real(&attrs, "strength", f64::INFINITY);
+            if signature.name == "group_lasso" {
+                read.group_lasso = Some(strength?);
+                continue;
+            }
             let on = self.decay(&attrs, "on");
             let penalty = Some(Penalty {
                 strength: strength?,
@@ -120,6 +126,7 @@ impl<'a> Elab<'a> {
             match name.text.as_str() {
                 "l1" => read.l1 = penalty(read.l1, number(self)?),
                 "l2" => read.l2 = penalty(read.l2, number(self)?),
+                "group_lasso" => read.group_lasso = Some(number(self)?),
                 "max_norm" => {
                     let limit = number(self)?;
                     read.max_norm = Some(self.not_zero(limit, &what, expr.span)?);
@@ -128,9 +135,9 @@ impl<'a> Elab<'a> {
                     let message = format!("there is no regularize `{other}`");
                     let diagnostic =
                         Diagnostic::error(codes::BAD_VALUE, message).primary(name.span, "");
-                    self.report(match suggest(other, ["l1", "l2", "max_norm"]) {
+                    self.report(match suggest(other, ALL.map(|known| known.name)) {
                         Some(near) => diagnostic.help(format!("did you mean `{near}`?")),
-                        None => diagnostic.help("known are `l1`, `l2`, `max_norm`"),
+                        None => diagnostic.help("known are `l1`, `l2`, `group_lasso`, `max_norm`"),
                     });
                     return None;
                 }

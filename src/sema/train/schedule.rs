@@ -1,5 +1,8 @@
 //! `schedule`: how the learning rate changes.
 
+use std::fmt;
+
+use super::chosen::{call, figure};
 use super::lines::Line;
 use super::table::{choice, number};
 use crate::sema::Elab;
@@ -63,6 +66,42 @@ pub enum RateCurve {
         /// How much better a loss must be to count, as a part of the best one.
         threshold: f64,
     },
+}
+
+impl fmt::Display for Schedule {
+    /// As it would be written with every default.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (name, mut args) = match self.curve {
+            RateCurve::Constant => ("constant", vec![]),
+            RateCurve::Step { every, factor } => (
+                "step",
+                vec![("every", every.to_string()), ("factor", figure(factor))],
+            ),
+            RateCurve::Exponential { factor } => ("exponential", vec![("factor", figure(factor))]),
+            RateCurve::Cosine { last } => ("cosine", vec![("last", figure(last))]),
+            RateCurve::Polynomial { power: 1.0, last } => ("linear", vec![("last", figure(last))]),
+            RateCurve::Polynomial { power, last } => (
+                "polynomial",
+                vec![("power", figure(power)), ("last", figure(last))],
+            ),
+            RateCurve::Plateau {
+                factor,
+                patience,
+                min,
+                threshold,
+            } => (
+                "plateau",
+                vec![
+                    ("factor", figure(factor)),
+                    ("patience", patience.to_string()),
+                    ("min", figure(min)),
+                    ("threshold", figure(threshold)),
+                ],
+            ),
+        };
+        args.push(("warmup", figure(self.warmup)));
+        f.write_str(&call(name, &args))
+    }
 }
 
 const fn required(name: &'static str, kind: AttrKind) -> Attr {

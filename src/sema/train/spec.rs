@@ -60,6 +60,20 @@ impl Spec {
     }
 }
 
+impl fmt::Display for Spec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.name)?;
+        if self.args.is_empty() {
+            return Ok(());
+        }
+        let args = self.args.iter().map(|arg| match &arg.name {
+            Some(name) => format!("{name} = {}", arg.value),
+            None => arg.value.to_string(),
+        });
+        write!(f, "({})", args.collect::<Vec<_>>().join(", "))
+    }
+}
+
 impl fmt::Display for Const {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

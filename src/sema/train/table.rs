@@ -23,7 +23,7 @@ pub(super) const fn flag(name: &'static str, default: bool) -> Attr {
 pub(super) const fn choice(name: &'static str, attrs: &'static [Attr]) -> Layer {
     Layer {
         name,
-        kind: LayerKind::Later,
+        kind: LayerKind::Choice,
         attrs,
     }
 }

@@ -18,8 +18,9 @@ mod build;
 mod doc;
 mod tree;
 
+use super::limits::MAX_BYTES;
 use super::{Parsed, parse, print};
-use crate::diag::{Diagnostic, FileId};
+use crate::diag::{Diagnostic, FileId, Span, codes};
 
 /// The text in the one layout.
 ///
@@ -27,7 +28,7 @@ use crate::diag::{Diagnostic, FileId};
 ///
 /// # Errors
 ///
-/// The text does not parse; the diagnostics say why.
+/// The text does not parse, or would be longer than a file may be; the diagnostics say so.
 ///
 /// # Panics
 ///
@@ -46,14 +47,29 @@ pub fn format(file: FileId, text: &str) -> Result<String, Vec<Diagnostic>> {
     let tree = tree::tree(&source, pairs, &scan.comments);
     let result = doc::layout(&build::build(tree));
 
+    // The tree of one text is gone before that of the other is made.
+    let (tree_before, comments_before) = (print::print(ast), comments(&parsed, text));
+    drop(parsed);
+    if result.len() > MAX_BYTES {
+        return Err(vec![too_long(file, result.len())]);
+    }
     let again = parse(file, &result);
-    let same_tree = again.ast.as_ref().map(print::print) == Some(print::print(ast));
-    let same_comments = comments(&parsed, text) == comments(&again, &result);
+    let same_tree = again.ast.as_ref().map(print::print) == Some(tree_before);
+    let same_comments = comments_before == comments(&again, &result);
     assert!(
         same_tree && same_comments,
         "a new layout must not change what a file says:\n{result}"
     );
     Ok(result)
+}
+
+/// Lines of their own and levels of blanks can make a file longer than may be read.
+fn too_long(file: FileId, bytes: usize) -> Diagnostic {
+    let message =
+        format!("laid out, the file would have {bytes} bytes; at most {MAX_BYTES} are read");
+    Diagnostic::error(codes::TOO_LARGE, message)
+        .primary(Span::new(file, 0..0), "")
+        .help("move a part of it into a file of its own, and `use` that")
 }
 
 /// The comments of a text in order, without what a layout may change of them.

@@ -144,8 +144,11 @@ impl<'a> Reader<'a, '_> {
     fn punctuation(&mut self, range: Range<usize>, parts: &mut Vec<Node>) {
         let mut at = range.start;
         while at < range.end {
-            if let Some(comment) = self.comments.iter().find(|comment| comment.start == at) {
-                at = comment.end;
+            let comment = self
+                .comments
+                .binary_search_by_key(&at, |comment| comment.start);
+            if let Ok(index) = comment {
+                at = self.comments[index].end;
                 continue;
             }
             let rest = &self.text[at..range.end];
@@ -183,19 +186,20 @@ impl<'a> Reader<'a, '_> {
             at = place.end;
         }
         self.at = range.end;
+        let first_break = gaps.iter().position(|&gap| gap > 0);
+        let last_break = gaps.iter().rposition(|&gap| gap > 0);
         // A comment ends its line if a line ends before the token does, at the latest.
-        let ends_line = |index: usize| {
-            range.start == text.len() || gaps[index + 1..].iter().any(|&gap| gap > 0)
-        };
+        let ends_line =
+            |index: usize| range.start == text.len() || last_break.is_some_and(|at| at > index);
         let mut token = Token {
             text: &text[range.clone()],
-            starts_line: gaps.iter().any(|&gap| gap > 0),
+            starts_line: first_break.is_some(),
             blank_before: gaps.last().is_some_and(|&gap| gap > 1),
             ..Token::default()
         };
         for (index, place) in here.iter().enumerate() {
             let shown = text[place.clone()].trim_end();
-            let same_line = gaps[..=index].iter().all(|&gap| gap == 0);
+            let same_line = first_break.is_none_or(|at| at > index);
             let own_line = ends_line(index);
             match self.tokens.last_mut() {
                 Some(before) if same_line && own_line => before.trailing.push(shown),

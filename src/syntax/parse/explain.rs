@@ -8,7 +8,7 @@ use std::ops::Range;
 use pest::error::{Error, ErrorVariant, InputLocation};
 
 use super::Rule;
-use crate::diag::{Diagnostic, FileId, Span, codes};
+use crate::diag::{Diagnostic, FileId, Span, codes, suggest};
 use crate::syntax::RESERVED;
 use crate::syntax::scan::{ITEM_WORDS, Scan};
 
@@ -163,6 +163,26 @@ impl<'a> Context<'a> {
         }
     }
 
+    /// Braces behind a word that joins nothing.
+    fn no_combinator(&self, diagnostic: Diagnostic) -> Diagnostic {
+        let before = self.before();
+        let meant = COMBINATORS
+            .iter()
+            .find(|(_, names)| names.contains(&before))
+            .map(|(word, _)| *word)
+            .or_else(|| suggest(before, COMBINATORS.iter().map(|(word, _)| *word)));
+        match meant {
+            Some(word) => diagnostic.edit(
+                format!("branches are joined by `{word}` here"),
+                self.place(self.before.clone()),
+                word,
+            ),
+            None => diagnostic.help(
+                "`add`, `concat`, `mul` and `max` join branches; what a `block` declares is used without braces",
+            ),
+        }
+    }
+
     fn hints(&self, tried: &[Rule], diagnostic: Diagnostic) -> Diagnostic {
         let (before, token) = (self.before(), self.token);
         let place = self.place(self.at..self.at + token.len());
@@ -178,6 +198,12 @@ impl<'a> Context<'a> {
                 "",
             ),
             "=" if tried.contains(&Rule::infix) => diagnostic.edit("`==` compares", place, "=="),
+            "{" if self.bracket == Some('{')
+                && word_like(before)
+                && !RESERVED.contains(&before) =>
+            {
+                self.no_combinator(diagnostic)
+            }
             "\n" if self.text[self.at..].trim_start().starts_with('{') => {
                 let blanks = self.text[self.at..].find('{').unwrap_or_default();
                 let place = self.place(self.before.end..self.at + blanks);
@@ -218,6 +244,14 @@ impl<'a> Context<'a> {
         }
     }
 }
+
+/// What joins branches, and what other tools call it.
+const COMBINATORS: [(&str, &[&str]); 4] = [
+    ("add", &["sum", "plus", "residual", "eltwise"]),
+    ("concat", &["cat", "stack", "route"]),
+    ("mul", &["product", "prod", "multiply", "times"]),
+    ("max", &["maximum"]),
+];
 
 fn blank(c: char, newline_matters: bool) -> bool {
     matches!(c, ' ' | '\t' | '\r') || (c == '\n' && !newline_matters)

@@ -15,8 +15,8 @@ use pest::Parser;
 use pest::iterators::{Pair, Pairs};
 
 use super::RESERVED;
-use super::ast::{Ast, Expr, Name};
-use super::limits::MAX_ERRORS;
+use super::ast::{Ast, Expr, Item, Name};
+use super::limits::{MAX_ERRORS, MAX_NETS};
 use super::scan::Scan;
 use crate::diag::{Diagnostic, FileId, Span, codes};
 
@@ -46,6 +46,7 @@ pub(super) fn parse(file: FileId, text: &str, scan: &Scan) -> (Option<Ast>, Vec<
         Ok(pairs) => {
             let mut builder = Builder::new(file, text, 0, &scan.comments);
             let ast = pairs.into_iter().next().map(|file| builder.file(file));
+            ast.iter().for_each(|ast| builder.bound_nets(ast));
             if builder.errors.iter().any(Diagnostic::is_error) {
                 (None, builder.errors)
             } else {
@@ -178,6 +179,26 @@ impl<'a> Builder<'a> {
         let name = self.word(pair);
         self.check_reserved(&name);
         name
+    }
+
+    /// Refuses a file of more nets than anybody expands.
+    fn bound_nets(&mut self, ast: &Ast) {
+        let mut names = ast.items.iter().filter_map(|item| match item {
+            Item::Net(net) => Some(&net.name),
+            Item::Preset(preset) => Some(&preset.name),
+            Item::Train(train) => Some(&train.net),
+            Item::Search(search) => Some(&search.net),
+            Item::Block(_) | Item::Fn(_) | Item::Use(_) => None,
+        });
+        if let Some(name) = names.nth(MAX_NETS) {
+            let message =
+                format!("a file has at most {MAX_NETS} nets, presets and sections of them");
+            self.report(
+                Diagnostic::error(codes::TOO_LARGE, message)
+                    .primary(name.span, "one too many")
+                    .help("move some into a file of their own"),
+            );
+        }
     }
 
     fn check_reserved(&mut self, name: &Name) {

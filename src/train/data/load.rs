@@ -7,9 +7,17 @@ use super::locate::{IdxFiles, Source};
 use super::{DataError, Dataset, Part, Values, arrays, check_labels, pictures};
 use crate::io::InFile;
 use crate::io::idx::{self, IdxKind};
+use crate::sema::PictureInput;
 
 /// Loads both parts of a data set completely and checks every label.
-pub fn load(source: &Source) -> Result<Dataset, DataError> {
+///
+/// `input` is what the net says of pictures: those of a folder may then have any size, and become what it wants while
+/// they are read. Other sources give samples as they are stored.
+///
+/// # Errors
+///
+/// A file is damaged or missing, or the files do not belong together.
+pub fn load(source: &Source, input: Option<&PictureInput>) -> Result<Dataset, DataError> {
     match source {
         Source::Xor => Ok(xor()),
         Source::Idx {
@@ -23,7 +31,7 @@ pub fn load(source: &Source) -> Result<Dataset, DataError> {
                 _ => Ok(set),
             }
         }
-        Source::Pictures { folder } => pictures::load(&folder.display().to_string(), folder),
+        Source::Pictures { folder } => pictures::load(&folder.display().to_string(), folder, input),
         Source::Arrays { folder } => {
             let set = arrays::load(&folder.display().to_string(), folder)?;
             named(set, folder)

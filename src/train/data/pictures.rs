@@ -4,7 +4,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::{DataError, Dataset, Part, Values};
+use crate::io::InFile;
 use crate::io::image::{self, Picture};
+use crate::sema::PictureInput;
+use crate::train::picture;
 
 /// The endings of files that are taken; all others are left alone.
 const ENDINGS: [&str; 3] = ["png", "jpg", "jpeg"];
@@ -15,8 +18,13 @@ pub(super) fn is_set(folder: &Path) -> bool {
     classes.is_ok_and(|classes| classes.iter().any(|class| has_pictures(class)))
 }
 
-/// Loads a set. The classes are the folders in `train`, in the order of their names.
-pub(super) fn load(name: &str, folder: &Path) -> Result<Dataset, DataError> {
+/// Loads a set. The classes are the folders in `train`, in the order of their names. `input` is what the net says of
+/// pictures.
+pub(super) fn load(
+    name: &str,
+    folder: &Path,
+    input: Option<&PictureInput>,
+) -> Result<Dataset, DataError> {
     let names: Vec<String> = folders(&folder.join("train"))?
         .iter()
         .map(|p| file_name(p))
@@ -41,6 +49,40 @@ pub(super) fn load(name: &str, folder: &Path) -> Result<Dataset, DataError> {
         }
         parts.push(files);
     }
+    let parts: Vec<Part> = match input {
+        Some(input) => parts
+            .into_iter()
+            .map(|files| fitted(files, input))
+            .collect::<Result<_, _>>()?,
+        None => as_stored(parts)?,
+    };
+    let mut parts = parts.into_iter();
+    let (Some(train), Some(test)) = (parts.next(), parts.next()) else {
+        unreachable!("there are two parts")
+    };
+    Ok(Dataset {
+        name: name.to_owned(),
+        class_names: names,
+        train,
+        test,
+    })
+}
+
+/// The pictures of some files as the net's input wants them.
+fn fitted(files: Vec<(PathBuf, u32)>, input: &PictureInput) -> Result<Part, DataError> {
+    let mut bytes = Vec::with_capacity(files.len() * input.input.iter().product::<usize>());
+    let mut labels = Vec::with_capacity(files.len());
+    for (path, label) in files {
+        let picture = picture::fit(image::read(&path)?, input);
+        bytes.extend(picture.map_err(|error| InFile::new(&path, error))?);
+        labels.push(label);
+    }
+    let shape = input.input.to_vec();
+    Ok(Part::new(shape, Values::Bytes(bytes), labels))
+}
+
+/// The pictures of each part's files as they are, which need one size.
+fn as_stored(parts: Vec<Vec<(PathBuf, u32)>>) -> Result<Vec<Part>, DataError> {
     let mut read: Vec<Vec<Picture>> = Vec::new();
     for files in &parts {
         let pictures = files.iter().map(|(path, _)| image::read(path));
@@ -62,7 +104,7 @@ pub(super) fn load(name: &str, folder: &Path) -> Result<Dataset, DataError> {
             });
         }
     }
-    let mut parts = parts.into_iter().zip(read).map(|(files, pictures)| {
+    let parts = parts.into_iter().zip(read).map(|(files, pictures)| {
         let shape = vec![channels, expected[0], expected[1]];
         let bytes = pictures
             .into_iter()
@@ -71,15 +113,7 @@ pub(super) fn load(name: &str, folder: &Path) -> Result<Dataset, DataError> {
         let labels = files.into_iter().map(|(_, label)| label).collect();
         Part::new(shape, Values::Bytes(bytes), labels)
     });
-    let (Some(train), Some(test)) = (parts.next(), parts.next()) else {
-        unreachable!("there are two parts")
-    };
-    Ok(Dataset {
-        name: name.to_owned(),
-        class_names: names,
-        train,
-        test,
-    })
+    Ok(parts.collect())
 }
 
 fn file_name(path: &Path) -> String {
@@ -147,7 +181,7 @@ mod tests {
         grey(&at("test/dog/a.png"), 3, 40);
         fs::write(at("train/cat/notes.txt"), "left alone").unwrap();
         assert!(is_set(folder.path()));
-        let set = load("pets", folder.path()).unwrap();
+        let set = load("pets", folder.path(), None).unwrap();
         assert_eq!(set.class_names, ["cat", "dog"]);
         assert_eq!(set.train.labels(), [0, 1, 1]);
         assert_eq!(set.test.labels(), [1]);
@@ -155,11 +189,11 @@ mod tests {
         let colours = RgbImage::from_pixel(3, 2, ::image::Rgb([1, 2, 3]));
         colours.save(at("test/dog/c.png")).unwrap();
         assert_eq!(
-            load("pets", folder.path()).unwrap().train.shape(),
+            load("pets", folder.path(), None).unwrap().train.shape(),
             [3, 2, 3]
         );
 
-        let message = || load("pets", folder.path()).unwrap_err().to_string();
+        let message = || load("pets", folder.path(), None).unwrap_err().to_string();
         grey(&at("test/cow/a.png"), 3, 1);
         assert!(message().contains("test/cow` is no class: `train` has no folder of that name"));
         fs::remove_dir_all(at("test/cow")).unwrap();

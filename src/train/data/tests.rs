@@ -42,7 +42,7 @@ fn load_folder(name: &str, folder: &Path) -> Result<Dataset, DataError> {
     } else {
         name
     };
-    load(&locate(name, &places).unwrap())
+    load(&locate(name, &places).unwrap(), None)
 }
 
 /// Loads a set after `spoil` has changed its files, as Fashion-MNIST, and gives the message.
@@ -246,7 +246,7 @@ fn scales_by_channel() {
 
 #[test]
 fn xor_is_dealt_out() {
-    let set = load(&Source::Xor).unwrap();
+    let set = load(&Source::Xor, None).unwrap();
     let mut batches = Batches::new(&set.train, None, config(4, None, false)).unwrap();
     let (mut samples, mut labels) = ([0.0; 8], [0; 4]);
     assert_eq!(batches.fill(&mut samples, &mut labels), Some(4));
@@ -280,13 +280,42 @@ fn holds_samples_out_for_validation() {
     );
 }
 
+/// Each class gives its share, and the largest remainders the rest.
+#[test]
+fn held_out_samples_have_the_classes_of_all() {
+    let labels: Vec<u32> = (0..100)
+        .map(|i| [0, 0, 0, 0, 0, 0, 1, 1, 1, 3][i % 10])
+        .collect();
+    let values = Values::Bytes((0..100).collect());
+    let part = Part::new(vec![1], values, labels);
+    let counts = |part: &Part| {
+        [0, 1, 2, 3].map(|class| {
+            part.labels()
+                .iter()
+                .filter(|&&label| label == class)
+                .count()
+        })
+    };
+    // 0.6, 0.3 and 0.1 of 25 are 15, 7.5 and 2.5.
+    for (count, expected) in [(10, [6, 3, 0, 1]), (25, [15, 8, 0, 2]), (1, [1, 0, 0, 0])] {
+        for seed in [1, 2] {
+            let mut rest = part.clone();
+            let held_out = rest.hold_out(count, seed).unwrap();
+            assert_eq!(counts(&held_out), expected);
+            assert_eq!(rest.len() + held_out.len(), 100);
+        }
+    }
+    let draw = |seed| part.clone().hold_out(25, seed).unwrap();
+    assert_ne!(draw(1), draw(2), "another seed draws others");
+}
+
 #[test]
 fn the_shipped_set_is_complete_and_balanced() {
     let nowhere = Places {
         folder: None,
         net_file: None,
     };
-    let set = load(&locate("fashion_mnist_small", &nowhere).unwrap()).unwrap();
+    let set = load(&locate("fashion_mnist_small", &nowhere).unwrap(), None).unwrap();
     for (part, per_class) in [(&set.train, 1200), (&set.test, 200)] {
         assert_eq!(part.shape(), [1, 28, 28]);
         for class in 0..10 {

@@ -118,6 +118,21 @@ pub enum FitError {
         /// How to mend it.
         help: String,
     },
+    /// Fewer steps than the stages of a layer that condenses while it is trained.
+    #[error(
+        "`{layer}` is condensed in {stages} stages over the first half of the training, which has {} {}: train for more \
+         epochs, take smaller batches, or give it a smaller `condense`",
+        steps / 2,
+        if steps / 2 == 1 { "step" } else { "steps" }
+    )]
+    Stages {
+        /// The layer.
+        layer: String,
+        /// Its stages.
+        stages: usize,
+        /// The steps of the whole training.
+        steps: usize,
+    },
     /// A number that is not finite has appeared.
     #[error(
         "the loss is {loss} in epoch {epoch}, step {step}: the first number that is not finite: \

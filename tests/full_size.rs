@@ -1,0 +1,169 @@
+//! Every net and preset of `examples/` at its full size: a gradient is compiled and run for one picture, and inference and,
+//! where that takes no many minutes, the gradient are held against the interpreter in f32.
+//!
+//! It takes an hour, so it is asked for: `NETC_TEST_FULL=all cargo test --release --test full_size -- --nocapture`, or
+//! `NETC_TEST_FULL=resnet.net:ResNet18` for those whose name starts so. It prints a table.
+#![allow(clippy::print_stdout, reason = "the table is what it is run for")]
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use netc::Net;
+use netc::engine::{Engine, Runner};
+use netc::ir::{DType, Graph};
+use netc::model::NamedParam;
+use netc::sema::{self, Mode, Model};
+use netc::summary;
+use netc::train::loss::{Loss, LossKind};
+use netc::train::step;
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+/// Roundings in f32 on both sides, through up to two hundred layers, as a part of a tensor's norm.
+const BOUND: f64 = 1e-3;
+
+/// The most multiply-accumulates of a forward run whose gradient is interpreted too: three such runs of some minutes.
+const MOST_MACS: u64 = 2_000_000_000;
+
+fn files() -> Vec<PathBuf> {
+    let folder = format!("{}/examples", env!("CARGO_MANIFEST_DIR"));
+    let entries = std::fs::read_dir(folder).expect("the examples can be listed");
+    let mut paths: Vec<PathBuf> = entries
+        .map(|entry| entry.expect("the examples can be listed").path())
+        .filter(|path| path.extension().is_some_and(|ending| ending == "net"))
+        .collect();
+    paths.sort();
+    paths
+}
+
+/// The loss of the net's `train` section, or the cross-entropy with the shares of auxiliary heads.
+fn loss(model: &Model) -> Loss {
+    if model.train.is_some() {
+        return netc::model::loss(model).expect("examples name their loss");
+    }
+    let heads = model.aux.iter();
+    Loss {
+        auxiliary: heads
+            .map(|head| (head.output.clone(), head.weight as f32))
+            .collect(),
+        ..Loss::from(LossKind::CROSS_ENTROPY)
+    }
+}
+
+/// A run of one picture: how long preparing and running took, and the outputs by name.
+struct Run {
+    prepared: Duration,
+    ran: Duration,
+    outputs: Vec<(String, Vec<f32>)>,
+}
+
+fn run(graph: &Graph, engine: &Engine, params: &[NamedParam]) -> Run {
+    let start = Instant::now();
+    let mut runner = Runner::new(graph, 1, engine, params).expect("it can be prepared");
+    let prepared = start.elapsed();
+    let mut rng = ChaCha8Rng::seed_from_u64(23);
+    for (id, name) in graph.inputs() {
+        let ty = graph.ty(id);
+        if ty.dtype == DType::I32 {
+            runner.set_labels(name, &[1]).expect("it takes labels");
+        } else {
+            let count = ty.shape.elements();
+            let data: Vec<f32> = (0..count).map(|_| rng.random_range(-1.0..1.0)).collect();
+            runner.set_input(name, &data).expect("it takes pictures");
+        }
+    }
+    runner.set_seed(29);
+    let start = Instant::now();
+    runner.run(1).expect("it runs");
+    let ran = start.elapsed();
+    let outputs = graph.outputs.iter().map(|output| {
+        let data = runner.output(&output.name, 1).expect("it has run");
+        (output.name.clone(), data)
+    });
+    Run {
+        prepared,
+        ran,
+        outputs: outputs.collect(),
+    }
+}
+
+fn norm(data: impl Iterator<Item = f64>) -> f64 {
+    data.map(|x| x * x).sum::<f64>().sqrt()
+}
+
+/// The greatest distance of a tensor from the interpreter's, by the tensor's norm; what is 0 in truth is measured by a
+/// thousandth of the largest norm.
+fn apart(found: &Run, wanted: &Run) -> f64 {
+    let size = |data: &[f32]| norm(data.iter().map(|&x| f64::from(x)));
+    let largest = wanted.outputs.iter().map(|(_, data)| size(data));
+    let largest = largest.fold(0.0_f64, f64::max);
+    let pairs = found.outputs.iter().zip(&wanted.outputs);
+    let apart = pairs.map(|((_, x), (_, y))| {
+        let difference = x.iter().zip(y).map(|(&x, &y)| f64::from(x) - f64::from(y));
+        norm(difference) / size(y).max(1e-3 * largest).max(f64::MIN_POSITIVE)
+    });
+    // A NaN must not be lost.
+    apart.fold(0.0, |most, x| if x <= most { most } else { x })
+}
+
+#[test]
+fn every_preset_at_its_full_size() {
+    let Ok(wanted) = std::env::var("NETC_TEST_FULL") else {
+        println!("skipped: it takes an hour; NETC_TEST_FULL=all asks for it");
+        return;
+    };
+    let mut wrong = Vec::new();
+    println!(
+        "| net | MACs | compile, s | step, ms | inference, ms | interpreter, s | inference off by | gradient off by |"
+    );
+    println!("| --- | --- | --- | --- | --- | --- | --- | --- |");
+    for path in files() {
+        let file = path
+            .file_name()
+            .expect("a file has a name")
+            .to_string_lossy()
+            .into_owned();
+        let net = Net::open(&path.display().to_string(), &[]).expect("examples are nets");
+        for name in sema::net_names(net.program.main()) {
+            let spec = format!("{file}:{name}");
+            if wanted != "all" && !spec.starts_with(&wanted) {
+                continue;
+            }
+            let net =
+                Net::open(&format!("{}:{name}", path.display()), &[]).expect("examples are nets");
+            let infer = net.model(Mode::Infer).expect("examples are nets");
+            let train = net.model(Mode::Train).expect("examples are nets");
+            let macs = summary::of(&infer.graph).macs;
+            let gradient =
+                step::gradient_graph(train.graph.clone(), loss(&train), &Default::default())
+                    .expect("the loss fits the output");
+            let in_use = net.parameters(Mode::Infer, None, 1).expect("they are made");
+            let in_training = net.parameters(Mode::Train, None, 1).expect("they are made");
+
+            let forward = run(&infer.graph, &Engine::host(), &in_use);
+            let exact = run(&infer.graph, &Engine::InterpretF32, &in_use);
+            let both = run(&gradient, &Engine::host(), &in_training);
+            let off = apart(&forward, &exact);
+            let finite = both
+                .outputs
+                .iter()
+                .all(|(_, data)| data.iter().all(|x| x.is_finite()));
+            let gradient_off = (macs <= MOST_MACS)
+                .then(|| apart(&both, &run(&gradient, &Engine::InterpretF32, &in_training)));
+            let shown =
+                gradient_off.map_or("not interpreted".to_owned(), |off| format!("{off:.1e}"));
+            println!(
+                "| {spec} | {macs} | {:.2} | {:.1} | {:.1} | {:.1} | {off:.1e} | {shown} |",
+                both.prepared.as_secs_f64(),
+                both.ran.as_secs_f64() * 1e3,
+                forward.ran.as_secs_f64() * 1e3,
+                exact.ran.as_secs_f64(),
+            );
+            let good = |off: f64| off <= BOUND;
+            if !finite || !good(off) || !gradient_off.is_none_or(good) {
+                wrong.push(spec);
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:?}");
+}
