@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use crate::codegen::{self, Code, CodegenError, Target};
 use crate::ir::{Graph, verify};
 use crate::passes::fuse::{self, Groups};
-use crate::passes::{Remark, cse, dce, fold, layout, simplify};
+use crate::passes::{Remark, cse, dce, fold, layout, recompute, simplify};
 use crate::plan::{self, Plan};
 
 /// What to compile for, and how.
@@ -18,6 +18,8 @@ pub struct Options {
     pub batch: usize,
     /// Whether element-wise nodes are fused into others.
     pub fuse: bool,
+    /// Whether cheap values are made again in place of being kept for long.
+    pub recompute: bool,
     /// Whether the verifiers run after each stage.
     pub verify: bool,
 }
@@ -29,6 +31,7 @@ impl Options {
             target: Target::host(),
             batch,
             fuse: true,
+            recompute: true,
             verify: cfg!(debug_assertions),
         }
     }
@@ -97,13 +100,17 @@ pub fn prepare(graph: &Graph, options: &Options) -> Prepared {
     let mut graph = graph.clone();
     type Pass<'p> = (&'static str, &'p dyn Fn(&Graph) -> (Graph, Vec<Remark>));
     let target = &options.target;
-    let passes: [Pass<'_>; 6] = [
+    let passes: [Pass<'_>; 7] = [
         // What gradients leave behind goes first: later passes then see only what will run.
         ("dce", &dce::run),
         ("fold", &fold::run),
         ("simplify", &simplify::run),
         ("cse", &cse::run),
         ("dce", &dce::run),
+        ("recompute", &|graph| match options.recompute {
+            true => recompute::run(graph),
+            false => (graph.clone(), Vec::new()),
+        }),
         ("layout", &|graph| layout::run(graph, target)),
     ];
     for (name, pass) in passes {

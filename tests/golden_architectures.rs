@@ -55,6 +55,8 @@ fn bindings(golden: &Golden, graph: &Graph) -> Bindings {
             ParamRole::Statistic if param.name.ends_with("var") => u + 0.5,
             ParamRole::Scale => u + 0.5,
             ParamRole::Bias | ParamRole::Shift | ParamRole::Statistic => (2.0 * u - 1.0) * 0.2,
+            // Nothing is pruned.
+            ParamRole::Mask => 1.0,
         };
         data.insert(id, u.into_iter().map(|u| value(u) as f32).collect());
     }

@@ -346,6 +346,8 @@ fn check_text(seed: u64, text: &str, batch: usize, most: usize) {
                 target: target.clone(),
                 batch: most,
                 fuse,
+                // So that what is made again is held against what is kept, too.
+                recompute: fuse,
                 verify: true,
             };
             let program = Arc::new(driver::compile(&graph, &options).expect("compiles"));

@@ -393,7 +393,7 @@ fn a_second_interrupt_ends_at_once() {
     let train = "train small.net --interpret f64 --out w.safetensors";
     folder.ok(&format!("{train} --epochs 1"));
     let before = bytes(&folder, "w.checkpoint");
-    let mut child = start(&folder, &format!("{train} --epochs 100 --resume"));
+    let child = start(&folder, &format!("{train} --epochs 100 --resume"));
     let interrupt = || {
         let kill = std::process::Command::new("kill")
             .args(["-INT", &child.id().to_string()])

@@ -92,10 +92,16 @@ fn scaled(args: &Args, common: &Common, target: &Target, out: &mut Out) -> Resul
         stated: stated.is_some(),
     };
     let mut rows: Vec<Row> = Vec::new();
-    let result = each_net(args, common, (target, Some(rates)), out, &mut |_, told, _| {
-        rows.push(told.row());
-        Ok(())
-    });
+    let result = each_net(
+        args,
+        common,
+        (target, Some(rates)),
+        out,
+        &mut |_, told, _| {
+            rows.push(told.row());
+            Ok(())
+        },
+    );
     if !rows.is_empty() {
         if out.json {
             for object in scale::objects(&rows, &basis) {

@@ -41,7 +41,12 @@ impl Builder {
 
     fn value(&mut self, ty: Type, kind: ValueKind) -> ValueId {
         let layout = Layout::plain(&ty.shape);
-        self.graph.values.push(Value { ty, kind, layout })
+        self.graph.values.push(Value {
+            ty,
+            kind,
+            layout,
+            within: None,
+        })
     }
 
     /// A value given for each batch.

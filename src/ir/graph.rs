@@ -26,6 +26,17 @@ pub struct Value {
     pub kind: ValueKind,
     /// How it lies in memory.
     pub layout: Layout,
+    /// Whose memory it lies in, if not in its own.
+    pub within: Option<Within>,
+}
+
+/// A place in another value: that of some of its channels. The image strides are the same.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Within {
+    /// The value that has the memory; it lies in no other.
+    pub whole: ValueId,
+    /// Its channel where the first one of the part lies.
+    pub channel: usize,
 }
 
 /// Where a value comes from.
@@ -197,6 +208,14 @@ impl Graph {
     /// The sizes of a value, without the batch.
     pub fn dims(&self, value: ValueId) -> &[usize] {
         &self.values[value].ty.shape.dims
+    }
+
+    /// Where a value lies: in its own memory, or in another's.
+    pub fn place(&self, value: ValueId) -> Within {
+        self.values[value].within.unwrap_or(Within {
+            whole: value,
+            channel: 0,
+        })
     }
 
     /// The node that makes a value, if one does.

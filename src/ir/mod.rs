@@ -19,6 +19,7 @@ pub use arena::IdVec;
 pub use builder::Builder;
 pub use graph::{
     Graph, Node, NodeId, Output, Param, ParamRole, StepScalar, Update, Value, ValueId, ValueKind,
+    Within,
 };
 pub use init::{Distribution, Init, Scaled, Scaling};
 pub use layout::{FilterOrder, Halo, Layout};

@@ -78,7 +78,10 @@ impl<'a> Printer<'a> {
         }
         let value = &self.graph.values[value];
         if self.layouts {
-            format!("{} in {}", value.ty, value.layout)
+            let within = value.within.map_or_else(String::new, |within| {
+                format!(" at {}+{}", self.name(within.whole), within.channel)
+            });
+            format!("{} in {}{within}", value.ty, value.layout)
         } else {
             value.ty.to_string()
         }

@@ -7,14 +7,16 @@
 //! 3. A node reads only what is given or made by earlier nodes.
 //! 4. The types of a node's outputs are those that its operator infers from its inputs.
 //! 5. A layout holds the elements of its value's shape.
-//! 6. Only parameters and states are updated, each once, by a value of the same type.
-//! 7. An event names a filter [K, C, R, S] and a mask [K, C, 1, 1] that are parameters, and groups that divide K.
-//! 8. Names of inputs, of parameters and states, and of outputs are each used once.
+//! 6. What lies within another value has that one's strides, and fewer channels than are left there; the other lies in
+//!    no third.
+//! 7. Only parameters and states are updated, each once, by a value of the same type.
+//! 8. An event names a filter [K, C, R, S] and a mask [K, C, 1, 1] that are parameters, and groups that divide K.
+//! 9. Names of inputs, of parameters and states, and of outputs are each used once.
 
 use std::collections::HashSet;
 
 use super::arena::Id;
-use super::graph::{Graph, NodeId, ValueId, ValueKind};
+use super::graph::{Graph, NodeId, ValueId, ValueKind, Within};
 use super::layout::{FilterOrder, Layout};
 use super::schedule::{Action, Event};
 use super::types::{Shape, Type};
@@ -54,6 +56,16 @@ pub enum VerifyError {
         shape: Shape,
         /// Its layout.
         layout: Layout,
+    },
+    /// A value does not lie within the one that it says it does.
+    #[error("value {value} in {layout} does not lie within {} from channel {} on", within.whole, within.channel)]
+    Within {
+        /// The value.
+        value: ValueId,
+        /// Its layout.
+        layout: Layout,
+        /// Where it says that it lies.
+        within: Within,
     },
     /// An output that is no value.
     #[error("output `{name}` is {value}, which is no value")]
@@ -139,6 +151,15 @@ pub fn verify(graph: &Graph) -> Result<(), VerifyError> {
                 });
             }
         }
+        if let Some(within) = value.within
+            && !lies(graph, &value.layout, within)
+        {
+            return Err(VerifyError::Within {
+                value: id,
+                layout: value.layout.clone(),
+                within,
+            });
+        }
         if !holds(&value.layout, &value.ty.shape) {
             let (shape, layout) = (value.ty.shape.clone(), value.layout.clone());
             return Err(VerifyError::Layout {
@@ -159,6 +180,21 @@ pub fn verify(graph: &Graph) -> Result<(), VerifyError> {
     events(graph)?;
     updates(graph)?;
     names(graph)
+}
+
+/// Whether a value of that layout can lie there.
+fn lies(graph: &Graph, layout: &Layout, within: Within) -> bool {
+    if !exists(graph, within.whole) {
+        return false;
+    }
+    let whole = &graph.values[within.whole];
+    let (&Layout::Nhwc { map, .. }, &Layout::Nhwc { pixel, .. }) = (layout, &whole.layout) else {
+        return false;
+    };
+    whole.within.is_none()
+        && whole.layout.image_stride() == layout.image_stride()
+        && whole.layout.origin() == layout.origin()
+        && within.channel + map[0] <= pixel
 }
 
 fn exists(graph: &Graph, value: ValueId) -> bool {

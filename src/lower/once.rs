@@ -9,7 +9,7 @@ use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use super::{Group, Lowered, group};
 use crate::codegen::Target;
 use crate::ir::arena::Id as _;
-use crate::ir::{Graph, Node, NodeId, Value, ValueId, ValueKind};
+use crate::ir::{Graph, Node, NodeId, Value, ValueId, ValueKind, Within};
 
 /// Lowers the groups of one graph.
 #[derive(Debug)]
@@ -146,12 +146,20 @@ impl<'a> Once<'a> {
             return ValueId::new(position);
         }
         self.values.push(value);
-        let Value { ty, layout, .. } = &self.graph.values[value];
-        part.values.push(Value {
+        let Value {
+            ty, layout, within, ..
+        } = &self.graph.values[value];
+        let local = part.values.push(Value {
             ty: ty.clone(),
             layout: layout.clone(),
             kind: ValueKind::Input(String::new()),
-        })
+            within: None,
+        });
+        if let Some(Within { whole, channel }) = *within {
+            let whole = self.local(whole, part);
+            part.values[local].within = Some(Within { whole, channel });
+        }
+        local
     }
 }
 
@@ -166,6 +174,42 @@ fn key(graph: &Graph) -> u64 {
     for (_, value) in graph.values.iter() {
         value.ty.hash(&mut hasher);
         value.layout.hash(&mut hasher);
+        value.within.hash(&mut hasher);
     }
     hasher.finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ir::{Builder, Shape, Type};
+    use crate::ops::Pointwise;
+    use crate::passes::fuse;
+
+    #[test]
+    fn equal_groups_are_lowered_once_and_zeros_of_different_sign_are_not_equal() {
+        let mut b = Builder::new("net");
+        let x = b.input("x", Type::f32(Shape::batched([8])));
+        for (name, number) in [("a", 0.0), ("b", 0.0), ("c", -0.0)] {
+            let number = b.constant(number);
+            let sum = b.pointwise(Pointwise::Add, &[x, number]);
+            b.output(name, sum);
+        }
+        let graph = b.finish();
+        let groups = fuse::run(&graph, fuse::Options { fuse: true }).groups;
+        let target = Target::host();
+        let mut once = Once::new(&graph, &target, 4);
+        let alike: Vec<Alike> = groups
+            .iter()
+            .map(|(id, group)| once.lower(group, &format!("k{}", id.index())))
+            .collect();
+        assert_eq!(
+            alike.iter().map(|alike| alike.first).collect::<Vec<_>>(),
+            [0, 0, 1]
+        );
+        assert_ne!(alike[0].values, alike[1].values);
+        let kernel = &once.lowered(0).steps[0].kernel.name;
+        assert_eq!(kernel, "k0");
+        assert_eq!(once.renamed(0, kernel, "k1"), "k1");
+    }
 }

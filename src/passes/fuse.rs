@@ -170,18 +170,20 @@ pub fn run(graph: &Graph, options: Options) -> Groups {
     pass.finish()
 }
 
-/// A reshaped value whose elements have the same places is the same memory.
+/// A reshaped value whose elements have the same places is the same memory, and so is a range that lies within.
 fn views(graph: &Graph) -> IdVec<ValueId, Option<ValueId>> {
     let mut views: IdVec<ValueId, Option<ValueId>> = IdVec::filled(graph.values.len(), None);
     for (_, node) in graph.nodes.iter() {
         let (from, to) = match (&node.op, node.inputs.first()) {
-            (Op::Reshape(_), Some(&from)) => (from, node.outputs[0]),
+            (Op::Reshape(_) | Op::Slice(_), Some(&from)) => (from, node.outputs[0]),
             _ => continue,
         };
-        if graph.values[from]
-            .layout
-            .same_places(&graph.values[to].layout)
-        {
+        let (own, other) = (&graph.values[to], &graph.values[from]);
+        let is_view = match node.op {
+            Op::Slice(_) => own.within.is_some(),
+            _ => own.layout.same_places(&other.layout),
+        };
+        if is_view {
             views[to] = Some(views[from].unwrap_or(from));
         }
     }

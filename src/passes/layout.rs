@@ -6,15 +6,19 @@
 //! cache sets. Filters take the order of the map they read; a dense layer after a flattened map reads
 //! the map as it lies, its matrix permuted instead.
 
-use std::collections::HashMap;
+mod parts;
+
+use std::collections::{HashMap, HashSet};
 
 use super::Remark;
 use super::rewrite::Rewriter;
 use crate::codegen::Target;
-use crate::ir::{FilterOrder, Graph, Halo, IdVec, Layout, Node, NodeId, Shape, ValueId, ValueKind};
+use crate::ir::{
+    FilterOrder, Graph, Halo, IdVec, Layout, Node, NodeId, Shape, ValueId, ValueKind, Within,
+};
 use crate::lower::access;
 use crate::ops::window::Axis;
-use crate::ops::{Conv2d, Op, conv};
+use crate::ops::{Conv2d, Op, Slice, conv};
 
 /// A stride that is a multiple of so many bytes maps neighbouring pixels to few cache sets: measured,
 /// a tile falls to a fifth of its speed at 4 KB and loses 5 to 30 % at 1 KB.
@@ -22,6 +26,23 @@ const CONFLICT_BYTES: usize = 1024;
 
 /// Elements of a cache line.
 const LINE: usize = 16;
+
+/// The value whose memory each value will lie in, as far as the graph tells: that of a map under another shape, of the
+/// whole of a part, of what a range is taken from.
+pub fn shared_memory(graph: &Graph) -> IdVec<ValueId, ValueId> {
+    let parts = parts::find(graph, &halos(graph));
+    let mut root = IdVec::new();
+    for value in graph.values.ids() {
+        root.push(parts[value].map_or(value, |(whole, _)| whole));
+    }
+    for (_, node) in graph.nodes.iter() {
+        if let Op::Reshape(_) | Op::Slice(Slice { axis: 0, .. }) = node.op {
+            let from = root[node.inputs[0]];
+            root[node.outputs[0]] = from;
+        }
+    }
+    root
+}
 
 /// Runs the pass.
 pub fn run(graph: &Graph, target: &Target) -> (Graph, Vec<Remark>) {
@@ -36,6 +57,8 @@ pub fn run(graph: &Graph, target: &Target) -> (Graph, Vec<Remark>) {
     let mut pass = Pass {
         graph,
         target,
+        parts: parts::find(graph, &halos),
+        seen: HashSet::new(),
         halos,
         filters: filters(graph),
         placed: HashMap::new(),
@@ -58,6 +81,7 @@ pub fn run(graph: &Graph, target: &Target) -> (Graph, Vec<Remark>) {
         pass.node(id, node);
     }
     pass.updates();
+    pass.join();
     let Pass {
         rewriter, remarks, ..
     } = pass;
@@ -143,8 +167,8 @@ fn halos(graph: &Graph) -> IdVec<ValueId, Halo> {
                     },
                 );
             }
-            // A reshaped map is the same memory, so it has the same halo.
-            Op::Reshape(_) => {
+            // A reshaped map is the same memory, so it has the same halo; so is a range of channels.
+            Op::Reshape(_) | Op::Slice(Slice { axis: 0, .. }) => {
                 let halo = halos[node.outputs[0]];
                 want(&mut halos, node.inputs[0], halo);
             }
@@ -194,6 +218,10 @@ struct Pass<'a> {
     filters: IdVec<ValueId, Option<usize>>,
     /// The wanted halo, by value of the old graph.
     halos: IdVec<ValueId, Halo>,
+    /// The place in a joined value, by value of the old graph.
+    parts: IdVec<ValueId, Option<(ValueId, usize)>>,
+    /// Ranges of channels of the new graph that are read where they lie.
+    seen: HashSet<ValueId>,
     /// Whether the layout of a value of the new graph is decided; those that are not here are.
     placed: HashMap<ValueId, bool>,
     /// For each parameter and state of the new graph, those that lie as it does.
@@ -444,10 +472,127 @@ impl Pass<'_> {
                 }
             }
         }
+        let is_seen = self.range(node, &inputs, &mut layouts);
+        self.part(node, &mut layouts);
         let made = self.rewriter.push(node.op.clone(), &inputs, &node.origin);
         for ((&old, &new), layout) in node.outputs.iter().zip(&made).zip(layouts) {
             self.rewriter.set_layout(new, layout);
             self.rewriter.replace(old, new);
+        }
+        if is_seen {
+            self.seen.insert(made[0]);
+        }
+    }
+
+    /// Whether the node is a range of channels that is read where it lies, which decides its layout.
+    fn range(&self, node: &Node, inputs: &[ValueId], layouts: &mut [Layout]) -> bool {
+        let result = node.outputs[0];
+        let is_output = self
+            .graph
+            .outputs
+            .iter()
+            .any(|output| output.value == result);
+        let (Op::Slice(Slice { axis: 0, .. }), false) = (&node.op, is_output) else {
+            return false;
+        };
+        let shape = &self.graph.ty(result).shape;
+        let Layout::Nhwc { pixel, halo, .. } = *self.layout(inputs[0]) else {
+            return false;
+        };
+        if !shape.batched || shape.dims.len() > 3 {
+            return false;
+        }
+        let (c, h, w) = shape.chw();
+        layouts[0] = Layout::Nhwc {
+            map: [c, h, w],
+            pixel,
+            halo,
+        };
+        true
+    }
+
+    /// Gives the result of a node the distance of pixels that the whole has which it is to be a part of.
+    fn part(&self, node: &Node, layouts: &mut [Layout]) {
+        let result = node.outputs[0];
+        let Some((whole, _)) = self.parts[result] else {
+            return;
+        };
+        let (c, h, w) = self.graph.ty(result).shape.chw();
+        if let Layout::Nhwc {
+            map,
+            pixel: own,
+            halo,
+        } = &mut layouts[0]
+            && *map == [c, h, w]
+            && halo.is_empty()
+        {
+            *own = pixel(self.graph.dims(whole)[0], h * w);
+        }
+    }
+
+    /// Puts parts into their wholes, once all of these have been made.
+    fn join(&mut self) {
+        let parts: Vec<_> = self
+            .parts
+            .iter()
+            .filter_map(|(part, &place)| place.map(|(whole, channel)| (part, whole, channel)))
+            .collect();
+        for (part, whole, channel) in parts {
+            let (part, whole) = (self.rewriter.get(part), self.rewriter.get(whole));
+            let [own, all] = [part, whole].map(|value| self.layout(value));
+            let (
+                Layout::Nhwc { map, pixel, halo },
+                Layout::Nhwc {
+                    map: all,
+                    pixel: wide,
+                    halo: around,
+                },
+            ) = (own, all)
+            else {
+                continue;
+            };
+            let (c, h, w) = self.rewriter.graph().ty(part).shape.chw();
+            let alike = *map == [c, h, w]
+                && map[1..] == all[1..]
+                && pixel == wide
+                && halo.is_empty()
+                && around.is_empty();
+            if alike {
+                self.rewriter.set_within(part, Within { whole, channel });
+            }
+        }
+        // What is seen of a part, or of a part under another shape, is seen of the whole.
+        let nodes: Vec<_> = self
+            .rewriter
+            .graph()
+            .nodes
+            .iter()
+            .map(|(_, node)| {
+                (
+                    node.op.clone(),
+                    node.inputs.first().copied(),
+                    node.outputs[0],
+                )
+            })
+            .filter(|(op, ..)| matches!(op, Op::Slice(_) | Op::Reshape(_)))
+            .collect();
+        for (op, input, result) in nodes {
+            let Some(input) = input else {
+                continue;
+            };
+            let graph = self.rewriter.graph();
+            let Within { whole, channel } = graph.place(input);
+            let offset = match op {
+                Op::Slice(slice) if self.seen.contains(&result) => slice.from,
+                Op::Reshape(_)
+                    if whole != input && self.layout(input).same_places(self.layout(result)) =>
+                {
+                    0
+                }
+                _ => continue,
+            };
+            let channel = channel + offset;
+            self.rewriter.set_within(result, Within { whole, channel });
         }
     }
 

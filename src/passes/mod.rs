@@ -13,6 +13,7 @@ pub mod fold;
 pub mod fuse;
 pub mod layout;
 pub mod print;
+pub mod recompute;
 pub mod rewrite;
 pub mod simplify;
 

@@ -2,7 +2,7 @@
 
 use crate::ir::arena::Id;
 use crate::ir::{
-    Graph, IdVec, Layout, Node, NodeId, Output, Type, Update, Value, ValueId, ValueKind,
+    Graph, IdVec, Layout, Node, NodeId, Output, Type, Update, Value, ValueId, ValueKind, Within,
 };
 use crate::ops::{Op, OpRules};
 
@@ -69,6 +69,7 @@ impl<'g> Rewriter<'g> {
                     ty,
                     kind: ValueKind::Result { node, index },
                     layout,
+                    within: None,
                 })
             })
             .collect();
@@ -96,6 +97,11 @@ impl<'g> Rewriter<'g> {
     /// Sets the layout of a value of the new graph.
     pub fn set_layout(&mut self, value: ValueId, layout: Layout) {
         self.to.values[value].layout = layout;
+    }
+
+    /// Has a value of the new graph lie in another's memory.
+    pub fn set_within(&mut self, value: ValueId, within: Within) {
+        self.to.values[value].within = Some(within);
     }
 
     /// Ends the copy: outputs and updates follow.

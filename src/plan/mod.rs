@@ -6,13 +6,13 @@
 pub mod memory;
 pub mod print;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use crate::codegen::Target;
 use crate::ir::arena::Id;
-use crate::ir::{Graph, IdVec, StepScalar, ValueId, ValueKind};
+use crate::ir::{Graph, IdVec, StepScalar, ValueId, ValueKind, Within};
 use crate::kernel::Kernel;
-use crate::lower::{Buffer, Domain, GroupId, ScratchId, once::Once};
+use crate::lower::{Buffer, Domain, Group, GroupId, ScratchId, once::Once};
 use crate::passes::fuse::Groups;
 
 use memory::Lifetime;
@@ -89,6 +89,7 @@ pub fn make(graph: &Graph, groups: &Groups, target: &Target, batch: usize) -> Pl
     let in_place = maker.in_place();
     let mut first = 0;
     let mut steps = Vec::new();
+    let mut places: Vec<Vec<(usize, usize)>> = Vec::new();
     let mut kernels = Kernels::default();
     for (id, alike, name) in lowered {
         let group = once.lowered(alike.first);
@@ -101,19 +102,16 @@ pub fn make(graph: &Graph, groups: &Groups, target: &Target, batch: usize) -> Pl
             ids
         };
         for (number, step) in group.steps.iter().enumerate() {
-            let buffers: Vec<usize> = step
-                .args
-                .iter()
-                .map(|&arg| match arg {
-                    Buffer::Value(value) => {
-                        maker.value(alike.values[value.index()], first, last, &in_place)
-                    }
-                    Buffer::Scratch(id) => scratch[id],
-                })
-                .collect();
+            let place = |&arg: &Buffer| match arg {
+                Buffer::Value(value) => {
+                    maker.value(alike.values[value.index()], first, last, &in_place)
+                }
+                Buffer::Scratch(id) => (scratch[id], 0),
+            };
+            places.push(step.args.iter().map(place).collect());
             steps.push(PlanStep {
                 kernel: kernels.number((alike.first, number), &step.kernel),
-                args: buffers,
+                args: Vec::new(),
                 domain: step.domain,
                 name: once.renamed(alike.first, &step.kernel.name, &name),
                 group: id,
@@ -121,7 +119,7 @@ pub fn make(graph: &Graph, groups: &Groups, target: &Target, batch: usize) -> Pl
         }
         first = last + 1;
     }
-    maker.finish(steps, kernels.all, first)
+    maker.finish(steps, &places, kernels.all, first)
 }
 
 fn name(graph: &Graph, id: GroupId, node: Option<crate::ir::NodeId>) -> String {
@@ -185,24 +183,22 @@ impl Maker<'_> {
         }
     }
 
-    /// The updates whose new value is written straight over the old one: the writer comes after all
-    /// other readers of the old one, and reads it, if at all, element by element.
+    /// The values that are written straight over another that nobody reads later: what is kept for the next step over
+    /// what was kept for this one, and results of element-wise groups over an operand.
     fn in_place(&mut self) -> HashMap<ValueId, ValueId> {
         let groups = &self.groups.groups;
-        let root = |value: ValueId| self.groups.views[value].unwrap_or(value);
         let mut writers: HashMap<ValueId, GroupId> = HashMap::new();
-        // The last group that reads a value.
+        // The last group that reads something in a value's memory.
         let mut readers: HashMap<ValueId, GroupId> = HashMap::new();
         for (id, group) in groups.iter() {
             writers.extend(group.stores.iter().map(|&value| (value, id)));
-            for &node in group.anchor.iter().chain(&group.nodes) {
-                let inputs = &self.graph.nodes[node].inputs;
-                readers.extend(inputs.iter().map(|&input| (root(input), id)));
+            for value in self.reads(group) {
+                readers.insert(self.root(value).0, id);
             }
         }
         let mut in_place = HashMap::new();
         for update in &self.graph.updates {
-            let value = root(update.value);
+            let (value, _) = self.root(update.value);
             let Some(&writer) = writers.get(&value) else {
                 self.remarks
                     .push(format!("{} is no result of a kernel", update.value));
@@ -213,7 +209,7 @@ impl Maker<'_> {
                 .is_some_and(|&reader| reader > writer);
             let whole = groups[writer].anchor.is_some_and(|anchor| {
                 let mut inputs = self.graph.nodes[anchor].inputs.iter();
-                inputs.any(|&input| root(input) == update.target)
+                inputs.any(|&input| self.root(input).0 == update.target)
             });
             if late || whole || in_place.contains_key(&value) {
                 self.remarks.push(format!(
@@ -224,18 +220,75 @@ impl Maker<'_> {
             }
             in_place.insert(value, update.target);
         }
+        let mut taken = self.asked();
+        for (id, group) in groups.iter().filter(|(_, group)| group.anchor.is_none()) {
+            for &value in &group.stores {
+                if self.root(value) != (value, 0) || in_place.contains_key(&value) {
+                    continue;
+                }
+                let operand = self.reads(group).find(|&operand| {
+                    let is_before = writers.get(&operand).is_some_and(|&writer| writer < id);
+                    is_before
+                        && self.alike(operand, value)
+                        && readers.get(&operand) == Some(&id)
+                        && !taken.contains(&operand)
+                        && self.reads_as_it_lies(group, operand)
+                });
+                if let Some(operand) = operand {
+                    taken.insert(operand);
+                    in_place.insert(value, operand);
+                }
+            }
+        }
         in_place
     }
 
-    /// The buffer of a value that steps `first..=last` touch.
+    /// What the nodes of a group read.
+    fn reads(&self, group: &'_ Group) -> impl Iterator<Item = ValueId> {
+        let nodes = group.anchor.iter().chain(&group.nodes);
+        nodes.flat_map(|&node| self.graph.nodes[node].inputs.iter().copied())
+    }
+
+    /// Whether two values have every element at the same place of their buffers.
+    fn alike(&self, a: ValueId, b: ValueId) -> bool {
+        let [a, b] = [a, b].map(|value| &self.graph.values[value]);
+        a.ty.shape == b.ty.shape && a.layout == b.layout
+    }
+
+    /// Whether the group reads the value's memory under its own shape only, and the value lies in no other.
+    fn reads_as_it_lies(&self, group: &Group, value: ValueId) -> bool {
+        self.root(value) == (value, 0)
+            && self
+                .reads(group)
+                .all(|other| other == value || self.root(other).0 != value)
+    }
+
+    /// The values that are read when the step is done. What could not be written in place is copied by the runtime then.
+    fn asked(&self) -> HashSet<ValueId> {
+        let outputs = self.graph.outputs.iter().map(|output| output.value);
+        let updates = self.graph.updates.iter().map(|update| update.value);
+        outputs
+            .chain(updates)
+            .map(|value| self.root(value).0)
+            .collect()
+    }
+
+    /// The value whose buffer a value lies in, and how many bytes into each image.
+    fn root(&self, value: ValueId) -> (ValueId, usize) {
+        let Within { whole, channel } = self.graph.place(value);
+        let root = self.groups.views[whole].unwrap_or(whole);
+        (root, channel * size_of::<f32>())
+    }
+
+    /// The buffer of a value that steps `first..=last` touch, and its place there in bytes.
     fn value(
         &mut self,
         value: ValueId,
         first: usize,
         last: usize,
         in_place: &HashMap<ValueId, ValueId>,
-    ) -> usize {
-        let value = self.groups.views[value].unwrap_or(value);
+    ) -> (usize, usize) {
+        let (value, offset) = self.root(value);
         let buffer = match self.of_value.get(&value) {
             Some(&buffer) => buffer,
             None => {
@@ -253,11 +306,17 @@ impl Maker<'_> {
         if let Some(lifetime) = &mut self.buffers[buffer].1 {
             lifetime.last = lifetime.last.max(last);
         }
-        buffer
+        (buffer, offset)
     }
 
-    /// Places the buffers, whose numbers the arguments of steps become offsets of.
-    fn finish(mut self, mut steps: Vec<PlanStep>, kernels: Vec<Kernel>, end: usize) -> Plan {
+    /// Places the buffers; `places` says in which buffer, and where there, the arguments of each step lie.
+    fn finish(
+        mut self,
+        mut steps: Vec<PlanStep>,
+        places: &[Vec<(usize, usize)>],
+        kernels: Vec<Kernel>,
+        end: usize,
+    ) -> Plan {
         let mut asked: Vec<ValueId> = self
             .graph
             .outputs
@@ -267,12 +326,11 @@ impl Maker<'_> {
         // What could not be written in place is copied by the runtime when the step is done.
         asked.extend(self.graph.updates.iter().map(|update| update.value));
         for &value in &asked {
-            let root = self.groups.views[value].unwrap_or(value);
-            if let Some(&buffer) = self.of_value.get(&root) {
-                self.of_value.insert(value, buffer);
-                if let Some(lifetime) = &mut self.buffers[buffer].1 {
-                    lifetime.last = end;
-                }
+            let (root, _) = self.root(value);
+            if let Some(&buffer) = self.of_value.get(&root)
+                && let Some(lifetime) = &mut self.buffers[buffer].1
+            {
+                lifetime.last = end;
             }
         }
         let sized: Vec<(usize, Option<Lifetime>)> = self
@@ -288,30 +346,33 @@ impl Maker<'_> {
             .sum();
         let mut slots = HashMap::new();
         let mut scalars = Vec::new();
-        for (&value, &buffer) in &self.of_value {
-            let offset = placed.offsets[buffer];
-            let wanted = match self.graph.values[value].kind {
-                ValueKind::Step(scalar) => {
-                    scalars.push((scalar, offset));
-                    false
-                }
-                ValueKind::Param(_) | ValueKind::State(_) | ValueKind::Input(_) => true,
-                ValueKind::Result { .. } => asked.contains(&value),
-            };
-            if wanted {
-                slots.insert(
+        let given = self.graph.values.iter().filter_map(|(id, value)| {
+            let lasts = !matches!(value.kind, ValueKind::Result { .. } | ValueKind::Step(_));
+            lasts.then_some(id)
+        });
+        for value in given.chain(asked) {
+            let (root, into) = self.root(value);
+            if let Some(&buffer) = self.of_value.get(&root) {
+                let slot = Slot {
                     value,
-                    Slot {
-                        value,
-                        offset,
-                        bytes: self.bytes(value),
-                    },
-                );
+                    offset: placed.offsets[buffer] + into,
+                    bytes: self.bytes(value) - into,
+                };
+                slots.insert(value, slot);
+            }
+        }
+        for (id, value) in self.graph.values.iter() {
+            if let (ValueKind::Step(scalar), Some(&buffer)) = (&value.kind, self.of_value.get(&id))
+            {
+                scalars.push((*scalar, placed.offsets[buffer]));
             }
         }
         scalars.sort_unstable();
-        for arg in steps.iter_mut().flat_map(|step| &mut step.args) {
-            *arg = placed.offsets[*arg];
+        for (step, places) in steps.iter_mut().zip(places) {
+            let offsets = places
+                .iter()
+                .map(|&(buffer, into)| placed.offsets[buffer] + into);
+            step.args = offsets.collect();
         }
         Plan {
             batch: self.batch,

@@ -518,12 +518,14 @@ impl Session {
         let entry = &self.program.graph.values[value];
         let stride = entry.layout.image_stride();
         let offset = self.program.plan.slots[&value].offset;
+        // What lies in another value ends before an image of that does.
+        let length = stride - self.program.graph.place(value).channel;
         for (index, image) in to
             .chunks_exact_mut(entry.ty.shape.elements().max(1))
             .enumerate()
         {
             let at = offset + index * stride * size_of::<f32>();
-            convert::gather(&entry.layout, self.arena.floats(at, stride), image);
+            convert::gather(&entry.layout, self.arena.floats(at, length), image);
         }
     }
 }

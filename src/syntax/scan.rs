@@ -413,7 +413,9 @@ impl Scanner<'_> {
             .take_while(|&&byte| byte != b'\n')
             .count();
         self.at += len;
-        let content = self.text[start..self.at].trim_end_matches('\r');
+        let line = &self.text[start..self.at];
+        let ends = self.at < self.bytes.len();
+        let content = line.strip_suffix('\r').filter(|_| ends).unwrap_or(line);
         if let Some(at) = content.find('\r') {
             self.carriage_return(start + at);
         }

@@ -145,6 +145,7 @@ pub(crate) fn compiled(graph: &Graph, bindings: &Bindings, how: &How) -> HashMap
         target: how.target.clone(),
         batch: how.most,
         fuse: how.fuse,
+        recompute: how.fuse,
         verify: true,
     };
     let program = driver::compile(graph, &options).expect("compiles");

@@ -1,19 +1,26 @@
 //! Joining and cutting as copies.
 
 use super::{Concat, Pad, Slice};
-use crate::ir::{Node, ValueId};
+use crate::ir::{Node, ValueId, Within};
 use crate::lower::Cx;
 use crate::lower::strided::{self, Axis, Moves, Operand, steps};
 
-/// Copies each input behind the last.
+/// Copies each input behind the last, unless it lies there.
 pub fn concat(cx: &mut Cx<'_>, op: &Concat, node: &Node) {
     let name = cx.name.clone();
     let to = node.outputs[0];
     let step = steps(cx, to)[op.axis];
     let mut place = 0;
     for (index, &from) in node.inputs.iter().enumerate() {
-        let name = format!("{name}_{index}");
-        part(cx, &name, [from, to], [0, place * step], from);
+        let Within { whole, channel } = cx.graph.place(to);
+        let there = Within {
+            whole,
+            channel: channel + place as usize,
+        };
+        if op.axis != 0 || cx.graph.place(from) != there {
+            let name = format!("{name}_{index}");
+            part(cx, &name, [from, to], [0, place * step], from);
+        }
         place += cx.graph.dims(from)[op.axis] as i64;
     }
 }
