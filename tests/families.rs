@@ -45,6 +45,27 @@ const NETS: &[Small] = &[
             "image=[1, 20, 20]",
         ],
     ),
+    (
+        "condensenet.net:CondenseNet",
+        &[
+            "layers=[1, 1, 1, 1, 2]",
+            "growth=2",
+            "groups=2",
+            "condense=2",
+            "classes=5",
+            "side=32",
+        ],
+    ),
+    (
+        "condensenet_cifar.net:Fashion",
+        &[
+            "n=1",
+            "growth=4",
+            "groups=2",
+            "condense=2",
+            "picture=[1, 16, 16]",
+        ],
+    ),
     ("densenet.net:Fashion", &["growth=2"]),
     (
         "densenet_cifar.net:Fashion",

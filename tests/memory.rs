@@ -61,8 +61,7 @@ fn dense_block(layers: usize, size: usize, rest: &str, train: &str) -> String {
     )
 }
 
-const TRAIN: &str =
-    "train { data fashion_mnist_small; loss cross_entropy; optimizer sgd(lr = 0.1); batch 4 }";
+const TRAIN: &str = "train Dense { data fashion_mnist_small; loss cross_entropy; optimizer sgd(lr = 0.1); batch 4 }";
 
 #[test]
 fn the_features_of_a_dense_block_are_one_buffer() {
@@ -141,7 +140,7 @@ const NORMED: &str = "
         repeat 6 { unit(24) }
         global_avgpool -> flatten -> dense(10)
     }
-    train { data fashion_mnist_small; loss cross_entropy; optimizer sgd(lr = 0.1); batch 8 }
+    train Normed { data fashion_mnist_small; loss cross_entropy; optimizer sgd(lr = 0.1); batch 8 }
 ";
 
 fn run(program: Program, graph: &Graph, bindings: &Bindings) -> Vec<(String, Vec<f32>)> {

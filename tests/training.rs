@@ -387,10 +387,10 @@ fn a_second_interrupt_ends_at_once() {
     let folder = prepared();
     // A step of all samples in the interpreter takes long; the first epoch leaves a checkpoint.
     let slow = NET
-        .replace("conv(4, 3, pad = 1", "conv(64, 5, pad = 2")
+        .replace("conv(4, 3, pad = 1", "conv(400, 5, pad = 2")
         .replace("batch 16", "batch 160");
     folder.write("small.net", &slow);
-    let train = "train small.net --interpret f64 --out w.safetensors";
+    let train = "train small.net --interpret f32 --out w.safetensors";
     folder.ok(&format!("{train} --epochs 1"));
     let before = bytes(&folder, "w.checkpoint");
     let child = start(&folder, &format!("{train} --epochs 100 --resume"));
@@ -831,5 +831,5 @@ train Pets { data folder(\"pets\"); augment flip, rotate(10); loss cross_entropy
     assert_eq!(scores(&by_file), scores(&by_index));
     let small = any.replace("resize = cover", "resize = 5");
     folder.write("pets.net", &small);
-    folder.fails("train pets.net", 1, "is too small for the input");
+    folder.fails("train pets.net", 1, "can be smaller than the input");
 }

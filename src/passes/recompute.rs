@@ -12,6 +12,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::Remark;
+use super::dce;
 use super::layout::shared_memory;
 use super::rewrite::Rewriter;
 use crate::ir::arena::Id as _;
@@ -36,7 +37,8 @@ pub fn run(graph: &Graph) -> (Graph, Vec<Remark>) {
         if again.is_empty() {
             break;
         }
-        graph = remake(&graph, &again, &mut remarks);
+        // Of a value that has late readers alone, nothing is left at its old place.
+        (graph, _) = dce::run(&remake(&graph, &again, &mut remarks));
     }
     (graph, remarks)
 }
