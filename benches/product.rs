@@ -33,6 +33,7 @@ fn main() {
             target,
             batch: SIZE,
             fuse: true,
+            recompute: true,
             verify: false,
         };
         let program = Arc::new(driver::compile(&b.finish(), &options).expect("compiles"));

@@ -109,7 +109,7 @@ fn fma_chain(target: &Target) -> (Body, f64) {
     let chains: Vec<_> = (0..CHAINS)
         .map(|chain| {
             let register = b.reg(LaneType::F32);
-            b.set(register, Op::ConstF(chain as f32));
+            b.set(register, Op::float(chain as f32));
             register
         })
         .collect();

@@ -392,7 +392,6 @@ fn a_second_interrupt_ends_at_once() {
     folder.write("small.net", &slow);
     let train = "train small.net --interpret f32 --out w.safetensors";
     folder.ok(&format!("{train} --epochs 1"));
-    let before = bytes(&folder, "w.checkpoint");
     let child = start(&folder, &format!("{train} --epochs 100 --resume"));
     let interrupt = || {
         let kill = std::process::Command::new("kill")
@@ -403,6 +402,7 @@ fn a_second_interrupt_ends_at_once() {
     };
     // Reading the checkpoint takes far less than this, and the first step more.
     std::thread::sleep(Duration::from_millis(600));
+    let before = bytes(&folder, "w.checkpoint");
     interrupt();
     interrupt();
     let output = child.wait_with_output().expect("the program ends");
