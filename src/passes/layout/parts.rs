@@ -137,19 +137,10 @@ impl Pass<'_> {
             .graph()
             .nodes
             .iter()
-            .map(|(_, node)| {
-                (
-                    node.op.clone(),
-                    node.inputs.first().copied(),
-                    node.outputs[0],
-                )
-            })
-            .filter(|(op, ..)| matches!(op, Op::Slice(_) | Op::Reshape(_)))
+            .filter(|(_, node)| matches!(node.op, Op::Slice(_) | Op::Reshape(_)))
+            .map(|(_, node)| (node.op.clone(), node.inputs[0], node.outputs[0]))
             .collect();
         for (op, input, result) in nodes {
-            let Some(input) = input else {
-                continue;
-            };
             let graph = self.rewriter.graph();
             let Within { whole, channel } = graph.place(input);
             let offset = match op {
