@@ -18,9 +18,8 @@ use std::time::Instant;
 
 use netc::codegen::{self, Code, Isa, Options, Target};
 use netc::kernel::tile::{self, Axis, Output, Tile};
-use netc::kernel::{
-    Arg, Body, BodyBuilder, Count, Index, Kernel, LaneType, Lanes, NestBuilder, Op,
-};
+use netc::kernel::{Arg, Body, Count, Index, Kernel, Lanes, NestBuilder};
+use netc::runtime::limit::fma_chain;
 
 /// Terms of each sum.
 const K: usize = 256;
@@ -63,7 +62,8 @@ fn measure_tier(target: &Target) {
 }
 
 fn measure_shape(target: &Target, rows: usize, vectors: usize, unroll: usize) -> serde_json::Value {
-    let (chain, chain_operations) = fma_chain(target);
+    let (chain, products) = fma_chain(target);
+    let chain_operations = 2.0 * products as f64;
     let product = tile_body(target, rows, vectors, unroll);
     let tile_operations = (2 * rows * vectors * target.lanes * K) as f64;
     let kernels = [repeated("chain", chain, 1), repeated("tile", product, 3)];
@@ -95,34 +95,6 @@ fn measure_shape(target: &Target, rows: usize, vectors: usize, unroll: usize) ->
         "limit": round(limit[1]),
         "share": (speed[1] / limit[1] * 1000.0).round() / 1000.0,
     })
-}
-
-/// Independent chains of multiply-adds, more than their latency hides, and the operations of a call.
-fn fma_chain(target: &Target) -> (Body, f64) {
-    const CHAINS: usize = 12;
-    const TURNS: u32 = 100;
-    const UNROLL: usize = 4;
-    let mut b = BodyBuilder::new("chain", target.lanes);
-    let p = b.ptr_arg();
-    let factor = b.broadcast(p, 0);
-    let addend = b.broadcast(p, 4);
-    let chains: Vec<_> = (0..CHAINS)
-        .map(|chain| {
-            let register = b.reg(LaneType::F32);
-            b.set(register, Op::float(chain as f32));
-            register
-        })
-        .collect();
-    b.repeat(Count::Imm(TURNS), |b| {
-        for register in std::iter::repeat_n(&chains, UNROLL).flatten() {
-            b.fma_into(*register, *register, factor, addend);
-        }
-    });
-    for register in chains {
-        b.store(p, 8, register, Lanes::All);
-    }
-    let operations = 2 * CHAINS * UNROLL * TURNS as usize * target.lanes;
-    (b.finish(), operations as f64)
 }
 
 /// The product of a packed panel of A, K by M, and one of B, K by N.

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use crate::codegen::{self, Code, CodegenError, Target};
 use crate::ir::{Graph, verify};
 use crate::passes::fuse::{self, Groups};
-use crate::passes::{Remark, cse, dce, fold, layout, recompute, simplify};
+use crate::passes::{Remark, cse, dce, fold, layout, norm, recompute, simplify};
 use crate::plan::{self, Plan};
 
 /// What to compile for, and how.
@@ -100,11 +100,13 @@ pub fn prepare(graph: &Graph, options: &Options) -> Prepared {
     let mut graph = graph.clone();
     type Pass<'p> = (&'static str, &'p dyn Fn(&Graph) -> (Graph, Vec<Remark>));
     let target = &options.target;
-    let passes: [Pass<'_>; 7] = [
+    let passes: [Pass<'_>; 9] = [
         // What gradients leave behind goes first: later passes then see only what will run.
         ("dce", &dce::run),
         ("fold", &fold::run),
         ("simplify", &simplify::run),
+        ("norm", &norm::run),
+        ("fold", &fold::run),
         ("cse", &cse::run),
         ("dce", &dce::run),
         ("recompute", &|graph| match options.recompute {

@@ -285,6 +285,14 @@ impl Runner {
         Ok(())
     }
 
+    /// The session, where there is machine code.
+    pub fn session(&mut self) -> Option<&mut Session> {
+        match &mut self.state {
+            State::Compiled(session) => Some(session),
+            State::F32(_) | State::F64(_) => None,
+        }
+    }
+
     /// The session's threads, for those who enter them once for many steps, which saves tens of
     /// microseconds a step. Until they are put back, steps run on the current thread's pool.
     pub fn take_threads(&mut self) -> Option<rayon::ThreadPool> {

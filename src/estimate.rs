@@ -11,6 +11,7 @@ use crate::codegen::Target;
 use crate::driver::Prepared;
 use crate::engine::{Engine, RunError, Runner};
 use crate::ir::{Builder, Graph, Init, Param, ParamRole, Shape, Type, ValueId};
+use crate::lower::Group;
 use crate::ops::{Conv2d, Pads, Pointwise, Window};
 use crate::summary::macs;
 
@@ -57,17 +58,26 @@ pub fn measure(target: &Target, threads: usize) -> Result<Rates, RunError> {
     let y = builder.op(Conv2d { window, groups: 1 }, &[x, filter]);
     builder.output("y", y);
     let convolution = fastest(&builder.finish(), target, threads)?;
+    let products = channels * channels * 9 * height * width;
+    Ok(Rates {
+        macs: products as f64 / convolution.as_secs_f64(),
+        bytes: bandwidth(target, threads)?,
+    })
+}
+
+/// Bytes that this machine reads from and writes to memory in a second, by a loop that does little else.
+///
+/// # Errors
+///
+/// There is no code, memory or thread.
+pub fn bandwidth(target: &Target, threads: usize) -> Result<f64, RunError> {
     let mut builder = Builder::new("copy");
     let x = builder.input("x", Type::f32(Shape::batched([PROBE_ELEMENTS])));
     let y = builder.pointwise(Pointwise::Neg, &[x]);
     builder.output("y", y);
     let copy = fastest(&builder.finish(), target, threads)?;
-    let products = channels * channels * 9 * height * width;
     let traffic = 2 * PROBE_ELEMENTS * size_of::<f32>();
-    Ok(Rates {
-        macs: products as f64 / convolution.as_secs_f64(),
-        bytes: traffic as f64 / copy.as_secs_f64(),
-    })
+    Ok(traffic as f64 / copy.as_secs_f64())
 }
 
 /// The time of the fastest of some calls.
@@ -87,29 +97,52 @@ fn fastest(graph: &Graph, target: &Target, threads: usize) -> Result<Duration, R
     Ok(best.max(Duration::from_nanos(1)))
 }
 
+/// What a group has to do for a batch.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct Work {
+    /// Multiply-accumulates.
+    pub macs: f64,
+    /// Bytes of the values that it reads and writes, each once.
+    pub bytes: f64,
+}
+
+/// What a group has to do for a batch of so many images.
+#[must_use]
+pub fn work(graph: &Graph, group: &Group, batch: usize) -> Work {
+    let bytes = |values: &[ValueId]| -> f64 {
+        let elements = values.iter().map(|&value| {
+            let shape = &graph.ty(value).shape;
+            let images = if shape.batched { batch } else { 1 };
+            images * shape.elements()
+        });
+        (elements.sum::<usize>() * size_of::<f32>()) as f64
+    };
+    let nodes = || {
+        let nodes = group.anchor.iter().chain(&group.nodes);
+        nodes.map(|&node| &graph.nodes[node])
+    };
+    let made: Vec<ValueId> = nodes().flat_map(|node| node.outputs.clone()).collect();
+    let mut read: Vec<ValueId> = nodes().flat_map(|node| node.inputs.clone()).collect();
+    read.retain(|value| !made.contains(value));
+    read.sort_unstable();
+    read.dedup();
+    let products: u64 = nodes().map(|node| macs(graph, node)).sum();
+    Work {
+        macs: products as f64 * batch as f64,
+        bytes: bytes(&read) + bytes(&group.stores),
+    }
+}
+
 /// The time that a batch of one image may take.
 #[must_use]
 pub fn latency(prepared: &Prepared, rates: Rates) -> Duration {
     let Prepared { graph, groups, .. } = prepared;
-    let bytes = |values: &[ValueId]| -> f64 {
-        let elements = values.iter().map(|&value| graph.ty(value).shape.elements());
-        (elements.sum::<usize>() * size_of::<f32>()) as f64
-    };
-    let mut seconds = 0.0;
-    for (_, group) in groups.groups.iter() {
-        let nodes: Vec<_> = group.anchor.iter().chain(&group.nodes).collect();
-        let nodes = || nodes.iter().map(|&&node| &graph.nodes[node]);
-        let made: Vec<ValueId> = nodes().flat_map(|node| node.outputs.clone()).collect();
-        let mut read: Vec<ValueId> = nodes().flat_map(|node| node.inputs.clone()).collect();
-        read.retain(|value| !made.contains(value));
-        read.sort_unstable();
-        read.dedup();
-        let products: u64 = nodes().map(|node| macs(graph, node)).sum();
-        let arithmetic = products as f64 / (rates.macs * EFFICIENCY);
-        let traffic = (bytes(&read) + bytes(&group.stores)) / rates.bytes;
-        seconds += arithmetic.max(traffic);
-    }
-    Duration::from_secs_f64(seconds)
+    let seconds = groups.groups.iter().map(|(_, group)| {
+        let work = work(graph, group, 1);
+        let arithmetic = work.macs / (rates.macs * EFFICIENCY);
+        arithmetic.max(work.bytes / rates.bytes)
+    });
+    Duration::from_secs_f64(seconds.sum())
 }
 
 #[cfg(test)]

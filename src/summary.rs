@@ -46,15 +46,19 @@ pub struct Summary {
     pub output: Vec<usize>,
 }
 
-/// The multiply-accumulates of a node for one image: those of convolutions and dense layers.
+/// The multiply-accumulates of a node for one image: those of convolutions and dense layers, and of their gradients.
 pub fn macs(graph: &Graph, node: &Node) -> u64 {
     let elements = |dims: &[usize]| dims.iter().map(|&size| size as u64).product::<u64>();
+    // Each element of the map on the side of the output meets a filter's channels and taps.
+    let of_conv = |filter: ValueId, map: ValueId| {
+        elements(&graph.dims(filter)[1..]) * elements(graph.dims(map))
+    };
     match &node.op {
-        Op::Conv2d(_) => {
-            let filter = graph.dims(node.inputs[1]);
-            elements(&filter[1..]) * elements(graph.dims(node.outputs[0]))
-        }
-        Op::Dense => elements(graph.dims(node.inputs[1])),
+        Op::Conv2d(_) => of_conv(node.inputs[1], node.outputs[0]),
+        Op::Conv2dInputGrad(_) => of_conv(node.inputs[1], node.inputs[0]),
+        Op::Conv2dFilterGrad(_) => of_conv(node.outputs[0], node.inputs[1]),
+        Op::Dense | Op::DenseInputGrad => elements(graph.dims(node.inputs[1])),
+        Op::DenseFilterGrad => elements(graph.dims(node.outputs[0])),
         _ => 0,
     }
 }

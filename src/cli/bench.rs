@@ -1,5 +1,7 @@
 //! `netc bench`: time and memory.
 
+mod profile;
+
 use std::time::{Duration, Instant};
 
 use serde_json::json;
@@ -15,6 +17,7 @@ use crate::measure::{self, Series};
 use crate::model::{self, NamedParam};
 use crate::sema::Mode;
 use crate::train::step::LOSS;
+use profile::{LayerTime, Limits};
 
 /// What `bench` takes.
 #[derive(Debug, clap::Args)]
@@ -27,6 +30,9 @@ pub(super) struct Args {
     /// Batches, as in `1,64` [default: 1, or the file's in training]
     #[arg(long, value_name = "N", value_delimiter = ',', value_parser = count)]
     batch: Vec<usize>,
+    /// The time of each layer too, held against what the machine can do
+    #[arg(long)]
+    layers: bool,
 }
 
 /// What is measured. The first call counts everything from the parsed net to the first result.
@@ -57,9 +63,16 @@ struct Found {
     series: Series,
     first: Duration,
     peak: Option<u64>,
+    layers: Vec<LayerTime>,
 }
 
+/// The time to the first result, that of later ones, that of each layer.
+type Measurement = (Duration, Series, Vec<LayerTime>);
+
 pub(super) fn run(args: &Args, common: &Common, out: &mut Out) -> Result<(), CliError> {
+    if args.layers {
+        profile::check(args.mode)?;
+    }
     let target = common.target()?;
     let net = common.net(&args.file)?;
     let mode = match args.mode {
@@ -100,16 +113,23 @@ pub(super) fn run(args: &Args, common: &Common, out: &mut Out) -> Result<(), Cli
         ]
         .map(str::to_owned),
     ];
+    let mut profiles = Vec::new();
     for &batch in &batches {
         for &threads in &threads {
+            let limits = match args.layers {
+                true => Some(Limits::measure(&target, threads)?),
+                false => None,
+            };
             measure::reset_peak();
             let engine = Engine::Compiled {
                 target: target.clone(),
                 threads,
             };
-            let (first, series) = match args.mode {
+            let (first, series, layers) = match args.mode {
                 Measured::Compile => compile(&graph, batch, &engine)?,
-                Measured::Infer | Measured::Train => steps(&graph, batch, &engine, &params)?,
+                Measured::Infer | Measured::Train => {
+                    steps(&graph, batch, &engine, &params, args.layers)?
+                }
             };
             let found = Found {
                 batch,
@@ -117,18 +137,28 @@ pub(super) fn run(args: &Args, common: &Common, out: &mut Out) -> Result<(), Cli
                 series,
                 first,
                 peak: measure::peak_rss(),
+                layers,
             };
             if out.json {
-                out.line(json!({
+                let mut object = json!({
                     "net": model.name, "mode": args.mode.name(), "batch": batch, "threads": threads,
                     "isa": target.isa.name(),
                     "median_ms": ms(found.series.median), "min_ms": ms(found.series.min),
                     "first_ms": ms(found.first), "calls": found.series.calls,
                     "peak_rss_bytes": found.peak,
-                }))?;
+                });
+                if let Some(limits) = limits {
+                    let layers = found.layers.iter().map(|layer| layer.object(limits));
+                    object["limits"] = limits.object();
+                    object["layers"] = layers.collect();
+                }
+                out.line(object)?;
                 out.finish()?;
             } else {
                 rows.push(row(&found));
+                if let Some(limits) = limits {
+                    profiles.push((batch, threads, limits, found.layers));
+                }
             }
         }
     }
@@ -140,6 +170,13 @@ pub(super) fn run(args: &Args, common: &Common, out: &mut Out) -> Result<(), Cli
             target.isa
         ))?;
         out.text(&table([Align::Right; 6], &rows))?;
+        for (batch, threads, limits, layers) in profiles {
+            let limits_line = limits.line();
+            out.line(format_args!(
+                "\nbatch {batch}, threads {threads}; {limits_line}\n"
+            ))?;
+            out.text(&profile::text(&layers, limits))?;
+        }
     }
     Ok(())
 }
@@ -168,7 +205,7 @@ fn compile(
     graph: &dyn Fn() -> Result<Graph, CliError>,
     batch: usize,
     engine: &Engine,
-) -> Result<(Duration, Series), CliError> {
+) -> Result<Measurement, CliError> {
     let Engine::Compiled { target, .. } = engine else {
         return Err(CliError::user("only machine code is measured"));
     };
@@ -183,7 +220,7 @@ fn compile(
     let start = Instant::now();
     call()?;
     let first = start.elapsed();
-    Ok((first, measure::series(call)?))
+    Ok((first, measure::series(call)?, Vec::new()))
 }
 
 /// Runs a graph again and again on the same images.
@@ -192,7 +229,8 @@ fn steps(
     batch: usize,
     engine: &Engine,
     params: &[NamedParam],
-) -> Result<(Duration, Series), CliError> {
+    by_layers: bool,
+) -> Result<Measurement, CliError> {
     let start = Instant::now();
     let graph = graph()?;
     // Says so if there is not so much memory, before images are made.
@@ -240,7 +278,7 @@ fn steps(
         runner.set_scalar(scalar, 1.0);
     }
     let pool = runner.take_threads();
-    let mut work = move || -> Result<(Duration, Series), CliError> {
+    let mut work = move || -> Result<Measurement, CliError> {
         let mut call = || -> Result<(), CliError> {
             for (name, data) in &inputs {
                 runner.set_input(name, data)?;
@@ -256,7 +294,12 @@ fn steps(
         };
         call()?;
         let first = start.elapsed();
-        Ok((first, measure::series(call)?))
+        let series = measure::series(call)?;
+        let layers = match by_layers {
+            true => profile::layers(&mut runner, batch, series.median)?,
+            false => Vec::new(),
+        };
+        Ok((first, series, layers))
     };
     match pool {
         Some(pool) => pool.install(work),

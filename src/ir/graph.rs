@@ -267,6 +267,26 @@ impl Graph {
         users
     }
 
+    /// Whether each value follows from parameters alone, in a graph that changes none: it is then the same for every
+    /// batch until somebody sets a parameter.
+    pub fn fixed(&self) -> IdVec<ValueId, bool> {
+        let mut fixed = IdVec::filled(self.values.len(), false);
+        if !self.updates.is_empty() {
+            return fixed;
+        }
+        for (id, _) in self.params() {
+            fixed[id] = true;
+        }
+        for (_, node) in self.nodes.iter() {
+            if node.inputs.iter().all(|&input| fixed[input]) {
+                for &output in &node.outputs {
+                    fixed[output] = true;
+                }
+            }
+        }
+        fixed
+    }
+
     /// The output of that name.
     pub fn output(&self, name: &str) -> Option<ValueId> {
         self.outputs

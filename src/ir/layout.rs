@@ -42,6 +42,8 @@ pub enum FilterOrder {
     Forward,
     /// G, R, S, K, C: what the input-gradient loops read.
     Backward,
+    /// R, S, G, where K and C of a group are 1: what all loops of depthwise convolutions read and write.
+    Depthwise,
 }
 
 /// The layout of a value. All strides and sizes are in elements of four bytes.
@@ -189,11 +191,12 @@ impl Layout {
                 kcrs: [k, c, r, s],
                 row,
             } => {
-                let middle = match order {
-                    FilterOrder::Forward => c,
-                    FilterOrder::Backward => k,
+                let rows = match order {
+                    FilterOrder::Forward => groups * c,
+                    FilterOrder::Backward => groups * k,
+                    FilterOrder::Depthwise => 1,
                 };
-                groups * r * s * middle * row
+                rows * r * s * row
             }
         }
     }
@@ -253,6 +256,7 @@ impl Layout {
                 match order {
                     FilterOrder::Forward => ((g * r * s + tap) * c + c_idx) * row + k_idx,
                     FilterOrder::Backward => ((g * r * s + tap) * k + k_idx) * row + c_idx,
+                    FilterOrder::Depthwise => tap * row + g,
                 }
             }
         }
@@ -295,6 +299,7 @@ impl fmt::Display for Layout {
                 let order = match order {
                     FilterOrder::Forward => "rsck",
                     FilterOrder::Backward => "rskc",
+                    FilterOrder::Depthwise => "rsg",
                 };
                 write!(f, "filter({order} {k},{c},{r},{s}")?;
                 if groups > 1 {

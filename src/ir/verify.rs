@@ -259,7 +259,9 @@ fn holds(layout: &Layout, shape: &Shape) -> bool {
             let inner = match order {
                 FilterOrder::Forward => k,
                 FilterOrder::Backward => c,
+                FilterOrder::Depthwise => groups,
             };
+            let is_depthwise = order == FilterOrder::Depthwise;
             let fits = match *shape.dims.as_slice() {
                 [outputs, channels, rows, columns] => {
                     [outputs, channels, rows, columns] == [groups * k, c, r, s]
@@ -267,7 +269,8 @@ fn holds(layout: &Layout, shape: &Shape) -> bool {
                 [outputs, features] => groups == 1 && [outputs, features] == [k, c * r * s],
                 _ => false,
             };
-            !shape.batched && row >= inner && fits
+            let one_each = !is_depthwise || [k, c] == [1, 1];
+            !shape.batched && row >= inner && fits && one_each
         }
     }
 }

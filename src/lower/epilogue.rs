@@ -132,6 +132,21 @@ impl<'a> Epilogue<'a> {
         b.iadd(base, lanes)
     }
 
+    /// The logical numbers of the elements at a place, given those where the pointers stand.
+    pub fn element_at(&self, b: &mut BodyBuilder, first: Reg, delta: [i64; 4]) -> Reg {
+        let [image, row, pixel, channel] = delta;
+        let [lane_step, pixel_step, row_step] = self.element_steps();
+        let ahead = image * self.space.elements() as i64
+            + row * row_step
+            + pixel * pixel_step
+            + channel * lane_step;
+        if ahead == 0 {
+            return first;
+        }
+        let step = b.const_i(ahead as i32);
+        b.iadd(first, step)
+    }
+
     /// Loads operands that a loop over pixels does not change: every one that is the same for all
     /// channels, and the per-channel ones of `vectors` vectors if there are at most `limit` of them.
     pub fn hold(

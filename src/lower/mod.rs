@@ -7,6 +7,7 @@
 
 pub mod access;
 pub mod contract;
+pub mod depthwise;
 pub mod elementwise;
 pub mod epilogue;
 pub mod fold;

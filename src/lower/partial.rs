@@ -38,7 +38,7 @@ pub struct Partial {
 const MAX_PARTIAL_BYTES: usize = 256 << 10;
 
 /// Partial results at most.
-const MAX_PARTIALS: usize = 16;
+pub const MAX_PARTIALS: usize = 16;
 
 /// Appends the contraction, in one step or in two.
 pub fn lower(cx: &mut Cx<'_>, partial: Partial) {

@@ -11,6 +11,7 @@
 //! 2012, 3.5; dilation: Yu and Koltun 2016. Both gradients are sums of the same products: each is
 //! linear in either factor.
 
+pub mod depthwise;
 pub mod lower;
 
 use super::array::{Array, Real};

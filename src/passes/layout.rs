@@ -265,6 +265,7 @@ impl Pass<'_> {
         let (inner, rows) = match order {
             FilterOrder::Forward => (k, c * r * s),
             FilterOrder::Backward => (c, k * r * s),
+            FilterOrder::Depthwise => (groups, 1),
         };
         let row = pixel(inner.next_multiple_of(self.target.lanes), rows);
         Layout::Filter {
@@ -358,14 +359,32 @@ impl Pass<'_> {
         let &[k, c, r, s] = dims else {
             panic!("a filter has four axes")
         };
+        // Each channel by itself: lanes are channels, and rows are so few that none conflict.
+        if groups > 1 && [k / groups, c] == [1, 1] {
+            return Layout::Filter {
+                order: FilterOrder::Depthwise,
+                groups,
+                kcrs: [1, 1, r, s],
+                row: groups.next_multiple_of(self.target.lanes),
+            };
+        }
         self.filter_layout(FilterOrder::Forward, groups, [k / groups, c, r, s])
     }
 
     /// The filter in backward order.
     fn backward(&mut self, id: NodeId, w: ValueId) -> ValueId {
-        let Layout::Filter { groups, kcrs, .. } = *self.layout(w) else {
+        let Layout::Filter {
+            order,
+            groups,
+            kcrs,
+            ..
+        } = *self.layout(w)
+        else {
             panic!("{w} is a filter");
         };
+        if order == FilterOrder::Depthwise {
+            return w;
+        }
         let layout = self.filter_layout(FilterOrder::Backward, groups, kcrs);
         self.convert(id, w, layout)
     }
@@ -429,7 +448,7 @@ impl Pass<'_> {
                 if !matches!(
                     self.layout(inputs[0]),
                     Layout::Filter {
-                        order: FilterOrder::Forward,
+                        order: FilterOrder::Forward | FilterOrder::Depthwise,
                         ..
                     }
                 ) {

@@ -3,7 +3,8 @@
 //!
 //! Order and what each establishes: [`fold`] numbers are computed where they can be; [`simplify`]
 //! nothing is stretched, summed or reshaped to what it is; [`cse`] nothing is computed twice; [`dce`]
-//! nothing is computed in vain; [`layout`] every value has the layout that its producer writes and
+//! nothing is computed in vain; [`norm`] what is the same for
+//! all pixels of a channel is computed once; [`layout`] every value has the layout that its producer writes and
 //! its readers want, conversions standing where they differ (required by everything after it);
 //! [`fuse`] nodes are in groups, each of which becomes kernels.
 
@@ -12,6 +13,7 @@ pub mod dce;
 pub mod fold;
 pub mod fuse;
 pub mod layout;
+pub mod norm;
 pub mod print;
 pub mod recompute;
 pub mod rewrite;

@@ -52,6 +52,8 @@ pub struct Plan {
     pub kernels: Vec<Kernel>,
     /// The steps, in order.
     pub steps: Vec<PlanStep>,
+    /// How many of the first steps depend on parameters alone: they run again only when one is set.
+    pub fixed_steps: usize,
     /// The size of the arena in bytes.
     pub arena_bytes: usize,
     /// Bytes of it that are kept from run to run: parameters, optimiser state, step scalars.
@@ -77,21 +79,28 @@ pub fn make(graph: &Graph, groups: &Groups, target: &Target, batch: usize) -> Pl
         slack: target.vector_bytes(),
         buffers: Vec::new(),
         of_value: HashMap::new(),
+        fixed: graph.fixed(),
         remarks: Vec::new(),
     };
     let mut once = Once::new(graph, target, batch);
     let mut lowered = Vec::new();
-    for (id, group) in groups.groups.iter() {
+    // What follows from parameters comes first; groups stand in an order in which they can run, and still do.
+    let fixed = |group: &Group| group.stores.iter().all(|&value| maker.fixed[value]);
+    let (first, rest): (Vec<_>, Vec<_>) = groups.groups.iter().partition(|(_, group)| fixed(group));
+    let fixed_groups = first.len();
+    for (id, group) in first.into_iter().chain(rest) {
         let name = name(graph, id, group.anchor.or(group.nodes.last().copied()));
         lowered.push((id, once.lower(group, &name), name));
     }
     maker.kept();
+    maker.lasting();
     let in_place = maker.in_place();
     let mut first = 0;
     let mut steps = Vec::new();
     let mut places: Vec<Vec<(usize, usize)>> = Vec::new();
     let mut kernels = Kernels::default();
-    for (id, alike, name) in lowered {
+    let mut fixed_steps = 0;
+    for (number, (id, alike, name)) in lowered.into_iter().enumerate() {
         let group = once.lowered(alike.first);
         let last = first + group.steps.len().max(1) - 1;
         let scratch: IdVec<ScratchId, usize> = {
@@ -118,8 +127,15 @@ pub fn make(graph: &Graph, groups: &Groups, target: &Target, batch: usize) -> Pl
             });
         }
         first = last + 1;
+        if number < fixed_groups {
+            fixed_steps = steps.len();
+        }
     }
-    maker.finish(steps, &places, kernels.all, first)
+    let plan = maker.finish(steps, &places, kernels.all, first);
+    Plan {
+        fixed_steps,
+        ..plan
+    }
 }
 
 fn name(graph: &Graph, id: GroupId, node: Option<crate::ir::NodeId>) -> String {
@@ -145,6 +161,8 @@ struct Maker<'a> {
     /// Size and lifetime of each buffer; none for what is kept.
     buffers: Vec<(usize, Option<Lifetime>)>,
     of_value: HashMap<ValueId, usize>,
+    /// Whether a value follows from parameters alone.
+    fixed: IdVec<ValueId, bool>,
     remarks: Vec<String>,
 }
 
@@ -179,6 +197,30 @@ impl Maker<'_> {
                 let bytes = self.bytes(id);
                 let buffer = self.buffer(bytes, Lifetime { first: 0, last: 0 });
                 self.of_value.insert(id, buffer);
+            }
+        }
+    }
+
+    /// The buffers of what follows from parameters and is read by what does not.
+    fn lasting(&mut self) {
+        let groups = &self.groups.groups;
+        let rest = groups.iter().filter(|(_, group)| {
+            let mut stores = group.stores.iter();
+            stores.any(|&value| !self.fixed[value])
+        });
+        let mut read: Vec<ValueId> = rest
+            .flat_map(|(_, group)| self.reads(group))
+            .chain(self.graph.outputs.iter().map(|output| output.value))
+            .map(|value| self.root(value).0)
+            .filter(|&root| self.fixed[root])
+            .collect();
+        read.sort_unstable();
+        read.dedup();
+        for value in read {
+            if !self.of_value.contains_key(&value) {
+                let bytes = self.bytes(value);
+                self.of_value.insert(value, self.buffers.len());
+                self.buffers.push((bytes, None));
             }
         }
     }
@@ -223,12 +265,14 @@ impl Maker<'_> {
         let mut taken = self.asked();
         for (id, group) in groups.iter().filter(|(_, group)| group.anchor.is_none()) {
             for &value in &group.stores {
-                if self.root(value) != (value, 0) || in_place.contains_key(&value) {
+                let is_placed = self.fixed[value] || in_place.contains_key(&value);
+                if self.root(value) != (value, 0) || is_placed {
                     continue;
                 }
                 let operand = self.reads(group).find(|&operand| {
                     let is_before = writers.get(&operand).is_some_and(|&writer| writer < id);
                     is_before
+                        && !self.fixed[operand]
                         && self.alike(operand, value)
                         && readers.get(&operand) == Some(&id)
                         && !taken.contains(&operand)
@@ -378,6 +422,7 @@ impl Maker<'_> {
             batch: self.batch,
             kernels,
             steps,
+            fixed_steps: 0,
             arena_bytes: placed.bytes,
             kept_bytes,
             slots,

@@ -4,39 +4,48 @@
     reason = "owns raw memory whose parts are handed to generated code"
 )]
 
-use std::alloc::{self, Layout};
-use std::ptr::NonNull;
+use memmap2::{MmapOptions, MmapRaw};
+
+/// A page as the system hands them out: every buffer keeps the alignment its offset has.
+const PAGE: usize = 4096;
+/// A huge page of the common processors. Filters and maps are walked in strides of kilobytes, often a page a step;
+/// with small pages, finding them costs as much as the arithmetic.
+const HUGE_PAGE: usize = 2 << 20;
 
 /// A zeroed, aligned block of bytes.
 #[derive(Debug)]
 pub struct Arena {
-    start: NonNull<u8>,
-    layout: Layout,
+    map: MmapRaw,
+    /// Where the block starts in the mapping, and its size.
+    start: usize,
+    bytes: usize,
 }
-
-// SAFETY: the block is owned; access through `&mut self` or raw pointers obeys the caller's contract.
-unsafe impl Send for Arena {}
-// SAFETY: `&Arena` gives out only copies of the address and slices that the borrow protects.
-unsafe impl Sync for Arena {}
-
-/// Alignment of the block: a page, so that every buffer keeps the alignment its offset has.
-const PAGE: usize = 4096;
 
 impl Arena {
     /// A block of so many bytes, all zero; none if there is no such memory.
     pub fn new(bytes: usize) -> Option<Arena> {
-        let layout = Layout::from_size_align(bytes.max(PAGE), PAGE).ok()?;
-        // SAFETY: the layout's size is at least a page, so not zero.
-        let start = unsafe { alloc::alloc_zeroed(layout) };
-        Some(Arena {
-            start: NonNull::new(start)?,
-            layout,
-        })
+        let bytes = bytes.max(PAGE);
+        // A smaller block would not fill a huge page.
+        let is_large = bytes >= HUGE_PAGE;
+        let spare = if is_large { HUGE_PAGE } else { 0 };
+        let length = bytes.checked_add(spare)?;
+        let map = MmapRaw::from(MmapOptions::new().len(length).map_anon().ok()?);
+        #[cfg(target_os = "linux")]
+        if is_large {
+            // A wish: where the system has no huge pages, small ones serve.
+            let _ = map.advise(memmap2::Advice::HugePage);
+        }
+        let address = map.as_ptr().addr();
+        let start = match is_large {
+            true => address.next_multiple_of(HUGE_PAGE) - address,
+            false => 0,
+        };
+        Some(Arena { map, start, bytes })
     }
 
     /// The number of bytes.
     pub fn len(&self) -> usize {
-        self.layout.size()
+        self.bytes
     }
 
     /// Whether there are none; never so.
@@ -56,7 +65,7 @@ impl Arena {
             self.len()
         );
         // SAFETY: the offset was just checked to be within the allocation or at its end.
-        unsafe { self.start.as_ptr().add(offset) }
+        unsafe { self.map.as_mut_ptr().add(self.start + offset) }
     }
 
     /// `count` floats at an offset.
@@ -90,13 +99,6 @@ impl Arena {
             "{count} floats at {offset} in an arena of {}",
             self.len()
         );
-    }
-}
-
-impl Drop for Arena {
-    fn drop(&mut self) {
-        // SAFETY: `start` came from `alloc_zeroed` with this layout and is freed once.
-        unsafe { alloc::dealloc(self.start.as_ptr(), self.layout) }
     }
 }
 

@@ -111,6 +111,15 @@ mod tests {
                 240,
             );
         }
+        check(
+            &Layout::Filter {
+                order: FilterOrder::Depthwise,
+                groups: 6,
+                kcrs: [1, 1, 3, 5],
+                row: 8,
+            },
+            90,
+        );
     }
 
     #[test]

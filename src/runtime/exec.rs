@@ -2,7 +2,7 @@
 #![allow(unsafe_code, reason = "calls generated code")]
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use rayon::ThreadPool;
 use rayon::prelude::*;
@@ -85,6 +85,8 @@ pub struct Session {
     addresses: Vec<*mut u8>,
     calls: Vec<Call>,
     moves: Vec<Move>,
+    /// Whether what follows from parameters is older than they are.
+    is_stale: bool,
     pool: Option<ThreadPool>,
 }
 
@@ -161,6 +163,7 @@ impl Session {
             addresses,
             calls,
             moves,
+            is_stale: true,
             pool,
         })
     }
@@ -205,10 +208,14 @@ impl Session {
             return Err(SessionError::Batch { batch, most });
         }
         self.set_scalar(StepScalar::InverseBatch, 1.0 / batch.max(1) as f32);
+        let first = match std::mem::take(&mut self.is_stale) {
+            true => 0,
+            false => self.program.plan.fixed_steps,
+        };
         match &self.pool {
-            Some(pool) => pool.install(|| self.steps(batch)),
+            Some(pool) => pool.install(|| self.steps(first, batch)),
             // Within `enter` the current thread is the pool's.
-            None => self.steps(batch),
+            None => self.steps(first, batch),
         }
         for index in 0..self.moves.len() {
             let Move { from, to, bytes } = self.moves[index];
@@ -221,55 +228,83 @@ impl Session {
         Ok(())
     }
 
-    fn steps(&self, batch: usize) {
+    fn steps(&self, first: usize, batch: usize) {
+        self.each_step(first, batch, |_, step| step());
+    }
+
+    /// Runs all steps from the first one on, each through `around`, which is given its number and must run it.
+    fn each_step(&self, first: usize, batch: usize, mut around: impl FnMut(usize, &dyn Fn())) {
         if rayon::current_thread_index().is_none() || rayon::current_num_threads() == 1 {
             let _mode = FlushToZero::set();
-            for call in &self.calls {
-                self.call(call, 0, call.domain.units.count(batch), batch);
+            for (number, call) in self.calls.iter().enumerate().skip(first) {
+                around(number, &|| {
+                    self.call(call, 0, call.domain.units.count(batch), batch);
+                });
             }
             return;
         }
-        for call in &self.calls {
-            let units = call.domain.units.count(batch);
-            let tasks = units.div_ceil(call.domain.chunk);
-            if tasks <= 1 {
-                self.call(call, 0, units, batch);
-                continue;
-            }
-            let chunk = call.domain.chunk;
-            let shared = Shared(self.addresses[call.args..].as_ptr());
-            let kernel = self.program.code.kernel(call.kernel);
-            (0..tasks).into_par_iter().with_max_len(1).for_each(|task| {
-                let (lo, hi) = (task * chunk, ((task + 1) * chunk).min(units));
-                // SAFETY: the addresses are those of the step's buffers in the live arena, `lo..hi`
-                // is within its domain and disjoint from other tasks' parts, and the batch is at
-                // most the plan's.
-                unsafe { kernel.call(shared.start(), lo as i64, hi as i64, batch as i64) };
-            });
+        for (number, call) in self.calls.iter().enumerate().skip(first) {
+            around(number, &|| self.split_call(call, batch));
         }
+    }
+
+    /// Runs a step on all threads of the current pool.
+    fn split_call(&self, call: &Call, batch: usize) {
+        let units = call.domain.units.count(batch);
+        let tasks = units.div_ceil(call.domain.chunk);
+        if tasks <= 1 {
+            self.call(call, 0, units, batch);
+            return;
+        }
+        let chunk = call.domain.chunk;
+        let shared = Shared(self.addresses[call.args..].as_ptr());
+        let kernel = self.program.code.kernel(call.kernel);
+        (0..tasks).into_par_iter().with_max_len(1).for_each(|task| {
+            let (lo, hi) = (task * chunk, ((task + 1) * chunk).min(units));
+            // SAFETY: the addresses are those of the step's buffers in the live arena, `lo..hi`
+            // is within its domain and disjoint from other tasks' parts, and the batch is at
+            // most the plan's.
+            unsafe { kernel.call(shared.start(), lo as i64, hi as i64, batch as i64) };
+        });
     }
 
     fn call(&self, call: &Call, lo: usize, hi: usize, batch: usize) {
         let args = self.addresses[call.args..].as_ptr();
         let kernel = self.program.code.kernel(call.kernel);
-        // SAFETY: as in `steps`; this thread has the whole domain.
+        // SAFETY: as in `split_call`; this thread has the whole domain.
         unsafe { kernel.call(args, lo as i64, hi as i64, batch as i64) };
     }
 
-    /// The time of each step of the program on this thread alone, in milliseconds, the least of
-    /// several runs.
-    pub fn profile(&mut self, batch: usize, runs: usize) -> Vec<(String, f64)> {
-        let _mode = FlushToZero::set();
-        let mut least = vec![f64::INFINITY; self.calls.len()];
-        for _ in 0..runs {
-            for (call, least) in self.calls.iter().zip(&mut least) {
-                let start = Instant::now();
-                self.call(call, 0, call.domain.units.count(batch), batch);
-                *least = least.min(start.elapsed().as_secs_f64() * 1e3);
+    /// The time of each of the plan's steps, the median of several runs, in the order of the plan; nothing for those that
+    /// depend on parameters alone. The steps run in order, as in [`Session::run`], so each finds the caches as the others
+    /// left them.
+    ///
+    /// # Errors
+    ///
+    /// The batch is larger than the program allows.
+    pub fn profile(&mut self, batch: usize, runs: usize) -> Result<Vec<Duration>, SessionError> {
+        let mut times = vec![Vec::with_capacity(runs); self.calls.len()];
+        let fixed = self.program.plan.fixed_steps;
+        for _ in 0..runs.max(1) {
+            // Updates that are copied at the end of a step belong to no step of the plan.
+            self.run(batch)?;
+            let mut profiled = || {
+                self.each_step(fixed, batch, |number, step| {
+                    let start = Instant::now();
+                    step();
+                    times[number].push(start.elapsed());
+                });
+            };
+            match &self.pool {
+                Some(pool) => pool.install(&mut profiled),
+                None => profiled(),
             }
         }
-        let names = self.program.plan.steps.iter().map(|step| step.name.clone());
-        names.zip(least).collect()
+        let median = |mut times: Vec<Duration>| {
+            times.sort_unstable();
+            times.get(times.len() / 2).copied().unwrap_or_default()
+        };
+        Ok(times.into_iter().map(median).collect())
     }
 
     /// The value of a name. Finding one allocates nothing: steps look their inputs up.
@@ -355,6 +390,7 @@ impl Session {
     /// There is no such parameter, or it has another size.
     pub fn set_param(&mut self, name: &str, data: &[f32]) -> Result<(), SessionError> {
         let value = self.named("parameter", name)?;
+        self.is_stale = true;
         self.write(value, name, data, true)
     }
 

@@ -4,6 +4,7 @@ pub mod buffer;
 pub mod convert;
 pub mod exec;
 pub mod float;
+pub mod limit;
 pub mod params;
 pub mod rows;
 

@@ -6,7 +6,7 @@ use crate::kernel::tile::{self, Axis, Tile};
 use crate::kernel::{Address, Body, BodyId, Cmp, Cond, Count, Index, Lanes, Reg};
 use crate::kernel::{BodyBuilder, NestBuilder};
 use crate::lower::access::{self, Access};
-use crate::lower::epilogue::{Epilogue, Held, Place};
+use crate::lower::epilogue::{Held, Place};
 use crate::lower::{Args, ELEMENT};
 
 /// Steps of the K loop written out in one turn.
@@ -332,7 +332,7 @@ impl Maker<'_, '_> {
                             place[2] * columns[1],
                             (vector * self.lanes) as i64,
                         ];
-                        let number = first.map(|first| element_at(&mut b, epilogue, first, delta));
+                        let number = first.map(|first| epilogue.element_at(&mut b, first, delta));
                         let place = Place {
                             delta,
                             lanes: lanes(vector),
@@ -353,19 +353,4 @@ fn keep_first(b: &mut BodyBuilder, x: Reg, width: u8) -> Reg {
     let width = b.const_i(i32::from(width));
     let zero = b.const_f(0.0);
     b.select(Cmp::Lt, iota, width, x, zero)
-}
-
-/// The logical numbers of the elements at a place, given those where the tile starts.
-fn element_at(b: &mut BodyBuilder, epilogue: &Epilogue<'_>, first: Reg, delta: [i64; 4]) -> Reg {
-    let [image, row, pixel, channel] = delta;
-    let [lane_step, pixel_step, row_step] = epilogue.element_steps();
-    let ahead = image * epilogue.space.elements() as i64
-        + row * row_step
-        + pixel * pixel_step
-        + channel * lane_step;
-    if ahead == 0 {
-        return first;
-    }
-    let step = b.const_i(ahead as i32);
-    b.iadd(first, step)
 }

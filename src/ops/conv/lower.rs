@@ -3,6 +3,7 @@
 //! Padding costs nothing here: a padded operand carries its zeros as a halo, so every tap of every
 //! output reads memory that exists.
 
+use super::depthwise;
 use crate::ir::{FilterOrder, Layout, Node};
 use crate::lower::contract::{
     self, Contract, Extent, Finish, GroupAxis, GroupStep, RowAxis, Split, SumAxis,
@@ -48,7 +49,8 @@ impl Filter {
     }
 }
 
-fn access(cx: &Cx<'_>, value: crate::ir::ValueId) -> Access {
+/// How a value is reached from its own space.
+pub fn access(cx: &Cx<'_>, value: crate::ir::ValueId) -> Access {
     Access::new(cx.graph, value, &Space::of(cx.graph, value))
 }
 
@@ -63,6 +65,9 @@ fn fixed(count: usize, a: i64, b: i64) -> SumAxis {
 /// m: output pixels; n: output channels; k: taps and input channels.
 pub fn forward(cx: &mut Cx<'_>, op: &Conv2d, node: &Node) {
     let (x, w, y) = (node.inputs[0], node.inputs[1], node.outputs[0]);
+    if let Some(filter) = depthwise::filter(cx.layout(w)) {
+        return depthwise::forward(cx, op, node, filter);
+    }
     let from = access(cx, x);
     let filter = Filter::of(cx.layout(w), FilterOrder::Forward);
     let [tap, group] = filter.strides(filter.c);
@@ -121,25 +126,26 @@ pub fn forward(cx: &mut Cx<'_>, op: &Conv2d, node: &Node) {
 
 /// Which taps reach the input positions of one residue modulo the stride, and from which outputs.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-struct Phase {
+pub struct Phase {
     /// The first input position.
-    start: usize,
+    pub start: usize,
     /// How many there are, `stride` apart.
-    count: usize,
-    /// The first tap, and how many taps there are.
-    tap: usize,
-    taps: usize,
+    pub count: usize,
+    /// The first tap.
+    pub tap: usize,
+    /// How many taps there are.
+    pub taps: usize,
     /// Distance of those taps.
-    tap_step: usize,
+    pub tap_step: usize,
     /// The output that the first position reads through the first tap.
-    output: i64,
+    pub output: i64,
     /// How far the output moves from one tap to the next.
-    output_step: i64,
+    pub output_step: i64,
 }
 
 /// The phases along one axis: input i gets output o through tap t where i + pad = o · stride + t ·
 /// dilation, so for each residue of i the taps are an arithmetic progression.
-fn phases(window: &Window, axis: Axis, input: usize) -> Vec<Phase> {
+pub fn phases(window: &Window, axis: Axis, input: usize) -> Vec<Phase> {
     let (stride, dilation) = (window.stride[axis.index()], window.dilation[axis.index()]);
     let pad = window.pads.along(axis).0;
     (0..stride.min(input))
@@ -186,6 +192,9 @@ pub fn input_grad_halo(window: &Window, axis: Axis, input: usize, output: usize)
 /// and output channels. No scatter, and no multiplication by the zeros that a stride leaves.
 pub fn input_grad(cx: &mut Cx<'_>, op: &Conv2dInputGrad, node: &Node) {
     let (dy, w, dx) = (node.inputs[0], node.inputs[1], node.outputs[0]);
+    if let Some(filter) = depthwise::filter(cx.layout(w)) {
+        return depthwise::input_grad(cx, op, node, filter);
+    }
     let from = access(cx, dy);
     let filter = Filter::of(cx.layout(w), FilterOrder::Backward);
     let [tap, group] = filter.strides(filter.k);
@@ -264,6 +273,9 @@ pub fn input_grad(cx: &mut Cx<'_>, op: &Conv2dInputGrad, node: &Node) {
 /// m: taps and input channels; n: output channels; k: images and output pixels.
 pub fn filter_grad(cx: &mut Cx<'_>, op: &Conv2dFilterGrad, node: &Node) {
     let (x, dy, dw) = (node.inputs[0], node.inputs[1], node.outputs[0]);
+    if let Some(filter) = depthwise::filter(cx.layout(dw)) {
+        return depthwise::filter_grad(cx, op, node, filter);
+    }
     let (from, grad) = (access(cx, x), access(cx, dy));
     let filter = Filter::of(cx.layout(dw), FilterOrder::Forward);
     let [tap, group] = filter.strides(filter.c);

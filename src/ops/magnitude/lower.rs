@@ -37,6 +37,18 @@ impl Rows {
                 stride: row as i64 * ELEMENT,
                 last: vectors(k, cx.lanes()).1,
             },
+            Layout::Filter {
+                order: FilterOrder::Depthwise,
+                groups,
+                kcrs: [_, _, r, s],
+                row,
+            } => Rows {
+                groups: 1,
+                count: groups,
+                elements: r * s,
+                stride: row as i64 * ELEMENT,
+                last: vectors(groups, cx.lanes()).1,
+            },
             Layout::Nhwc {
                 map: [c, h, w],
                 pixel,

@@ -61,7 +61,7 @@ pub fn relayout(cx: &mut Cx<'_>, node: &Node) {
 /// Places and byte distances along an axis of groups, filters, channels and taps.
 type FilterAxes = ([usize; 4], [i64; 4], [i64; 4]);
 
-/// The axes of a filter in forward order and of the map that it is in the plain order, [K, C, R · S], with the distances
+/// The axes of a filter in one of the orders that are kept and of the map that it is in the plain order, [K, C, R · S], with the distances
 /// in the first layout and in the second.
 fn filter_axes(one: &Layout, other: &Layout) -> Option<FilterAxes> {
     let (filter, map, swapped) = match (one, other) {
@@ -70,7 +70,7 @@ fn filter_axes(one: &Layout, other: &Layout) -> Option<FilterAxes> {
     };
     let (
         &Layout::Filter {
-            order: FilterOrder::Forward,
+            order,
             groups,
             kcrs: [k, c, r, s],
             row,
@@ -86,9 +86,13 @@ fn filter_axes(one: &Layout, other: &Layout) -> Option<FilterAxes> {
     if [*filters, *channels, *taps] != [groups * k, c, r * s] {
         return None;
     }
-    let tap = (c * row) as i64 * ELEMENT;
     let row = row as i64 * ELEMENT;
-    let in_filter = [tap * (r * s) as i64, ELEMENT, row, tap];
+    let tap = c as i64 * row;
+    let in_filter = match order {
+        FilterOrder::Forward => [tap * (r * s) as i64, ELEMENT, row, tap],
+        FilterOrder::Depthwise => [ELEMENT, 0, 0, row],
+        FilterOrder::Backward => return None,
+    };
     let [filter, channel, place] = map_steps(map);
     let in_map = [filter * k as i64, filter, channel, place];
     let counts = [groups, k, c, r * s];
