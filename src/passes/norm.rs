@@ -1,17 +1,14 @@
 //! Takes the arithmetic of batch norms that is the same for all pixels of a channel out of the loops over pixels: the
 //! square root, the division and all sums of statistics are made once a channel, as nodes of their own.
 //!
-//! Where mean and variance are parameters, a batch norm is a factor and an offset for each channel; behind a convolution
-//! whose result nothing else reads, the factor goes into the filter:
+//! Where mean and variance are parameters, a batch norm is a factor and an offset for each channel, which follow from
+//! parameters alone; so a session makes them once and not for every batch:
 //!
 //! ```text
-//! %5 = conv %0, %1                          %5 = rsqrt (add %3, eps), and so on: the factor
-//! %6 = batch_norm %5, %2, %3, %4, %5        %6 = mul %1, factor
-//!                                           %7 = conv %0, %6
-//!                                           %8 = add %7, offset
+//! %5 = batch_norm %0, %1, %2, %3, %4        %6 = mul %3, (rsqrt (add %2, eps))      the factor
+//!                                           %8 = sub %4, (mul %1, %6)               the offset
+//!                                           %9 = add (mul %0, %6), %8
 //! ```
-//!
-//! Factor, offset and filter follow from parameters alone, so a session makes them once and not for every batch.
 
 use super::Remark;
 use super::rewrite::Rewriter;
@@ -22,14 +19,12 @@ use crate::ops::{Op, Pointwise};
 pub fn run(graph: &Graph) -> (Graph, Vec<Remark>) {
     let mut pass = Pass {
         graph,
-        users: graph.users(),
         fixed: graph.fixed(),
         rewriter: Rewriter::new(graph),
         remarks: Vec::new(),
     };
     for (id, node) in graph.nodes.iter() {
         match node.op {
-            Op::Conv2d(_) if pass.norm_behind(id).is_some() => {}
             Op::Pointwise(Pointwise::BatchNorm { eps, .. }) => pass.norm(id, eps),
             Op::Pointwise(Pointwise::BatchNormGrad { eps }) => pass.gradient(id, eps),
             _ => {
@@ -42,7 +37,6 @@ pub fn run(graph: &Graph) -> (Graph, Vec<Remark>) {
 
 struct Pass<'g> {
     graph: &'g Graph,
-    users: IdVec<ValueId, Vec<NodeId>>,
     /// Whether a value follows from parameters alone.
     fixed: IdVec<ValueId, bool>,
     rewriter: Rewriter<'g>,
@@ -53,20 +47,6 @@ impl Pass<'_> {
     fn op(&mut self, id: NodeId, op: Pointwise, operands: &[ValueId]) -> ValueId {
         let origin = &self.graph.nodes[id].origin;
         self.rewriter.push(Op::Pointwise(op), operands, origin)[0]
-    }
-
-    /// The batch norm that takes a convolution's place together with it: the only reader, of fixed statistics.
-    fn norm_behind(&self, conv: NodeId) -> Option<NodeId> {
-        let made = self.graph.nodes[conv].outputs[0];
-        let &[reader] = self.users[made].as_slice() else {
-            return None;
-        };
-        let node = &self.graph.nodes[reader];
-        let is_asked = self.graph.outputs.iter().any(|output| output.value == made);
-        let is_norm = matches!(node.op, Op::Pointwise(Pointwise::BatchNorm { .. }));
-        let filter = self.graph.nodes[conv].inputs[1];
-        let fixed = self.is_fixed(reader) && self.fixed[filter];
-        (is_norm && !is_asked && fixed && node.inputs[0] == made).then_some(reader)
     }
 
     /// Whether all but the map follows from parameters.
@@ -92,10 +72,12 @@ impl Pass<'_> {
             [mean, variance, gamma, beta].map(|value| self.rewriter.get(value));
         let inverse = self.inverse_deviation(id, variance, eps);
         let factor = self.op(id, Pointwise::Mul, &[gamma, inverse]);
+        let x = self.rewriter.get(x);
         let made = if self.is_fixed(id) {
             let moved = self.op(id, Pointwise::Mul, &[mean, factor]);
             let offset = self.op(id, Pointwise::Sub, &[beta, moved]);
-            let (scaled, text) = self.scaled(id, x, factor);
+            let scaled = self.op(id, Pointwise::Mul, &[x, factor]);
+            let text = "is a factor and an offset";
             self.remarks
                 .push(Remark::new("norm", self.graph, id, true, text));
             self.op(id, Pointwise::Add, &[scaled, offset])
@@ -103,31 +85,12 @@ impl Pass<'_> {
             let text = "divides once a channel";
             self.remarks
                 .push(Remark::new("norm", self.graph, id, true, text));
-            let x = self.rewriter.get(x);
             // Centred first: a constant channel gives exactly beta.
             let centred = self.op(id, Pointwise::Sub, &[x, mean]);
             let scaled = self.op(id, Pointwise::Mul, &[centred, factor]);
             self.op(id, Pointwise::Add, &[scaled, beta])
         };
         self.rewriter.replace(node.outputs[0], made);
-    }
-
-    /// The map times the factor of each channel.
-    fn scaled(&mut self, id: NodeId, x: ValueId, factor: ValueId) -> (ValueId, &'static str) {
-        let conv = self.graph.producer(x);
-        let conv = conv.filter(|&node| matches!(self.graph.nodes[node].op, Op::Conv2d(_)));
-        let Some(conv) = conv.filter(|&conv| self.norm_behind(conv) == Some(id)) else {
-            let x = self.rewriter.get(x);
-            let text = "is a factor and an offset";
-            return (self.op(id, Pointwise::Mul, &[x, factor]), text);
-        };
-        let node = &self.graph.nodes[conv];
-        let [map, filter] = [0, 1].map(|input| self.rewriter.get(node.inputs[input]));
-        let filter = self.op(conv, Pointwise::Mul, &[filter, factor]);
-        let made = self
-            .rewriter
-            .push(node.op.clone(), &[map, filter], &node.origin);
-        (made[0], "goes into the filter of the convolution before")
     }
 
     fn gradient(&mut self, id: NodeId, eps: f32) {
