@@ -113,7 +113,7 @@ pub fn prepare(graph: &Graph, options: &Options) -> Prepared {
             true => recompute::run(graph),
             false => (graph.clone(), Vec::new()),
         }),
-        ("layout", &|graph| layout::run(graph, target)),
+        ("layout", &|graph| layout::run(graph, target, options.batch)),
     ];
     for (name, pass) in passes {
         let (next, said) = timed(&mut timings, name, || pass(&graph));

@@ -76,8 +76,11 @@ pub enum Layout {
         groups: usize,
         /// K, C, R, S of one group.
         kcrs: [usize; 4],
-        /// Length of the innermost axis in memory, padded.
+        /// Length of the innermost axis in memory, padded; if it is cut, that of one panel.
         row: usize,
+        /// Panels that the innermost axis is cut into, so that a loop that takes a few columns of all rows reads memory in
+        /// order. They stand outside all other axes of a group.
+        panels: usize,
     },
 }
 
@@ -190,13 +193,14 @@ impl Layout {
                 groups,
                 kcrs: [k, c, r, s],
                 row,
+                panels,
             } => {
                 let rows = match order {
                     FilterOrder::Forward => groups * c,
                     FilterOrder::Backward => groups * k,
                     FilterOrder::Depthwise => 1,
                 };
-                rows * r * s * row
+                rows * r * s * row * panels
             }
         }
     }
@@ -248,16 +252,20 @@ impl Layout {
                 order,
                 kcrs: [k, c, r, s],
                 row,
+                panels,
                 ..
             } => {
                 let (gk, rest) = (logical / (c * r * s), logical % (c * r * s));
                 let (g, k_idx) = (gk / k, gk % k);
                 let (c_idx, tap) = (rest / (r * s), rest % (r * s));
-                match order {
-                    FilterOrder::Forward => ((g * r * s + tap) * c + c_idx) * row + k_idx,
-                    FilterOrder::Backward => ((g * r * s + tap) * k + k_idx) * row + c_idx,
-                    FilterOrder::Depthwise => tap * row + g,
-                }
+                // The rows outside, the row within a tap, rows of a tap, and the place in the row.
+                let (line, lines, place) = match order {
+                    FilterOrder::Forward => (c_idx, c, k_idx),
+                    FilterOrder::Backward => (k_idx, k, c_idx),
+                    FilterOrder::Depthwise => return tap * row + g,
+                };
+                let panel = g * panels + place / row;
+                ((panel * r * s + tap) * lines + line) * row + place % row
             }
         }
     }
@@ -295,6 +303,7 @@ impl fmt::Display for Layout {
                 groups,
                 kcrs: [k, c, r, s],
                 row,
+                panels,
             } => {
                 let order = match order {
                     FilterOrder::Forward => "rsck",
@@ -305,7 +314,11 @@ impl fmt::Display for Layout {
                 if groups > 1 {
                     write!(f, " x{groups}")?;
                 }
-                write!(f, ", row {row})")
+                write!(f, ", row {row}")?;
+                if panels > 1 {
+                    write!(f, " x{panels}")?;
+                }
+                f.write_str(")")
             }
         }
     }

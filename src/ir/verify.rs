@@ -255,6 +255,7 @@ fn holds(layout: &Layout, shape: &Shape) -> bool {
             groups,
             kcrs: [k, c, r, s],
             row,
+            panels,
         } => {
             let inner = match order {
                 FilterOrder::Forward => k,
@@ -270,7 +271,7 @@ fn holds(layout: &Layout, shape: &Shape) -> bool {
                 _ => false,
             };
             let one_each = !is_depthwise || [k, c] == [1, 1];
-            !shape.batched && row >= inner && fits && one_each
+            !shape.batched && row * panels >= inner && fits && one_each
         }
     }
 }

@@ -12,9 +12,10 @@ mod shape;
 
 use super::epilogue::Epilogue;
 use super::{Args, Buffer, Cx, Domain, Units, chunk};
+use crate::codegen::Target;
 use crate::kernel::{Index, NestBuilder};
 use maker::{At, Chunk, Maker};
-use shape::{choose, column_runs};
+use shape::{choose, column_runs, panel_runs};
 
 /// How many positions an axis of m has.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -100,6 +101,26 @@ pub enum Split {
     Images(usize),
 }
 
+/// How B's columns are cut into panels, each with all of B's rows.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Panels {
+    /// How many there are. With one, B's rows are whole and the rest says nothing.
+    pub count: usize,
+    /// Columns of a panel, whole vectors.
+    pub columns: usize,
+    /// Rows of a panel.
+    pub rows: usize,
+}
+
+impl Panels {
+    /// Rows that are not cut.
+    pub const ONE: Panels = Panels {
+        count: 1,
+        columns: 0,
+        rows: 0,
+    };
+}
+
 /// A contraction.
 #[derive(Debug)]
 pub struct Contract<'a> {
@@ -111,6 +132,8 @@ pub struct Contract<'a> {
     pub rows: [RowAxis; 3],
     /// The extent of n.
     pub columns: usize,
+    /// How B's columns lie.
+    pub panels: Panels,
     /// The axes of k, outermost first.
     pub sums: Vec<SumAxis>,
     /// The axes along which it is repeated.
@@ -152,6 +175,12 @@ fn simplify(sums: &[SumAxis]) -> Vec<SumAxis> {
     joined
 }
 
+/// The columns of a panel that suits a contraction of these rows, columns and depth; all of them if it goes through them
+/// at once.
+pub fn panel(target: &Target, rows: [usize; 3], columns: usize, depth: usize) -> usize {
+    choose(target, rows, columns, depth, None).vectors * target.lanes
+}
+
 /// Appends the contraction as a step.
 pub fn lower(cx: &mut Cx<'_>, contract: &Contract<'_>) {
     let sums = simplify(&contract.sums);
@@ -173,14 +202,19 @@ pub fn lower(cx: &mut Cx<'_>, contract: &Contract<'_>) {
     let extents = contract
         .rows
         .map(|axis| static_extent(axis.extent, cx.batch));
-    let shape = choose(cx.target, extents, contract.columns, depth);
+    let panels = contract.panels;
+    let only = (panels.count > 1).then(|| panels.columns / cx.lanes());
+    let shape = choose(cx.target, extents, contract.columns, depth, only);
     let maker = Maker {
         contract,
         sums: &sums,
         name: &cx.name,
         lanes: cx.lanes(),
     };
-    let runs = column_runs(contract.columns, cx.lanes(), shape.vectors);
+    let runs = match only {
+        None => column_runs(contract.columns, cx.lanes(), shape.vectors),
+        Some(vectors) => panel_runs(contract.columns, cx.lanes(), vectors),
+    };
     let mut args = Args::default();
     let mut nest = NestBuilder::new();
     let blocks = [0, 1, 2].map(|axis| extents[axis].div_ceil(shape.rows[axis]));

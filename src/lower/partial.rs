@@ -3,7 +3,7 @@
 //!
 //! The chunks follow from the shapes, so the result is the same on any number of threads.
 
-use super::contract::{self, Contract, Finish, GroupAxis, RowAxis, Split, SumAxis};
+use super::contract::{self, Contract, Finish, GroupAxis, Panels, RowAxis, Split, SumAxis};
 use super::{Args, Buffer, Cx, Domain, ELEMENT, Units, chunk};
 use crate::ir::ValueId;
 use crate::kernel::BodyBuilder;
@@ -61,6 +61,7 @@ pub fn lower(cx: &mut Cx<'_>, partial: Partial) {
         b: partial.b,
         rows: partial.rows,
         columns: partial.columns,
+        panels: Panels::ONE,
         sums: partial.sums,
         groups: partial.groups,
         finish: Finish::Store {

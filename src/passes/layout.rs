@@ -14,7 +14,7 @@ use super::Remark;
 use super::rewrite::Rewriter;
 use crate::codegen::Target;
 use crate::ir::{FilterOrder, Graph, Halo, IdVec, Layout, Node, NodeId, Shape, ValueId, ValueKind};
-use crate::lower::access;
+use crate::lower::{access, contract};
 use crate::ops::window::Axis;
 use crate::ops::{Conv2d, Op, Slice, conv};
 
@@ -48,7 +48,7 @@ pub fn shared_memory(graph: &Graph) -> IdVec<ValueId, ValueId> {
 }
 
 /// Runs the pass.
-pub fn run(graph: &Graph, target: &Target) -> (Graph, Vec<Remark>) {
+pub fn run(graph: &Graph, target: &Target, batch: usize) -> (Graph, Vec<Remark>) {
     let halos = halos(graph);
     let mut placed: IdVec<ValueId, bool> = IdVec::filled(graph.values.len(), true);
     for (id, value) in graph.values.iter() {
@@ -64,6 +64,8 @@ pub fn run(graph: &Graph, target: &Target) -> (Graph, Vec<Remark>) {
         seen: HashSet::new(),
         halos,
         filters: filters(graph),
+        packable: packable(graph),
+        batch,
         placed: HashMap::new(),
         converted: HashMap::new(),
         companions: companions(graph),
@@ -214,11 +216,42 @@ fn filters(graph: &Graph) -> IdVec<ValueId, Option<usize>> {
     filters
 }
 
+/// The parameters of the new graph that forward convolutions and dense layers alone read, in a graph that changes none:
+/// they are put into memory once, in whatever order the loops like.
+fn packable(graph: &Graph) -> HashSet<ValueId> {
+    if !graph.updates.is_empty() {
+        return HashSet::new();
+    }
+    let users = graph.users();
+    let rewriter = Rewriter::new(graph);
+    let reads_as_filter = |value: ValueId, node: NodeId| {
+        let node = &graph.nodes[node];
+        matches!(node.op, Op::Conv2d(_) | Op::Dense)
+            && node.inputs[1] == value
+            && node.inputs[0] != value
+    };
+    let is_asked = |value: ValueId| graph.outputs.iter().any(|output| output.value == value);
+    let params = graph.params().map(|(value, _)| value);
+    params
+        .filter(|&value| !is_asked(value))
+        .filter(|&value| {
+            users[value]
+                .iter()
+                .all(|&node| reads_as_filter(value, node))
+        })
+        .map(|value| rewriter.get(value))
+        .collect()
+}
+
 struct Pass<'a> {
     graph: &'a Graph,
     target: &'a Target,
     /// The groups of the convolution that reads a value as its filter, by value of the old graph.
     filters: IdVec<ValueId, Option<usize>>,
+    /// The filters that may lie in panels, by value of the new graph.
+    packable: HashSet<ValueId>,
+    /// The largest batch.
+    batch: usize,
     /// The wanted halo, by value of the old graph.
     halos: IdVec<ValueId, Halo>,
     /// The place in a joined value, by value of the old graph.
@@ -282,6 +315,31 @@ impl Pass<'_> {
             groups,
             kcrs,
             row,
+            panels: 1,
+        }
+    }
+
+    /// The layout of a filter in forward order for a contraction of so many rows: in panels, where it may.
+    fn packed(&self, w: ValueId, layout: Layout, rows: [usize; 3]) -> Layout {
+        let Layout::Filter {
+            order: FilterOrder::Forward,
+            groups,
+            kcrs: [k, c, r, s],
+            ..
+        } = layout
+        else {
+            return layout;
+        };
+        let columns = contract::panel(self.target, rows, k, c * r * s);
+        if !self.packable.contains(&w) || columns >= k {
+            return layout;
+        }
+        Layout::Filter {
+            order: FilterOrder::Forward,
+            groups,
+            kcrs: [k, c, r, s],
+            row: columns,
+            panels: k.div_ceil(columns),
         }
     }
 
@@ -347,6 +405,7 @@ impl Pass<'_> {
             let k = self.rewriter.graph().dims(w)[0];
             let [c, h, width] = map;
             let layout = self.filter_layout(FilterOrder::Forward, 1, [k, c, h, width]);
+            let layout = self.packed(w, layout, [self.batch, 1, 1]);
             self.place(w, layout);
         }
         match self.layout(w) {
@@ -356,12 +415,13 @@ impl Pass<'_> {
     }
 
     /// A convolution's filter in forward order.
-    fn filter(&mut self, w: ValueId, groups: usize) -> Layout {
+    fn filter(&mut self, w: ValueId, groups: usize, output: ValueId) {
         if !self.is_placed(w) {
             let layout = self.conv_layout(self.rewriter.graph().dims(w), groups);
+            let (_, height, width) = self.graph.ty(output).shape.chw();
+            let layout = self.packed(w, layout, [self.batch, height, width]);
             self.place(w, layout);
         }
-        self.layout(w).clone()
     }
 
     fn conv_layout(&self, dims: &[usize], groups: usize) -> Layout {
@@ -375,6 +435,7 @@ impl Pass<'_> {
                 groups,
                 kcrs: [1, 1, r, s],
                 row: groups.next_multiple_of(self.target.lanes),
+                panels: 1,
             };
         }
         self.filter_layout(FilterOrder::Forward, groups, [k / groups, c, r, s])
@@ -411,10 +472,10 @@ impl Pass<'_> {
             .collect();
         match &node.op {
             Op::Conv2d(conv) => {
-                self.filter(inputs[1], conv.groups);
+                self.filter(inputs[1], conv.groups, node.outputs[0]);
             }
             Op::Conv2dInputGrad(grad) => {
-                self.filter(inputs[1], grad.conv.groups);
+                self.filter(inputs[1], grad.conv.groups, node.outputs[0]);
                 inputs[1] = self.backward(id, inputs[1]);
             }
             Op::Conv2dFilterGrad(grad) => {
@@ -458,6 +519,7 @@ impl Pass<'_> {
                     self.layout(inputs[0]),
                     Layout::Filter {
                         order: FilterOrder::Forward | FilterOrder::Depthwise,
+                        panels: 1,
                         ..
                     }
                 ) {

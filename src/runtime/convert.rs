@@ -1,6 +1,6 @@
 //! Between the order that people see (N, C, H, W; weights as in PyTorch) and a value's layout.
 
-use crate::ir::Layout;
+use crate::ir::{FilterOrder, Layout};
 
 /// Writes one image, or one parameter, given in row-major C, H, W order, to where the layout has it.
 /// Halo and padding are left as they are.
@@ -39,6 +39,39 @@ fn each(layout: &Layout, count: usize, mut visit: impl FnMut(usize, usize)) {
             }
             debug_assert_eq!(logical, count, "{layout}");
         }
+        // Filters are set while somebody waits for a program to start: a cache line of filters side by side goes through
+        // all their elements, so that neither side jumps about.
+        Layout::Filter {
+            order: order @ (FilterOrder::Forward | FilterOrder::Depthwise),
+            groups,
+            kcrs: [k, c, r, s],
+            row,
+            ..
+        } => {
+            const LINE: usize = 16;
+            let (filters, elements) = (groups * k, c * r * s);
+            debug_assert_eq!(filters * elements, count, "{layout}");
+            // Neighbouring filters of a group are adjacent within a panel.
+            let run = match order {
+                FilterOrder::Depthwise => filters,
+                FilterOrder::Forward | FilterOrder::Backward => k,
+            };
+            for first in (0..filters).step_by(run) {
+                for panel in (0..run).step_by(row) {
+                    let end = (panel + row).min(run);
+                    for start in (panel..end).step_by(LINE) {
+                        let width = LINE.min(end - start);
+                        for element in 0..elements {
+                            let logical = (first + start) * elements + element;
+                            let physical = layout.position(logical);
+                            for filter in 0..width {
+                                visit(logical + filter * elements, physical + filter);
+                            }
+                        }
+                    }
+                }
+            }
+        }
         Layout::Blocked { .. } | Layout::Filter { .. } => {
             for logical in 0..count {
                 visit(logical, layout.position(logical));
@@ -50,7 +83,7 @@ fn each(layout: &Layout, count: usize, mut visit: impl FnMut(usize, usize)) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ir::{FilterOrder, Halo};
+    use crate::ir::Halo;
 
     fn check(layout: &Layout, count: usize) {
         let from: Vec<f32> = (0..count).map(|x| x as f32 + 1.0).collect();
@@ -107,8 +140,21 @@ mod tests {
                     groups: 2,
                     kcrs: [3, 4, 2, 5],
                     row: 8,
+                    panels: 1,
                 },
                 240,
+            );
+        }
+        for (row, panels) in [(16, 3), (24, 2), (8, 6)] {
+            check(
+                &Layout::Filter {
+                    order: FilterOrder::Forward,
+                    groups: 2,
+                    kcrs: [45, 2, 1, 3],
+                    row,
+                    panels,
+                },
+                540,
             );
         }
         check(
@@ -117,6 +163,7 @@ mod tests {
                 groups: 6,
                 kcrs: [1, 1, 3, 5],
                 row: 8,
+                panels: 1,
             },
             90,
         );

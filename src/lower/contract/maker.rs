@@ -149,7 +149,12 @@ impl Maker<'_, '_> {
         for ((start, _), axis) in tile.iter().zip(&contract.rows) {
             a = a + start.clone() * axis.a;
         }
-        let mut b = Index::Const(contract.b.1) + at.column.clone() * ELEMENT;
+        // Tiles start where panels do, and a panel has its columns as often as it has rows.
+        let panel_rows = match contract.panels.count {
+            1 => 1,
+            _ => contract.panels.rows as i64,
+        };
+        let mut b = Index::Const(contract.b.1) + at.column.clone() * (panel_rows * ELEMENT);
         for (group, axis) in at.groups.iter().zip(&contract.groups) {
             a = a + group.clone() * axis.a;
             b = b + group.clone() * axis.b;

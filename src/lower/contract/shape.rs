@@ -32,13 +32,20 @@ fn tile_cycles(rows: usize, vectors: usize, depth: usize) -> f64 {
     depth as f64 * step + (rows * vectors) as f64 * STORE_COST + TILE_OVERHEAD
 }
 
-/// The shape with the least estimated time for all of m and n, k being `depth` long.
-pub(super) fn choose(target: &Target, extents: [usize; 3], columns: usize, depth: usize) -> Shape {
+/// The shape with the least estimated time for all of m and n, k being `depth` long; of so many vectors, if that is given.
+pub(super) fn choose(
+    target: &Target,
+    extents: [usize; 3],
+    columns: usize,
+    depth: usize,
+    only: Option<usize>,
+) -> Shape {
     let n_vectors = columns.div_ceil(target.lanes);
     let mut best: Option<(f64, Shape)> = None;
     for vectors in 1..=n_vectors.min(4) {
         // Groups of vectors are as even as can be, so only some widths occur.
-        if n_vectors.div_ceil(n_vectors.div_ceil(vectors)) != vectors {
+        let is_even = n_vectors.div_ceil(n_vectors.div_ceil(vectors)) == vectors;
+        if !only.map_or(is_even, |only| only == vectors) {
             continue;
         }
         let most = (target.registers - 1).saturating_sub(vectors) / vectors;
@@ -121,6 +128,27 @@ pub(super) fn column_runs(columns: usize, lanes: usize, widest: usize) -> Vec<Co
     runs
 }
 
+/// The same for columns that are cut into panels of so many vectors: a tile covers a panel, the last one what is left.
+pub(super) fn panel_runs(columns: usize, lanes: usize, width: usize) -> Vec<ColumnRun> {
+    let (n_vectors, last) = vectors(columns, lanes);
+    let (panels, rest) = (n_vectors / width, n_vectors % width);
+    let is_cut = |vectors: usize| usize::from(vectors > 0 && last != Lanes::All);
+    let whole = panels - if rest > 0 { 0 } else { is_cut(width) };
+    let runs = [
+        (0, whole, width, Lanes::All),
+        (whole * width, panels - whole, width, last),
+        (panels * width, usize::from(rest > 0), rest, last),
+    ];
+    let runs = runs.into_iter().filter(|&(_, tiles, ..)| tiles > 0);
+    runs.map(|(first, tiles, vectors, last)| ColumnRun {
+        first,
+        tiles,
+        vectors,
+        last,
+    })
+    .collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -134,10 +162,14 @@ mod tests {
     fn every_vector_of_n_is_in_one_tile() {
         for lanes in [4, 8, 16] {
             for columns in 1..200 {
-                for widest in 1..5 {
+                for (widest, cut) in (1..5).flat_map(|widest| [(widest, false), (widest, true)]) {
                     let mut next = 0;
-                    let runs = column_runs(columns, lanes, widest);
+                    let runs = match cut {
+                        false => column_runs(columns, lanes, widest),
+                        true => panel_runs(columns, lanes, widest),
+                    };
                     for run in &runs {
+                        assert!(!cut || run.first % widest == 0, "{columns} by {lanes}");
                         assert_eq!(run.first, next, "{columns} by {lanes}: {runs:?}");
                         assert!(run.vectors <= widest && run.tiles > 0);
                         next += run.tiles * run.vectors;
@@ -162,7 +194,7 @@ mod tests {
             let target = target(isa);
             for extents in [[1, 1, 1], [64, 1, 1], [1, 28, 28], [8, 7, 7], [1, 10, 10]] {
                 for columns in [1, 6, 16, 64, 120] {
-                    let Shape { rows, vectors } = choose(&target, extents, columns, 256);
+                    let Shape { rows, vectors } = choose(&target, extents, columns, 256, None);
                     let size: usize = rows.iter().product();
                     assert!(
                         size * vectors + vectors < target.registers,
@@ -178,7 +210,7 @@ mod tests {
         }
         // Half a row of 28 pixels by two vectors: no rest, and each element of A serves two vectors.
         let wide = target(Isa::Avx512);
-        let chosen = choose(&wide, [1, 28, 28], 64, 576);
+        let chosen = choose(&wide, [1, 28, 28], 64, 576, None);
         assert_eq!(
             chosen,
             Shape {
@@ -187,7 +219,7 @@ mod tests {
             }
         );
         // Two whole rows of 7 pixels.
-        let small = choose(&wide, [1, 7, 7], 512, 4608);
+        let small = choose(&wide, [1, 7, 7], 512, 4608, None);
         assert_eq!(small.vectors * small.rows.iter().product::<usize>(), 28);
     }
 }

@@ -6,7 +6,7 @@
 use super::depthwise;
 use crate::ir::{FilterOrder, Layout, Node};
 use crate::lower::contract::{
-    self, Contract, Extent, Finish, GroupAxis, GroupStep, RowAxis, Split, SumAxis,
+    self, Contract, Extent, Finish, GroupAxis, GroupStep, Panels, RowAxis, Split, SumAxis,
 };
 use crate::lower::{Access, Buffer, Cx, ELEMENT, Epilogue, Space, partial};
 use crate::ops::window::Axis;
@@ -19,6 +19,7 @@ struct Filter {
     c: usize,
     taps: [usize; 2],
     row: usize,
+    panels: usize,
 }
 
 impl Filter {
@@ -29,12 +30,14 @@ impl Filter {
                 groups,
                 kcrs: [k, c, r, s],
                 row,
+                panels,
             } if order == wanted => Filter {
                 groups,
                 k,
                 c,
                 taps: [r, s],
                 row,
+                panels,
             },
             Layout::Filter { .. } | Layout::Nhwc { .. } | Layout::Blocked { .. } => {
                 panic!("a convolution wants its filter as {wanted:?}, not in {layout}")
@@ -45,7 +48,19 @@ impl Filter {
     /// Bytes from one tap to the next and from one group to the next, `middle` rows a tap.
     fn strides(&self, middle: usize) -> [i64; 2] {
         let tap = (middle * self.row) as i64 * ELEMENT;
-        [tap, tap * (self.taps[0] * self.taps[1]) as i64]
+        [
+            tap,
+            tap * (self.taps[0] * self.taps[1] * self.panels) as i64,
+        ]
+    }
+
+    /// The panels of its columns, `middle` rows a tap.
+    fn panels(&self, middle: usize) -> Panels {
+        Panels {
+            count: self.panels,
+            columns: self.row,
+            rows: middle * self.taps[0] * self.taps[1],
+        }
     }
 }
 
@@ -99,6 +114,7 @@ pub fn forward(cx: &mut Cx<'_>, op: &Conv2d, node: &Node) {
             },
         ],
         columns: filter.k,
+        panels: filter.panels(filter.c),
         sums: vec![
             fixed(
                 filter.taps[0],
@@ -238,6 +254,7 @@ pub fn input_grad(cx: &mut Cx<'_>, op: &Conv2dInputGrad, node: &Node) {
                     },
                 ],
                 columns: filter.c,
+                panels: filter.panels(filter.k),
                 sums: vec![
                     fixed(
                         rows.taps,

@@ -5,7 +5,7 @@
 
 use crate::ir::{FilterOrder, Layout, Node, ValueId};
 use crate::lower::contract::{
-    self, Contract, Extent, Finish, GroupAxis, GroupStep, RowAxis, Split, SumAxis,
+    self, Contract, Extent, Finish, GroupAxis, GroupStep, Panels, RowAxis, Split, SumAxis,
 };
 use crate::lower::{Access, Buffer, Cx, ELEMENT, Epilogue, Space, partial};
 use crate::ops::conv::lower::join_rows;
@@ -15,6 +15,7 @@ struct Matrix {
     k: usize,
     map: [usize; 3],
     row: usize,
+    panels: usize,
 }
 
 impl Matrix {
@@ -25,10 +26,12 @@ impl Matrix {
                 groups: 1,
                 kcrs: [k, c, r, s],
                 row,
+                panels,
             } if order == wanted => Matrix {
                 k,
                 map: [c, r, s],
                 row,
+                panels,
             },
             Layout::Filter { .. } | Layout::Nhwc { .. } | Layout::Blocked { .. } => {
                 panic!("a dense layer wants its matrix as {wanted:?}, not in {layout}")
@@ -54,7 +57,13 @@ pub fn forward(cx: &mut Cx<'_>, node: &Node) {
         k,
         map: [c, h, width],
         row,
+        panels,
     } = Matrix::of(cx.layout(w), FilterOrder::Forward);
+    let panels = Panels {
+        count: panels,
+        columns: row,
+        rows: c * h * width,
+    };
     let row = row as i64 * ELEMENT;
     let fixed = |count, a, b| SumAxis {
         extent: Extent::Static(count),
@@ -74,6 +83,7 @@ pub fn forward(cx: &mut Cx<'_>, node: &Node) {
             ONE,
         ],
         columns: k,
+        panels,
         sums: vec![
             fixed(h, from.row, row * (width * c) as i64),
             fixed(width, from.pixel, row * c as i64),
@@ -98,6 +108,7 @@ pub fn input_grad(cx: &mut Cx<'_>, node: &Node) {
         k,
         map: [c, h, width],
         row,
+        ..
     } = Matrix::of(cx.layout(w), FilterOrder::Backward);
     let tap = (k * row) as i64 * ELEMENT;
     let space = Space::of(cx.graph, dx);
@@ -113,6 +124,7 @@ pub fn input_grad(cx: &mut Cx<'_>, node: &Node) {
             ONE,
         ],
         columns: c,
+        panels: Panels::ONE,
         sums: vec![SumAxis {
             extent: Extent::Static(k),
             a: ELEMENT,
@@ -150,6 +162,7 @@ pub fn filter_grad(cx: &mut Cx<'_>, node: &Node) {
         k,
         map: [c, h, width],
         row,
+        ..
     } = Matrix::of(cx.layout(dw), FilterOrder::Forward);
     let row = row as i64 * ELEMENT;
     let rows = [

@@ -30,6 +30,7 @@ impl Rows {
                 groups,
                 kcrs: [k, c, r, s],
                 row,
+                panels: 1,
             } => Rows {
                 groups,
                 count: k,
@@ -42,6 +43,7 @@ impl Rows {
                 groups,
                 kcrs: [_, _, r, s],
                 row,
+                panels: 1,
             } => Rows {
                 groups: 1,
                 count: groups,

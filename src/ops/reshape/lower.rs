@@ -28,10 +28,12 @@ pub fn relayout(cx: &mut Cx<'_>, node: &Node) {
                 groups,
                 kcrs: [k, c, r, s],
                 row,
+                panels: 1,
             },
             Layout::Filter {
                 order: FilterOrder::Backward,
                 row: to_row,
+                panels: 1,
                 ..
             },
         ) => {
@@ -74,6 +76,7 @@ fn filter_axes(one: &Layout, other: &Layout) -> Option<FilterAxes> {
             groups,
             kcrs: [k, c, r, s],
             row,
+            panels: 1,
         },
         Layout::Nhwc {
             map: [filters, channels, taps],
