@@ -34,6 +34,7 @@ fn main() {
             batch: SIZE,
             fuse: true,
             recompute: true,
+            winograd: true,
             verify: false,
         };
         let program = Arc::new(driver::compile(&b.finish(), &options).expect("compiles"));

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use crate::codegen::{self, Code, CodegenError, Target};
 use crate::ir::{Graph, verify};
 use crate::passes::fuse::{self, Groups};
-use crate::passes::{Remark, cse, dce, fold, layout, norm, recompute, simplify};
+use crate::passes::{Remark, cse, dce, fold, layout, norm, recompute, simplify, winograd};
 use crate::plan::{self, Plan};
 
 /// What to compile for, and how.
@@ -20,6 +20,8 @@ pub struct Options {
     pub fuse: bool,
     /// Whether cheap values are made again in place of being kept for long.
     pub recompute: bool,
+    /// Whether convolutions may be done by the method of Winograd.
+    pub winograd: bool,
     /// Whether the verifiers run after each stage.
     pub verify: bool,
 }
@@ -32,6 +34,7 @@ impl Options {
             batch,
             fuse: true,
             recompute: true,
+            winograd: true,
             verify: cfg!(debug_assertions),
         }
     }
@@ -100,7 +103,7 @@ pub fn prepare(graph: &Graph, options: &Options) -> Prepared {
     let mut graph = graph.clone();
     type Pass<'p> = (&'static str, &'p dyn Fn(&Graph) -> (Graph, Vec<Remark>));
     let target = &options.target;
-    let passes: [Pass<'_>; 9] = [
+    let passes: [Pass<'_>; 10] = [
         // What gradients leave behind goes first: later passes then see only what will run.
         ("dce", &dce::run),
         ("fold", &fold::run),
@@ -109,6 +112,10 @@ pub fn prepare(graph: &Graph, options: &Options) -> Prepared {
         ("fold", &fold::run),
         ("cse", &cse::run),
         ("dce", &dce::run),
+        ("winograd", &|graph| match options.winograd {
+            true => winograd::run(graph, target, options.batch),
+            false => (graph.clone(), Vec::new()),
+        }),
         ("recompute", &|graph| match options.recompute {
             true => recompute::run(graph),
             false => (graph.clone(), Vec::new()),

@@ -19,6 +19,9 @@ pub enum Engine {
         target: Target,
         /// Threads.
         threads: usize,
+        /// Whether convolutions may be done by the method of Winograd: faster, and with tiles of 4 x 4 about ten times
+        /// the error of the direct sum.
+        winograd: bool,
     },
     /// The operators' references in f32.
     InterpretF32,
@@ -32,6 +35,7 @@ impl Engine {
         Engine::Compiled {
             target: Target::host(),
             threads: processors(),
+            winograd: true,
         }
     }
 }
@@ -131,9 +135,14 @@ impl Runner {
         params: &[NamedParam],
     ) -> Result<Runner, RunError> {
         let state = match engine {
-            Engine::Compiled { target, threads } => {
+            Engine::Compiled {
+                target,
+                threads,
+                winograd,
+            } => {
                 let options = Options {
                     target: target.clone(),
+                    winograd: *winograd,
                     ..Options::new(batch)
                 };
                 let program = driver::compile(graph, &options)?;

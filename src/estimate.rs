@@ -85,6 +85,7 @@ fn fastest(graph: &Graph, target: &Target, threads: usize) -> Result<Duration, R
     let engine = Engine::Compiled {
         target: target.clone(),
         threads,
+        winograd: false,
     };
     let mut runner = Runner::new(graph, 1, &engine, &[])?;
     let mut best = Duration::MAX;

@@ -54,6 +54,13 @@ pub fn macs(graph: &Graph, node: &Node) -> u64 {
         elements(&graph.dims(filter)[1..]) * elements(graph.dims(map))
     };
     match &node.op {
+        // Those of the convolution that it is: kernels are compared by the work that is asked of them.
+        Op::WinogradConv(_) => {
+            let &[_, channels, ..] = graph.dims(node.inputs[1]) else {
+                unreachable!("a filter")
+            };
+            (9 * channels) as u64 * elements(graph.dims(node.outputs[0]))
+        }
         Op::Conv2d(_) => of_conv(node.inputs[1], node.outputs[0]),
         Op::Conv2dInputGrad(_) => of_conv(node.inputs[1], node.inputs[0]),
         Op::Conv2dFilterGrad(_) => of_conv(node.outputs[0], node.inputs[1]),

@@ -71,6 +71,7 @@ fn train(net: &Net, threads: usize, stop: usize, from: Option<Checkpoint>) -> (E
         engine: Engine::Compiled {
             target: Target::host(),
             threads,
+            winograd: true,
         },
         seed: 1,
         batch: 1000,
@@ -184,7 +185,11 @@ fn a_trained_net_computes_the_same_when_it_is_condensed() {
         for threads in [1, 2] {
             let target = target.clone();
             let how = format!("{} with {threads} threads", target.isa);
-            let engine = Engine::Compiled { target, threads };
+            let engine = Engine::Compiled {
+                target,
+                threads,
+                winograd: true,
+            };
             close(&outputs(&old.graph, &params, &engine), &how);
             close(&outputs(&new.graph, &made.params, &engine), &how);
         }

@@ -20,7 +20,16 @@ use serde_json::Value;
 /// to a few units in the last place; sums of gradients of a thousand at most cost a few more.
 fn engines() -> Vec<(Engine, f64)> {
     let compiled = Isa::ALL.into_iter().filter_map(Target::with_isa);
-    let compiled = compiled.map(|target| (Engine::Compiled { target, threads: 1 }, 2e-6));
+    let compiled = compiled.map(|target| {
+        (
+            Engine::Compiled {
+                target,
+                threads: 1,
+                winograd: true,
+            },
+            2e-6,
+        )
+    });
     [(Engine::InterpretF64, 2e-7), (Engine::InterpretF32, 2e-6)]
         .into_iter()
         .chain(compiled)

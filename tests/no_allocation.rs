@@ -72,6 +72,7 @@ fn check(threads: usize) {
         engine: Engine::Compiled {
             target: Target::host(),
             threads,
+            winograd: true,
         },
         seed: 1,
         batch: 100,

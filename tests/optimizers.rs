@@ -86,6 +86,7 @@ fn compiled(threads: usize) -> Engine {
     Engine::Compiled {
         target: Target::host(),
         threads,
+        winograd: true,
     }
 }
 

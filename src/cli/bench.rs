@@ -124,6 +124,7 @@ pub(super) fn run(args: &Args, common: &Common, out: &mut Out) -> Result<(), Cli
             let engine = Engine::Compiled {
                 target: target.clone(),
                 threads,
+                winograd: !common.no_winograd,
             };
             let (first, series, layers) = match args.mode {
                 Measured::Compile => compile(&graph, batch, &engine)?,
@@ -206,11 +207,15 @@ fn compile(
     batch: usize,
     engine: &Engine,
 ) -> Result<Measurement, CliError> {
-    let Engine::Compiled { target, .. } = engine else {
+    let Engine::Compiled {
+        target, winograd, ..
+    } = engine
+    else {
         return Err(CliError::user("only machine code is measured"));
     };
     let options = Options {
         target: target.clone(),
+        winograd: *winograd,
         ..Options::new(batch)
     };
     let call = || -> Result<(), CliError> {

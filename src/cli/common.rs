@@ -18,6 +18,9 @@ pub(super) struct Common {
     /// Vector code to generate: baseline, avx2 or avx512; the best of this machine if not given
     #[arg(long, global = true, value_name = "TIER")]
     pub(super) isa: Option<Isa>,
+    /// Do every convolution as the direct sum: slower, and more exact than tiles of 4 x 4 by the method of Winograd
+    #[arg(long, global = true)]
+    pub(super) no_winograd: bool,
     /// What all random numbers follow from, in place of the file's `seed`
     #[arg(long, global = true, value_name = "N")]
     pub(super) seed: Option<u64>,
@@ -139,6 +142,7 @@ impl Common {
             None => Engine::Compiled {
                 target: self.target()?,
                 threads: self.threads()?,
+                winograd: !self.no_winograd,
             },
             Some(Interpret::F32) => Engine::InterpretF32,
             Some(Interpret::F64) => Engine::InterpretF64,

@@ -43,6 +43,7 @@ pub(super) fn run(args: &Args, common: &Common, out: &mut Out) -> Result<(), Cli
     };
     let options = Options {
         target,
+        winograd: !common.no_winograd,
         ..Options::new(args.batch.unwrap_or(batch))
     };
     let program = driver::compile(&graph, &options)?;

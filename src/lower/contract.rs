@@ -15,7 +15,7 @@ use super::{Args, Buffer, Cx, Domain, Units, chunk};
 use crate::codegen::Target;
 use crate::kernel::{Index, NestBuilder};
 use maker::{At, Chunk, Maker};
-use shape::{choose, column_runs, panel_runs};
+use shape::{ColumnRun, Shape, choose, column_runs, panel_runs};
 
 /// How many positions an axis of m has.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -76,6 +76,8 @@ pub enum Finish<'a> {
     Store {
         /// Where.
         to: Buffer,
+        /// The first byte.
+        start: i64,
         /// Distances of neighbours along the axes of m, in bytes.
         steps: [i64; 3],
         /// Distance of the partial results of one chunk of images and the next, in bytes.
@@ -181,82 +183,147 @@ pub fn panel(target: &Target, rows: [usize; 3], columns: usize, depth: usize) ->
     choose(target, rows, columns, depth, None).vectors * target.lanes
 }
 
+/// A contraction whose tiles are chosen.
+struct Chosen {
+    sums: Vec<SumAxis>,
+    /// Positions along the axes of m.
+    extents: [usize; 3],
+    /// Terms of each sum.
+    depth: usize,
+    shape: Shape,
+    runs: Vec<ColumnRun>,
+}
+
+impl Chosen {
+    /// Chooses, `images` being those that a sum over images goes over.
+    fn new(cx: &Cx<'_>, contract: &Contract<'_>, images: usize) -> Chosen {
+        let sums = simplify(&contract.sums);
+        let static_extent = |extent: Extent, images: usize| match extent {
+            Extent::Static(count) => count,
+            Extent::Batch => images,
+        };
+        let depth = match sums.as_slice() {
+            [] => 0,
+            sums => sums
+                .iter()
+                .map(|axis| static_extent(axis.extent, images))
+                .product(),
+        };
+        let extents = contract
+            .rows
+            .map(|axis| static_extent(axis.extent, cx.batch));
+        let panels = contract.panels;
+        let only = (panels.count > 1).then(|| panels.columns / cx.lanes());
+        let shape = choose(cx.target, extents, contract.columns, depth, only);
+        let runs = match only {
+            None => column_runs(contract.columns, cx.lanes(), shape.vectors),
+            Some(vectors) => panel_runs(contract.columns, cx.lanes(), vectors),
+        };
+        Chosen {
+            sums,
+            extents,
+            depth,
+            shape,
+            runs,
+        }
+    }
+
+    /// Visits the first columns of all tiles along n.
+    fn over_columns(
+        &self,
+        nest: &mut NestBuilder,
+        lanes: usize,
+        mut visit: impl FnMut(&mut NestBuilder, Index, &ColumnRun),
+    ) {
+        for run in &self.runs {
+            let first = (run.first * lanes) as i64;
+            let step = (run.vectors * lanes) as i64;
+            if run.tiles == 1 {
+                visit(nest, Index::Const(first), run);
+            } else {
+                let end = first + run.tiles as i64 * step;
+                nest.for_(first, end, step, |nest, column| visit(nest, column, run));
+            }
+        }
+    }
+}
+
+/// All tiles of a contraction as part of a larger loop nest, in the groups that are given.
+pub fn tiles(
+    nest: &mut NestBuilder,
+    args: &mut Args,
+    cx: &Cx<'_>,
+    contract: &Contract<'_>,
+    groups: &[Index],
+) {
+    let chosen = Chosen::new(cx, contract, cx.batch);
+    let maker = Maker {
+        contract,
+        sums: &chosen.sums,
+        name: &cx.name,
+        lanes: cx.lanes(),
+    };
+    chosen.over_columns(nest, cx.lanes(), |nest, column, run| {
+        let at = At {
+            groups,
+            column,
+            run,
+        };
+        maker.all_tiles(nest, args, &at, chosen.shape, None, &mut Vec::new());
+    });
+}
+
 /// Appends the contraction as a step.
 pub fn lower(cx: &mut Cx<'_>, contract: &Contract<'_>) {
-    let sums = simplify(&contract.sums);
     let images = match contract.split {
         Split::Tiles => cx.batch,
         Split::Images(images) => images.min(cx.batch),
     };
-    let static_extent = |extent: Extent, images: usize| match extent {
-        Extent::Static(count) => count,
-        Extent::Batch => images,
-    };
-    let depth = match sums.as_slice() {
-        [] => 0,
-        sums => sums
-            .iter()
-            .map(|axis| static_extent(axis.extent, images))
-            .product(),
-    };
-    let extents = contract
-        .rows
-        .map(|axis| static_extent(axis.extent, cx.batch));
-    let panels = contract.panels;
-    let only = (panels.count > 1).then(|| panels.columns / cx.lanes());
-    let shape = choose(cx.target, extents, contract.columns, depth, only);
+    let chosen = Chosen::new(cx, contract, images);
+    let Chosen {
+        extents,
+        depth,
+        shape,
+        ..
+    } = chosen;
     let maker = Maker {
         contract,
-        sums: &sums,
+        sums: &chosen.sums,
         name: &cx.name,
         lanes: cx.lanes(),
-    };
-    let runs = match only {
-        None => column_runs(contract.columns, cx.lanes(), shape.vectors),
-        Some(vectors) => panel_runs(contract.columns, cx.lanes(), vectors),
     };
     let mut args = Args::default();
     let mut nest = NestBuilder::new();
     let blocks = [0, 1, 2].map(|axis| extents[axis].div_ceil(shape.rows[axis]));
     let mut emit = |nest: &mut NestBuilder, groups: &[Index]| {
-        for run in &runs {
-            let mut at_columns = |nest: &mut NestBuilder, column: Index| {
-                let at = At {
-                    groups,
-                    column,
-                    run,
-                };
-                match contract.split {
-                    Split::Tiles => nest.for_domain(|nest, unit| {
-                        let rest = nest.let_(super::split(unit, 1).0);
-                        let (rest, inner) = super::split(rest, blocks[2]);
-                        let rest = nest.let_(rest);
-                        let (outer, middle) = super::split(rest, blocks[1]);
-                        let starts = [outer, middle, inner]
-                            .into_iter()
-                            .zip(shape.rows)
-                            .map(|(block, size)| nest.let_(block * size as i64))
-                            .collect::<Vec<_>>();
-                        maker.axis(nest, &mut args, &at, shape, &starts, &mut Vec::new());
-                    }),
-                    Split::Images(images) => nest.for_domain(|nest, unit| {
-                        let image = nest.let_(unit.clone() * images as i64);
-                        let count = (Index::Batch - image.clone()).min(images as i64);
-                        let count = nest.let_(count);
-                        let chunk = Chunk { unit, image, count };
-                        maker.all_tiles(nest, &mut args, &at, shape, &chunk, &mut Vec::new());
-                    }),
-                }
+        chosen.over_columns(nest, cx.target.lanes, |nest, column, run| {
+            let at = At {
+                groups,
+                column,
+                run,
             };
-            let first = (run.first * cx.target.lanes) as i64;
-            let step = (run.vectors * cx.target.lanes) as i64;
-            if run.tiles == 1 {
-                at_columns(nest, Index::Const(first));
-            } else {
-                let end = first + run.tiles as i64 * step;
-                nest.for_(first, end, step, at_columns);
+            match contract.split {
+                Split::Tiles => nest.for_domain(|nest, unit| {
+                    let rest = nest.let_(super::split(unit, 1).0);
+                    let (rest, inner) = super::split(rest, blocks[2]);
+                    let rest = nest.let_(rest);
+                    let (outer, middle) = super::split(rest, blocks[1]);
+                    let starts = [outer, middle, inner]
+                        .into_iter()
+                        .zip(shape.rows)
+                        .map(|(block, size)| nest.let_(block * size as i64))
+                        .collect::<Vec<_>>();
+                    maker.axis(nest, &mut args, &at, shape, &starts, &mut Vec::new());
+                }),
+                Split::Images(images) => nest.for_domain(|nest, unit| {
+                    let image = nest.let_(unit.clone() * images as i64);
+                    let count = (Index::Batch - image.clone()).min(images as i64);
+                    let count = nest.let_(count);
+                    let chunk = Chunk { unit, image, count };
+                    maker.all_tiles(nest, &mut args, &at, shape, Some(&chunk), &mut Vec::new());
+                }),
             }
-        }
+        });
     };
     over_groups(&mut nest, &contract.groups, &mut Vec::new(), &mut emit);
     let kernel = nest.finish(cx.name.clone(), args.len());

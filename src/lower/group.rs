@@ -5,7 +5,7 @@ use crate::codegen::Target;
 use crate::ir::Graph;
 use crate::ops::{
     Op, concat, conv, index, linear, loss, lrn, magnitude, maximum, norm, pool, reduce, reshape,
-    softmax,
+    softmax, winograd,
 };
 
 /// The kernels of a group. `name` starts their names.
@@ -23,6 +23,8 @@ pub fn lower(graph: &Graph, target: &Target, batch: usize, group: &Group, name: 
         Op::Conv2d(op) => conv::lower::forward(&mut cx, op, node),
         Op::Conv2dInputGrad(op) => conv::lower::input_grad(&mut cx, op, node),
         Op::Conv2dFilterGrad(op) => conv::lower::filter_grad(&mut cx, op, node),
+        Op::WinogradFilter(op) => winograd::lower::filter_taps(&mut cx, op, node),
+        Op::WinogradConv(op) => winograd::lower::conv(&mut cx, op, node),
         Op::Dense => linear::lower::forward(&mut cx, node),
         Op::DenseInputGrad => linear::lower::input_grad(&mut cx, node),
         Op::DenseFilterGrad => linear::lower::filter_grad(&mut cx, node),

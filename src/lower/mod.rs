@@ -20,6 +20,7 @@ pub mod rows;
 pub mod runs;
 pub mod strided;
 pub mod windows;
+pub mod winograd;
 
 use crate::codegen::Target;
 use crate::id_type;

@@ -66,6 +66,7 @@ pub fn lower(cx: &mut Cx<'_>, partial: Partial) {
         groups: partial.groups,
         finish: Finish::Store {
             to,
+            start: 0,
             steps: partial.steps,
             slot,
         },

@@ -29,6 +29,7 @@ pub mod softmax;
 #[cfg(test)]
 pub(crate) mod testing;
 pub mod window;
+pub mod winograd;
 
 pub use array::{Array, Real};
 pub use concat::{Concat, Pad, Slice};
@@ -54,6 +55,10 @@ pub enum Op {
     Conv2dInputGrad(Conv2dInputGrad),
     /// (input, gradient of the output) → gradient of the filter, summed over the batch.
     Conv2dFilterGrad(Conv2dFilterGrad),
+    /// Filter [K, C, 3, 3] → [K, C, t, t], for [`Op::WinogradConv`].
+    WinogradFilter(winograd::WinogradFilter),
+    /// ([N, C, H, W], filter [K, C, t, t]) → [N, K, H', W'].
+    WinogradConv(winograd::WinogradConv),
     /// ([N, F], weights [K, F]) → [N, K].
     Dense,
     /// (gradient [N, K], weights [K, F]) → [N, F].
@@ -179,6 +184,8 @@ macro_rules! with_rules {
             Op::Conv2d($rules) => $result,
             Op::Conv2dInputGrad($rules) => $result,
             Op::Conv2dFilterGrad($rules) => $result,
+            Op::WinogradFilter($rules) => $result,
+            Op::WinogradConv($rules) => $result,
             Op::Dense => with_rules!(@ &linear::Dense, $rules => $result),
             Op::DenseInputGrad => with_rules!(@ &linear::DenseInputGrad, $rules => $result),
             Op::DenseFilterGrad => with_rules!(@ &linear::DenseFilterGrad, $rules => $result),

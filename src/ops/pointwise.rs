@@ -20,6 +20,8 @@ pub enum Pointwise {
     Sub,
     /// a · b.
     Mul,
+    /// a · b + c; machine code rounds once.
+    MulAdd,
     /// a / b.
     Div,
     /// The greater; a NaN if either is one. Of equal operands the first gets the gradient; which of
@@ -145,6 +147,7 @@ impl Pointwise {
             Pointwise::Add => ("add", 2),
             Pointwise::Sub => ("sub", 2),
             Pointwise::Mul => ("mul", 2),
+            Pointwise::MulAdd => ("mul_add", 3),
             Pointwise::Div => ("div", 2),
             Pointwise::Max => ("max", 2),
             Pointwise::Min => ("min", 2),
@@ -190,6 +193,7 @@ impl Pointwise {
             Pointwise::Add => a + b,
             Pointwise::Sub => a - b,
             Pointwise::Mul => a * b,
+            Pointwise::MulAdd => a * b + operands[2],
             Pointwise::Div => a / b,
             Pointwise::Max => pick(a.is_nan() || a > b, a, b),
             Pointwise::Min => pick(a.is_nan() || a < b, a, b),
@@ -268,6 +272,11 @@ impl Pointwise {
                 let da = op(Pointwise::Mul, &[dy, b]);
                 let db = op(Pointwise::Mul, &[dy, a]);
                 values(&[da, db])
+            }
+            Pointwise::MulAdd => {
+                let da = op(Pointwise::Mul, &[dy, b]);
+                let db = op(Pointwise::Mul, &[dy, a]);
+                values(&[da, db, dy])
             }
             Pointwise::Div => {
                 let da = op(Pointwise::Div, &[dy, b]);
@@ -466,6 +475,7 @@ impl OpRules for Pointwise {
             | Pointwise::Add
             | Pointwise::Sub
             | Pointwise::Mul
+            | Pointwise::MulAdd
             | Pointwise::Div
             | Pointwise::Max
             | Pointwise::Min

@@ -58,6 +58,7 @@ fn passes_on(op: &Op) -> bool {
     match op {
         Op::Conv2d(_)
         | Op::Conv2dInputGrad(_)
+        | Op::WinogradConv(_)
         | Op::Dense
         | Op::DenseInputGrad
         | Op::MaxPool(_)
@@ -70,6 +71,7 @@ fn passes_on(op: &Op) -> bool {
         Op::Constant(_)
         | Op::Numbers(_)
         | Op::Conv2dFilterGrad(_)
+        | Op::WinogradFilter(_)
         | Op::DenseFilterGrad
         | Op::SumTo(_)
         | Op::ReduceMax(_)

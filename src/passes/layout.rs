@@ -6,6 +6,7 @@
 //! cache sets. Filters take the order of the map they read; a dense layer after a flattened map reads
 //! the map as it lies, its matrix permuted instead.
 
+mod filters;
 mod parts;
 
 use std::collections::{HashMap, HashSet};
@@ -14,18 +15,14 @@ use super::Remark;
 use super::rewrite::Rewriter;
 use crate::codegen::Target;
 use crate::ir::{FilterOrder, Graph, Halo, IdVec, Layout, Node, NodeId, Shape, ValueId, ValueKind};
-use crate::lower::{access, contract};
+use crate::lower::access;
 use crate::ops::window::Axis;
+use crate::ops::winograd::WinogradConv;
 use crate::ops::{Conv2d, Op, Slice, conv};
 
 /// A stride that is a multiple of so many bytes maps neighbouring pixels to few cache sets: measured,
 /// a tile falls to a fifth of its speed at 4 KB and loses 5 to 30 % at 1 KB.
 const CONFLICT_BYTES: usize = 1024;
-
-/// The same for the rows of a filter. A tile walks a thousand rows and more, a line or two of each, over and over: at 512
-/// bytes they fill an eighth of the sets of a second-level cache of 512 KB, which then cannot hold them; measured, a
-/// tile of 1,152 rows falls from 92 to 74 % of the limit.
-const FILTER_CONFLICT_BYTES: usize = 512;
 
 /// Elements of a cache line.
 const LINE: usize = 16;
@@ -63,8 +60,8 @@ pub fn run(graph: &Graph, target: &Target, batch: usize) -> (Graph, Vec<Remark>)
         parts: parts::find(graph, &halos),
         seen: HashSet::new(),
         halos,
-        filters: filters(graph),
-        packable: packable(graph),
+        filters: filters::groups(graph),
+        packable: filters::packable(graph),
         batch,
         placed: HashMap::new(),
         converted: HashMap::new(),
@@ -154,6 +151,10 @@ fn halos(graph: &Graph) -> IdVec<ValueId, Halo> {
     for (_, node) in graph.nodes.iter().rev() {
         match &node.op {
             Op::Conv2d(conv) => want(&mut halos, node.inputs[0], padding(conv)),
+            Op::WinogradConv(conv) => {
+                let output = graph.dims(node.outputs[0]);
+                want(&mut halos, node.inputs[0], whole_tiles(conv, output));
+            }
             Op::Conv2dFilterGrad(grad) => want(&mut halos, node.inputs[0], padding(&grad.conv)),
             Op::Conv2dInputGrad(grad) => {
                 let [dy, dx] = [node.inputs[0], node.outputs[0]].map(|value| graph.dims(value));
@@ -193,54 +194,17 @@ fn padding(conv: &Conv2d) -> Halo {
     }
 }
 
-/// For each value that element-wise nodes make and a convolution reads as its filter, and for what they make it of, the
-/// groups of the convolution.
-fn filters(graph: &Graph) -> IdVec<ValueId, Option<usize>> {
-    let mut filters = IdVec::filled(graph.values.len(), None);
-    for (_, node) in graph.nodes.iter().rev() {
-        match &node.op {
-            Op::Conv2d(conv) => filters[node.inputs[1]] = Some(conv.groups),
-            Op::Conv2dInputGrad(grad) => filters[node.inputs[1]] = Some(grad.conv.groups),
-            Op::Pointwise(_) => {
-                let (made, groups) = (node.outputs[0], filters[node.outputs[0]]);
-                let alike = |&&input: &&ValueId| graph.dims(input) == graph.dims(made);
-                if groups.is_some() {
-                    for &input in node.inputs.iter().filter(alike) {
-                        filters[input] = groups;
-                    }
-                }
-            }
-            _ => {}
-        }
+/// The padding, and what the last tiles read beyond it.
+fn whole_tiles(conv: &WinogradConv, output: &[usize]) -> Halo {
+    let m = conv.form.outputs();
+    let beyond = |size: usize| size.next_multiple_of(m) - size;
+    let pads = &conv.pads;
+    Halo {
+        top: pads.top,
+        left: pads.left,
+        bottom: pads.bottom + beyond(output[1]),
+        right: pads.right + beyond(output[2]),
     }
-    filters
-}
-
-/// The parameters of the new graph that forward convolutions and dense layers alone read, in a graph that changes none:
-/// they are put into memory once, in whatever order the loops like.
-fn packable(graph: &Graph) -> HashSet<ValueId> {
-    if !graph.updates.is_empty() {
-        return HashSet::new();
-    }
-    let users = graph.users();
-    let rewriter = Rewriter::new(graph);
-    let reads_as_filter = |value: ValueId, node: NodeId| {
-        let node = &graph.nodes[node];
-        matches!(node.op, Op::Conv2d(_) | Op::Dense)
-            && node.inputs[1] == value
-            && node.inputs[0] != value
-    };
-    let is_asked = |value: ValueId| graph.outputs.iter().any(|output| output.value == value);
-    let params = graph.params().map(|(value, _)| value);
-    params
-        .filter(|&value| !is_asked(value))
-        .filter(|&value| {
-            users[value]
-                .iter()
-                .all(|&node| reads_as_filter(value, node))
-        })
-        .map(|value| rewriter.get(value))
-        .collect()
 }
 
 struct Pass<'a> {
@@ -294,52 +258,6 @@ impl Pass<'_> {
             map: [c, h, w],
             pixel: pixel(c, h * w),
             halo,
-        }
-    }
-
-    /// A filter's layout: rows padded to whole vectors, and apart if they would conflict.
-    fn filter_layout(&self, order: FilterOrder, groups: usize, kcrs: [usize; 4]) -> Layout {
-        let [k, c, r, s] = kcrs;
-        let (inner, rows) = match order {
-            FilterOrder::Forward => (k, c * r * s),
-            FilterOrder::Backward => (c, k * r * s),
-            FilterOrder::Depthwise => (groups, 1),
-        };
-        let row = apart(
-            inner.next_multiple_of(self.target.lanes),
-            rows,
-            FILTER_CONFLICT_BYTES,
-        );
-        Layout::Filter {
-            order,
-            groups,
-            kcrs,
-            row,
-            panels: 1,
-        }
-    }
-
-    /// The layout of a filter in forward order for a contraction of so many rows: in panels, where it may.
-    fn packed(&self, w: ValueId, layout: Layout, rows: [usize; 3]) -> Layout {
-        let Layout::Filter {
-            order: FilterOrder::Forward,
-            groups,
-            kcrs: [k, c, r, s],
-            ..
-        } = layout
-        else {
-            return layout;
-        };
-        let columns = contract::panel(self.target, rows, k, c * r * s);
-        if !self.packable.contains(&w) || columns >= k {
-            return layout;
-        }
-        Layout::Filter {
-            order: FilterOrder::Forward,
-            groups,
-            kcrs: [k, c, r, s],
-            row: columns,
-            panels: k.div_ceil(columns),
         }
     }
 
@@ -399,66 +317,6 @@ impl Pass<'_> {
         }
     }
 
-    /// A dense layer's matrix in forward order, placed for the map if it is not yet.
-    fn matrix(&mut self, w: ValueId, map: [usize; 3]) -> [usize; 4] {
-        if !self.is_placed(w) {
-            let k = self.rewriter.graph().dims(w)[0];
-            let [c, h, width] = map;
-            let layout = self.filter_layout(FilterOrder::Forward, 1, [k, c, h, width]);
-            let layout = self.packed(w, layout, [self.batch, 1, 1]);
-            self.place(w, layout);
-        }
-        match self.layout(w) {
-            Layout::Filter { kcrs, .. } => *kcrs,
-            other => panic!("{w} is a matrix but lies as {other}"),
-        }
-    }
-
-    /// A convolution's filter in forward order.
-    fn filter(&mut self, w: ValueId, groups: usize, output: ValueId) {
-        if !self.is_placed(w) {
-            let layout = self.conv_layout(self.rewriter.graph().dims(w), groups);
-            let (_, height, width) = self.graph.ty(output).shape.chw();
-            let layout = self.packed(w, layout, [self.batch, height, width]);
-            self.place(w, layout);
-        }
-    }
-
-    fn conv_layout(&self, dims: &[usize], groups: usize) -> Layout {
-        let &[k, c, r, s] = dims else {
-            panic!("a filter has four axes")
-        };
-        // Each channel by itself: lanes are channels, and rows are so few that none conflict.
-        if groups > 1 && [k / groups, c] == [1, 1] {
-            return Layout::Filter {
-                order: FilterOrder::Depthwise,
-                groups,
-                kcrs: [1, 1, r, s],
-                row: groups.next_multiple_of(self.target.lanes),
-                panels: 1,
-            };
-        }
-        self.filter_layout(FilterOrder::Forward, groups, [k / groups, c, r, s])
-    }
-
-    /// The filter in backward order.
-    fn backward(&mut self, id: NodeId, w: ValueId) -> ValueId {
-        let Layout::Filter {
-            order,
-            groups,
-            kcrs,
-            ..
-        } = *self.layout(w)
-        else {
-            panic!("{w} is a filter");
-        };
-        if order == FilterOrder::Depthwise {
-            return w;
-        }
-        let layout = self.filter_layout(FilterOrder::Backward, groups, kcrs);
-        self.convert(id, w, layout)
-    }
-
     fn node(&mut self, id: NodeId, node: &Node) {
         let mut inputs: Vec<ValueId> = node
             .inputs
@@ -474,6 +332,14 @@ impl Pass<'_> {
             Op::Conv2d(conv) => {
                 self.filter(inputs[1], conv.groups, node.outputs[0]);
             }
+            Op::WinogradFilter(_) => {
+                if !self.is_placed(inputs[0]) {
+                    let layout = self.conv_layout(self.graph.dims(node.inputs[0]), 1);
+                    self.place(inputs[0], layout);
+                }
+                layouts[0] = self.matrices(node.outputs[0]);
+            }
+            Op::WinogradConv(_) => {}
             Op::Conv2dInputGrad(grad) => {
                 self.filter(inputs[1], grad.conv.groups, node.outputs[0]);
                 inputs[1] = self.backward(id, inputs[1]);

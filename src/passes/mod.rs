@@ -4,7 +4,7 @@
 //! Order and what each establishes: [`fold`] numbers are computed where they can be; [`simplify`]
 //! nothing is stretched, summed or reshaped to what it is; [`cse`] nothing is computed twice; [`dce`]
 //! nothing is computed in vain; [`norm`] what is the same for
-//! all pixels of a channel is computed once; [`layout`] every value has the layout that its producer writes and
+//! all pixels of a channel is computed once; [`winograd`] convolutions are done the way that takes least; [`layout`] every value has the layout that its producer writes and
 //! its readers want, conversions standing where they differ (required by everything after it);
 //! [`fuse`] nodes are in groups, each of which becomes kernels.
 
@@ -18,6 +18,7 @@ pub mod print;
 pub mod recompute;
 pub mod rewrite;
 pub mod simplify;
+pub mod winograd;
 
 use std::fmt;
 

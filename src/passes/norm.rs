@@ -7,7 +7,7 @@
 //! ```text
 //! %5 = batch_norm %0, %1, %2, %3, %4        %6 = mul %3, (rsqrt (add %2, eps))      the factor
 //!                                           %8 = sub %4, (mul %1, %6)               the offset
-//!                                           %9 = add (mul %0, %6), %8
+//!                                           %9 = mul_add %0, %6, %8
 //! ```
 
 use super::Remark;
@@ -76,19 +76,17 @@ impl Pass<'_> {
         let made = if self.is_fixed(id) {
             let moved = self.op(id, Pointwise::Mul, &[mean, factor]);
             let offset = self.op(id, Pointwise::Sub, &[beta, moved]);
-            let scaled = self.op(id, Pointwise::Mul, &[x, factor]);
             let text = "is a factor and an offset";
             self.remarks
                 .push(Remark::new("norm", self.graph, id, true, text));
-            self.op(id, Pointwise::Add, &[scaled, offset])
+            self.op(id, Pointwise::MulAdd, &[x, factor, offset])
         } else {
             let text = "divides once a channel";
             self.remarks
                 .push(Remark::new("norm", self.graph, id, true, text));
             // Centred first: a constant channel gives exactly beta.
             let centred = self.op(id, Pointwise::Sub, &[x, mean]);
-            let scaled = self.op(id, Pointwise::Mul, &[centred, factor]);
-            self.op(id, Pointwise::Add, &[scaled, beta])
+            self.op(id, Pointwise::MulAdd, &[centred, factor, beta])
         };
         self.rewriter.replace(node.outputs[0], made);
     }
@@ -110,10 +108,10 @@ impl Pass<'_> {
         let mean_moment = self.op(id, Pointwise::Mul, &[moment, inverse_count]);
         let square = self.op(id, Pointwise::Mul, &[inverse, inverse]);
         let slope = self.op(id, Pointwise::Mul, &[mean_moment, square]);
+        let down = self.op(id, Pointwise::Neg, &[slope]);
         let centred = self.op(id, Pointwise::Sub, &[x, mean]);
-        let through = self.op(id, Pointwise::Mul, &[centred, slope]);
         let less = self.op(id, Pointwise::Sub, &[dy, mean_dy]);
-        let less = self.op(id, Pointwise::Sub, &[less, through]);
+        let less = self.op(id, Pointwise::MulAdd, &[centred, down, less]);
         let made = self.op(id, Pointwise::Mul, &[less, factor]);
         let text = "divides once a channel";
         self.remarks

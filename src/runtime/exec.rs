@@ -275,7 +275,7 @@ impl Session {
         unsafe { kernel.call(args, lo as i64, hi as i64, batch as i64) };
     }
 
-    /// The time of each of the plan's steps, the median of several runs, in the order of the plan; nothing for those that
+    /// The time of each of the plan's steps, the fastest of several runs, in the order of the plan; nothing for those that
     /// depend on parameters alone. The steps run in order, as in [`Session::run`], so each finds the caches as the others
     /// left them.
     ///
@@ -283,8 +283,9 @@ impl Session {
     ///
     /// The batch is larger than the program allows.
     pub fn profile(&mut self, batch: usize, runs: usize) -> Result<Vec<Duration>, SessionError> {
-        let mut times = vec![Vec::with_capacity(runs); self.calls.len()];
         let fixed = self.program.plan.fixed_steps;
+        let mut times = vec![Duration::MAX; self.calls.len()];
+        times[..fixed].fill(Duration::ZERO);
         for _ in 0..runs.max(1) {
             // Updates that are copied at the end of a step belong to no step of the plan.
             self.run(batch)?;
@@ -292,7 +293,7 @@ impl Session {
                 self.each_step(fixed, batch, |number, step| {
                     let start = Instant::now();
                     step();
-                    times[number].push(start.elapsed());
+                    times[number] = times[number].min(start.elapsed());
                 });
             };
             match &self.pool {
@@ -300,11 +301,7 @@ impl Session {
                 None => profiled(),
             }
         }
-        let median = |mut times: Vec<Duration>| {
-            times.sort_unstable();
-            times.get(times.len() / 2).copied().unwrap_or_default()
-        };
-        Ok(times.into_iter().map(median).collect())
+        Ok(times)
     }
 
     /// The value of a name. Finding one allocates nothing: steps look their inputs up.

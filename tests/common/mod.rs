@@ -146,6 +146,8 @@ pub(crate) fn compiled(graph: &Graph, bindings: &Bindings, how: &How) -> HashMap
         batch: how.most,
         fuse: how.fuse,
         recompute: how.fuse,
+        // What compiled code is held to here are bounds of direct sums.
+        winograd: false,
         verify: true,
     };
     let program = driver::compile(graph, &options).expect("compiles");

@@ -101,12 +101,12 @@ impl Maker<'_, '_> {
         args: &mut Args,
         at: &At<'_>,
         shape: Shape,
-        chunk: &Chunk,
+        chunk: Option<&Chunk>,
         done: &mut Vec<(Index, usize)>,
     ) {
         let axis = done.len();
         if axis == 3 {
-            self.call(nest, args, at, done, Some(chunk));
+            self.call(nest, args, at, done, chunk);
             return;
         }
         let Extent::Static(extent) = self.contract.rows[axis].extent else {
@@ -180,8 +180,13 @@ impl Maker<'_, '_> {
             ints.push(chunk.map_or(Index::Batch, |chunk| chunk.count.clone()));
         }
         match &contract.finish {
-            Finish::Store { to, steps, slot } => {
-                let mut c = at.column.clone() * ELEMENT;
+            Finish::Store {
+                to,
+                start,
+                steps,
+                slot,
+            } => {
+                let mut c = at.column.clone() * ELEMENT + *start;
                 for ((start, _), step) in tile.iter().zip(steps) {
                     c = c + start.clone() * *step;
                 }

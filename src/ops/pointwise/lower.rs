@@ -10,6 +10,7 @@ pub fn emit(op: &Pointwise, b: &mut BodyBuilder, x: &[Reg]) -> Reg {
         Pointwise::Add => b.add(x[0], x[1]),
         Pointwise::Sub => b.sub(x[0], x[1]),
         Pointwise::Mul => b.mul(x[0], x[1]),
+        Pointwise::MulAdd => b.fma(x[0], x[1], x[2]),
         Pointwise::Div => b.div(x[0], x[1]),
         Pointwise::Max => nan_or(b, Cmp::Gt, x[0], x[1]),
         Pointwise::Min => nan_or(b, Cmp::Lt, x[0], x[1]),

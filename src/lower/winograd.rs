@@ -1,0 +1,570 @@
+//! Loops of convolutions by the method of Winograd: see `ops/winograd`.
+//!
+//! A unit takes a block of tiles through all three steps, so that what lies between them stays in the nearer caches: the
+//! tiles of the input are transformed into a scratch buffer, a matrix for each place of a tile; each is multiplied with the
+//! filter's matrix of that place; and the products are transformed into the output, which goes through the epilogue.
+//! Units of one task share their scratch memory.
+
+use super::access::{Access, Space, vectors};
+use super::contract::{self, Contract, Extent, Finish, GroupAxis, GroupStep, Panels, RowAxis};
+use super::contract::{Split, SumAxis};
+use super::epilogue::{Epilogue, Held, Place};
+use super::{Args, Buffer, Cx, Domain, ELEMENT, Units, chunk, split};
+use crate::codegen::Target;
+use crate::ir::{FilterOrder, Layout, ValueId};
+use crate::kernel::{Address, Body, BodyBuilder, Cond, Count, Index, Lanes, NestBuilder, Reg};
+use crate::ops::winograd::lower as transforms;
+use crate::ops::winograd::{Form, WinogradConv};
+
+/// Tiles of a block that are enough to make good use of a filter's matrix once it is near.
+const BLOCK_TILES: usize = 64;
+
+/// Tasks of a step at most: each has scratch memory of its own.
+const MOST_TASKS: usize = 16;
+
+/// How the tiles of a batch are cut into blocks.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Blocks {
+    /// Rows and columns of tiles of an image.
+    pub tiles: [usize; 2],
+    /// Images of a block, more than one only if it has all their tiles.
+    pub images: usize,
+    /// Rows of tiles of a block; they divide those of an image.
+    pub rows: usize,
+}
+
+impl Blocks {
+    /// The blocks for outputs of so many rows and columns.
+    pub fn new(form: Form, [height, width]: [usize; 2], batch: usize) -> Blocks {
+        let tiles = [height, width].map(|size| size.div_ceil(form.outputs()));
+        let all = tiles[0] * tiles[1];
+        if all <= BLOCK_TILES {
+            let images = (BLOCK_TILES / all.max(1)).clamp(1, batch.max(1));
+            return Blocks {
+                tiles,
+                images,
+                rows: tiles[0],
+            };
+        }
+        let fits = |&rows: &usize| rows == 1 || rows * tiles[1] <= BLOCK_TILES;
+        let divisors = (1..=tiles[0]).filter(|rows| tiles[0].is_multiple_of(*rows));
+        Blocks {
+            tiles,
+            images: 1,
+            rows: divisors.filter(fits).max().unwrap_or(1),
+        }
+    }
+
+    /// Tiles of a block.
+    pub fn count(&self) -> usize {
+        self.images * self.rows * self.tiles[1]
+    }
+
+    /// Blocks of a whole batch.
+    pub fn of_batch(&self, batch: usize) -> usize {
+        batch.div_ceil(self.images) * (self.tiles[0] / self.rows)
+    }
+
+    /// Columns of a panel of the filter's matrices.
+    pub fn panel(&self, target: &Target, outputs: usize, channels: usize) -> usize {
+        contract::panel(target, [1, 1, self.count()], outputs, channels)
+    }
+}
+
+/// The filter in memory: a matrix of C rows for each tap.
+struct Filter {
+    k: usize,
+    c: usize,
+    taps: usize,
+    row: usize,
+    panels: usize,
+}
+
+impl Filter {
+    fn of(layout: &Layout) -> Filter {
+        match *layout {
+            Layout::Filter {
+                order: FilterOrder::Forward,
+                groups: 1,
+                kcrs: [k, c, r, s],
+                row,
+                panels,
+            } => Filter {
+                k,
+                c,
+                taps: r * s,
+                row,
+                panels,
+            },
+            ref other => panic!("{other} is no filter in forward order"),
+        }
+    }
+
+    /// Bytes from one tap to the next within a panel.
+    fn tap(&self) -> i64 {
+        (self.c * self.row) as i64 * ELEMENT
+    }
+}
+
+/// Appends the step that transforms a filter.
+pub fn filter(cx: &mut Cx<'_>, form: Form, from: ValueId, to: ValueId) {
+    let (source, made) = (Filter::of(cx.layout(from)), Filter::of(cx.layout(to)));
+    assert_eq!(
+        source.panels, 1,
+        "{}: a filter in panels is no source",
+        cx.name
+    );
+    let lanes = cx.lanes();
+    let mut args = Args::default();
+    let mut nest = NestBuilder::new();
+    let body = nest.add_body(filter_body(cx, form, &source, &made));
+    let (n_vectors, _) = vectors(made.k, lanes);
+    let width = match made.panels {
+        1 => n_vectors,
+        _ => made.row / lanes,
+    };
+    let step = (lanes as i64) * ELEMENT;
+    nest.for_domain(|nest, channel| {
+        let (a, b) = (args.value(from), args.value(to));
+        let first = nest.let_(channel.clone() * (source.row as i64 * ELEMENT));
+        let line = nest.let_(channel * (made.row as i64 * ELEMENT));
+        let panel = |nest: &mut NestBuilder, number: Index, count: usize| {
+            nest.for_(0, count as i64, 1, |nest, vector| {
+                let column = (number.clone() * width as i64 + vector.clone()) * step;
+                let place = number.clone() * (made.taps as i64 * made.tap()) + vector * step;
+                let ptrs = vec![a.at(first.clone() + column), b.at(line.clone() + place)];
+                nest.call(body, ptrs, []);
+            });
+        };
+        let (whole, rest) = (n_vectors / width, n_vectors % width);
+        if whole > 0 {
+            nest.for_(0, whole as i64, 1, |nest, number| {
+                panel(nest, number, width)
+            });
+        }
+        if rest > 0 {
+            panel(nest, Index::Const(whole as i64), rest);
+        }
+    });
+    let units = Units::Fixed(source.c);
+    let domain = Domain {
+        units,
+        chunk: chunk(source.c, n_vectors * made.taps * 4),
+    };
+    let kernel = nest.finish(cx.name.clone(), args.len());
+    cx.step(kernel, args, domain);
+}
+
+fn filter_body(cx: &Cx<'_>, form: Form, source: &Filter, made: &Filter) -> Body {
+    let mut b = BodyBuilder::new(format!("{}_taps", cx.name), cx.lanes());
+    let (from, to) = (b.ptr_arg(), b.ptr_arg());
+    let size = form.inputs();
+    // Rows of taps by columns: first down each column, then along each row.
+    let mut columns: Vec<Vec<Reg>> = Vec::new();
+    for column in 0..3 {
+        let taps: Vec<Reg> = (0..3)
+            .map(|row| {
+                b.load(
+                    from,
+                    offset((row * 3 + column) as i64 * source.tap()),
+                    Lanes::All,
+                )
+            })
+            .collect();
+        columns.push(transforms::filter(form, &mut b, &taps));
+    }
+    for row in 0..size {
+        let taps: Vec<Reg> = columns.iter().map(|column| column[row]).collect();
+        for (column, tap) in transforms::filter(form, &mut b, &taps)
+            .into_iter()
+            .enumerate()
+        {
+            let place = (row * size + column) as i64 * made.tap();
+            b.store(to, offset(place), tap, Lanes::All);
+        }
+    }
+    b.finish()
+}
+
+fn offset(bytes: i64) -> i32 {
+    i32::try_from(bytes).expect("a filter stays within two gigabytes")
+}
+
+/// Scratch memory of a task, in elements: for each place of a tile, a row of channels for each tile of a block, and a row
+/// of sums.
+struct Scratch {
+    tiles: usize,
+    places: usize,
+    /// Elements of a row.
+    channels: usize,
+    sums: usize,
+}
+
+impl Scratch {
+    /// Where the sums start.
+    fn sums_at(&self) -> usize {
+        self.places * self.tiles * self.channels
+    }
+
+    fn elements(&self) -> usize {
+        self.sums_at() + self.places * self.tiles * self.sums
+    }
+}
+
+/// Whole vectors for so many elements, rows of which do not fall into few cache sets.
+fn row(elements: usize, lanes: usize) -> usize {
+    const LINE: usize = 16;
+    let whole = elements.next_multiple_of(lanes);
+    if whole.is_multiple_of(256) {
+        whole + LINE.max(lanes)
+    } else {
+        whole
+    }
+}
+
+/// Appends the step of the convolution.
+pub fn conv(cx: &mut Cx<'_>, op: &WinogradConv, [x, filter]: [ValueId; 2], y: ValueId) {
+    let form = op.form;
+    let lanes = cx.lanes();
+    let source = Access::new(cx.graph, x, &Space::of(cx.graph, x));
+    let taps = Filter::of(cx.layout(filter));
+    let space = Space::of(cx.graph, y);
+    let [_, height, width] = space.map;
+    let epilogue = Epilogue::new(cx, &[y], space);
+    let blocks = Blocks::new(form, [height, width], cx.batch);
+    let scratch = Scratch {
+        tiles: blocks.count(),
+        places: taps.taps,
+        channels: row(taps.c, lanes),
+        sums: row(taps.k, lanes),
+    };
+    let parts = blocks.tiles[0] / blocks.rows;
+    let units = Units::Images {
+        units: parts,
+        images: blocks.images,
+    };
+    let total = units.count(cx.batch);
+    let work = scratch.tiles * scratch.places * taps.c * taps.k.div_ceil(lanes);
+    let chunk = chunk(total, work).max(total.div_ceil(MOST_TASKS));
+    let memory = cx.scratch(total.div_ceil(chunk) * scratch.elements());
+    let mut args = Args::default();
+    let mut nest = NestBuilder::new();
+    let slot = nest.let_(Index::Lo / chunk as i64);
+    let base = nest.let_(slot.clone() * (scratch.elements() as i64 * ELEMENT));
+    let maker = Maker {
+        cx,
+        form,
+        source: (x, source),
+        channels: taps.c,
+        epilogue: &epilogue,
+        scratch: &scratch,
+        memory,
+        blocks,
+        start: source.origin - op.pads.top as i64 * source.row - op.pads.left as i64 * source.pixel,
+    };
+    let product = product(&taps, &scratch, (memory, filter));
+    nest.for_domain(|nest, unit| {
+        let (block, part) = split(unit, parts);
+        let first = nest.let_(block * blocks.images as i64);
+        let count = (Index::Batch - first.clone()).min(blocks.images as i64);
+        let count = nest.let_(count);
+        let top = nest.let_(part * blocks.rows as i64);
+        let at = At {
+            first: &first,
+            count: &count,
+            top: &top,
+            base: &base,
+        };
+        maker.inputs(nest, &mut args, &at);
+        nest.for_(0, scratch.places as i64, 1, |nest, place| {
+            contract::tiles(nest, &mut args, cx, &product, &[place, slot.clone()]);
+        });
+        maker.outputs(nest, &mut args, &at);
+    });
+    let kernel = nest.finish(cx.name.clone(), args.len());
+    cx.step(kernel, args, Domain { units, chunk });
+}
+
+/// The products of a block: tiles by channels times channels by filters, for each place and task.
+fn product(
+    taps: &Filter,
+    scratch: &Scratch,
+    (memory, filter): (Buffer, ValueId),
+) -> Contract<'static> {
+    let bytes = |elements: usize| elements as i64 * ELEMENT;
+    let one = RowAxis {
+        extent: Extent::Static(1),
+        a: 0,
+    };
+    Contract {
+        a: (memory, 0),
+        b: (Buffer::Value(filter), 0),
+        rows: [
+            one,
+            one,
+            RowAxis {
+                extent: Extent::Static(scratch.tiles),
+                a: bytes(scratch.channels),
+            },
+        ],
+        columns: taps.k,
+        panels: Panels {
+            count: taps.panels,
+            columns: taps.row,
+            rows: taps.taps * taps.c,
+        },
+        sums: vec![SumAxis {
+            extent: Extent::Static(taps.c),
+            a: ELEMENT,
+            b: bytes(taps.row),
+        }],
+        groups: vec![
+            GroupAxis {
+                count: scratch.places,
+                a: bytes(scratch.tiles * scratch.channels),
+                b: taps.tap(),
+                c: GroupStep::Bytes(bytes(scratch.tiles * scratch.sums)),
+            },
+            // The task; how many there are, the loop around knows.
+            GroupAxis {
+                count: usize::MAX,
+                a: bytes(scratch.elements()),
+                b: 0,
+                c: GroupStep::Bytes(bytes(scratch.elements())),
+            },
+        ],
+        finish: Finish::Store {
+            to: memory,
+            start: bytes(scratch.sums_at()),
+            steps: [0, 0, bytes(scratch.sums)],
+            slot: 0,
+        },
+        split: Split::Tiles,
+    }
+}
+
+/// Where a block stands.
+struct At<'i> {
+    /// Its first image, and how many it has.
+    first: &'i Index,
+    count: &'i Index,
+    /// Its first row of tiles.
+    top: &'i Index,
+    /// The first byte of the task's scratch memory.
+    base: &'i Index,
+}
+
+/// Makes the transforms.
+struct Maker<'m, 'a> {
+    cx: &'m Cx<'a>,
+    form: Form,
+    source: (ValueId, Access),
+    channels: usize,
+    epilogue: &'m Epilogue<'a>,
+    scratch: &'m Scratch,
+    memory: Buffer,
+    blocks: Blocks,
+    /// The byte of an image where the first tile starts, in the halo.
+    start: i64,
+}
+
+impl Maker<'_, '_> {
+    /// Visits each row of tiles of a block: the image, the row of tiles within the image, and the row's first tile within
+    /// the block.
+    fn rows(
+        &self,
+        nest: &mut NestBuilder,
+        at: &At<'_>,
+        mut visit: impl FnMut(&mut NestBuilder, Index, Index, Index),
+    ) {
+        let Blocks { rows, tiles, .. } = self.blocks;
+        nest.for_(0, at.count.clone(), 1, |nest, number| {
+            let image = nest.let_(at.first.clone() + number.clone());
+            nest.for_(0, rows as i64, 1, |nest, row| {
+                let tile = (number * rows as i64 + row.clone()) * tiles[1] as i64;
+                let tile = nest.let_(tile);
+                let row = nest.let_(at.top.clone() + row);
+                visit(nest, image, row, tile);
+            });
+        });
+    }
+
+    /// Visits the vectors of some channels.
+    fn over(
+        &self,
+        nest: &mut NestBuilder,
+        channels: usize,
+        mut visit: impl FnMut(&mut NestBuilder, Index, Lanes),
+    ) {
+        let lanes = self.cx.lanes();
+        let (count, last) = vectors(channels, lanes);
+        let whole = count - usize::from(last != Lanes::All);
+        let end = (whole * lanes) as i64;
+        if whole > 0 {
+            nest.for_(0, end, lanes as i64, |nest, channel| {
+                visit(nest, channel, Lanes::All)
+            });
+        }
+        if last != Lanes::All {
+            visit(nest, Index::Const(end), last);
+        }
+    }
+
+    fn inputs(&self, nest: &mut NestBuilder, args: &mut Args, at: &At<'_>) {
+        let m = self.form.outputs() as i64;
+        let (x, access) = &self.source;
+        self.rows(nest, at, |nest, image, row, tile| {
+            let from = image * access.image + row * (m * access.row) + self.start;
+            let from = nest.let_(from);
+            let to = tile * (self.scratch.channels as i64 * ELEMENT) + at.base.clone();
+            let to = nest.let_(to);
+            self.over(nest, self.channels, |nest, channel, lanes| {
+                let body = nest.add_body(self.input_body(lanes));
+                let bytes = channel * ELEMENT;
+                let ptrs = vec![
+                    args.value(*x).at(from.clone() + bytes.clone()),
+                    args.of(self.memory).at(to.clone() + bytes),
+                ];
+                nest.call(body, ptrs, []);
+            });
+        });
+    }
+
+    /// A row of tiles in one vector of channels.
+    fn input_body(&self, lanes: Lanes) -> Body {
+        let (form, access) = (self.form, &self.source.1);
+        let size = form.inputs();
+        let mut b = BodyBuilder::new(format!("{}_in", self.cx.name), self.cx.lanes());
+        let (from, to) = (b.ptr_arg(), b.ptr_arg());
+        let place = |row: usize, column: usize| {
+            let rows = (row * size + column) * self.scratch.tiles;
+            offset((rows * self.scratch.channels) as i64 * ELEMENT)
+        };
+        b.repeat(Count::Imm(self.blocks.tiles[1] as u32), |b| {
+            // There are more values than registers: what comes of the columns waits where the results will be.
+            for column in 0..size {
+                let cells: Vec<Reg> = (0..size)
+                    .map(|row| b.load(from, access.delta(0, row as i64, column as i64, 0), lanes))
+                    .collect();
+                for (row, made) in transforms::input(form, b, &cells).into_iter().enumerate() {
+                    b.store(to, place(row, column), made, Lanes::All);
+                }
+            }
+            for row in 0..size {
+                let cells: Vec<Reg> = (0..size)
+                    .map(|column| b.load(to, place(row, column), Lanes::All))
+                    .collect();
+                for (column, made) in transforms::input(form, b, &cells).into_iter().enumerate() {
+                    b.store(to, place(row, column), made, Lanes::All);
+                }
+            }
+            b.advance(from, form.outputs() as i64 * access.pixel);
+            b.advance(to, self.scratch.channels as i64 * ELEMENT);
+        });
+        b.finish()
+    }
+
+    fn outputs(&self, nest: &mut NestBuilder, args: &mut Args, at: &At<'_>) {
+        let m = self.form.outputs();
+        let [channels, height, _] = self.epilogue.space.map;
+        let rest = height % m;
+        self.rows(nest, at, |nest, image, row, tile| {
+            let from = tile * (self.scratch.sums as i64 * ELEMENT)
+                + at.base.clone()
+                + self.scratch.sums_at() as i64 * ELEMENT;
+            let from = nest.let_(from);
+            let first = nest.let_(row.clone() * m as i64);
+            let args = std::cell::RefCell::new(&mut *args);
+            let call = |nest: &mut NestBuilder, rows: usize| {
+                self.over(nest, channels, |nest, channel, lanes| {
+                    let body = nest.add_body(self.output_body(rows, lanes));
+                    let mut args = args.borrow_mut();
+                    let memory = args.of(self.memory);
+                    let mut ptrs: Vec<Address> =
+                        vec![memory.at(from.clone() + channel.clone() * ELEMENT)];
+                    let zero = Index::Const(0);
+                    let position = [&image, &first, &zero, &channel];
+                    ptrs.extend(self.epilogue.addresses(&mut args, position));
+                    let ints = match self.epilogue.counts_elements {
+                        true => vec![self.epilogue.element(position)],
+                        false => Vec::new(),
+                    };
+                    nest.call(body, ptrs, ints);
+                });
+            };
+            if rest == 0 {
+                call(nest, m);
+            } else {
+                let last = Index::Const(self.blocks.tiles[0] as i64 - 1);
+                nest.if_else(
+                    Cond::Lt(row, last),
+                    |nest| call(nest, m),
+                    |nest| call(nest, rest),
+                );
+            }
+        });
+    }
+
+    /// A row of tiles in one vector of filters, so many rows of the output of it.
+    fn output_body(&self, rows: usize, lanes: Lanes) -> Body {
+        let form = self.form;
+        let (m, size) = (form.outputs(), form.inputs());
+        let epilogue = self.epilogue;
+        let [_, _, width] = epilogue.space.map;
+        let name = format!("{}_out_{rows}", self.cx.name);
+        let mut b = BodyBuilder::new(name, self.cx.lanes());
+        let from = b.ptr_arg();
+        let ptrs = epilogue.declare(&mut b);
+        let element = epilogue.counts_elements.then(|| b.int_arg());
+        let number = element.map(|element| epilogue.element_lanes(&mut b, element));
+        let place = |row: usize, column: usize| {
+            let rows = (row * size + column) * self.scratch.tiles;
+            offset((rows * self.scratch.sums) as i64 * ELEMENT)
+        };
+        let tile = |b: &mut BodyBuilder, columns: usize| {
+            // The sums of a column make room for what comes of it.
+            for column in 0..size {
+                let sums: Vec<Reg> = (0..size)
+                    .map(|row| b.load(from, place(row, column), Lanes::All))
+                    .collect();
+                let made = transforms::output(form, b, &sums);
+                for (row, made) in made.into_iter().take(rows).enumerate() {
+                    b.store(from, place(row, column), made, Lanes::All);
+                }
+            }
+            for row in 0..rows {
+                let sums: Vec<Reg> = (0..size)
+                    .map(|column| b.load(from, place(row, column), Lanes::All))
+                    .collect();
+                let made = transforms::output(form, b, &sums);
+                for (column, made) in made.into_iter().take(columns).enumerate() {
+                    let delta = [0, row as i64, column as i64, 0];
+                    let place = Place {
+                        delta,
+                        lanes,
+                        element: number.map(|number| epilogue.element_at(b, number, delta)),
+                    };
+                    epilogue.emit(b, &ptrs, place, &[made], &Held::new());
+                }
+            }
+        };
+        let (whole, rest) = (width / m, width % m);
+        if whole > 0 {
+            b.repeat(Count::Imm(whole as u32), |b| {
+                tile(b, m);
+                b.advance(from, self.scratch.sums as i64 * ELEMENT);
+                for (&ptr, access) in ptrs.iter().zip(epilogue.accesses()) {
+                    b.advance(ptr, m as i64 * access.pixel);
+                }
+                if let Some(number) = number {
+                    let next = epilogue.element_at(b, number, [0, 0, m as i64, 0]);
+                    b.copy_into(number, next);
+                }
+            });
+        }
+        if rest > 0 {
+            tile(&mut b, rest);
+        }
+        b.finish()
+    }
+}
