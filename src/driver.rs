@@ -103,13 +103,12 @@ pub fn prepare(graph: &Graph, options: &Options) -> Prepared {
     let mut graph = graph.clone();
     type Pass<'p> = (&'static str, &'p dyn Fn(&Graph) -> (Graph, Vec<Remark>));
     let target = &options.target;
-    let passes: [Pass<'_>; 10] = [
+    let passes: [Pass<'_>; 9] = [
         // What gradients leave behind goes first: later passes then see only what will run.
         ("dce", &dce::run),
         ("fold", &fold::run),
         ("simplify", &simplify::run),
         ("norm", &norm::run),
-        ("fold", &fold::run),
         ("cse", &cse::run),
         ("dce", &dce::run),
         ("winograd", &|graph| match options.winograd {

@@ -94,7 +94,11 @@ fn form(
     let best = gains.into_iter().max_by(|a, b| a.1.total_cmp(&b.1));
     match best {
         Some((form, gain)) if gain >= LEAST_GAIN => Ok((form, gain)),
-        Some((_, gain)) => Err(format!("direct: the other way gains {gain:.1} by count")),
+        Some((form, gain)) => {
+            let (m, cycles) = (form.outputs(), 1.0 / gain);
+            let text = "of the cycles of the direct sum by count";
+            Err(format!("tiles of {m} x {m} would take {cycles:.2} {text}"))
+        }
         None => Err("no form".to_owned()),
     }
 }
