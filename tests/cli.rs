@@ -823,6 +823,31 @@ fn bench_measures() {
 }
 
 #[test]
+fn bench_tells_of_layers() {
+    let folder = Folder::new();
+    folder.write("tiny.net", TINY);
+    let line = &folder.json("bench tiny.net --layers --threads 2 --json")[0];
+    let number = |object: &serde_json::Value, key: &str| object[key].as_f64().unwrap();
+    assert!(number(&line["limits"], "fma_gflops") > 0.1);
+    assert!(number(&line["limits"], "bandwidth_gb_per_s") > 0.1);
+    let layers = line["layers"].as_array().unwrap();
+    // Their work is that of the net, which `summary` counts by itself.
+    let macs: f64 = layers.iter().map(|layer| number(layer, "macs")).sum();
+    let summary = &folder.json("summary tiny.net --json")[0];
+    assert_eq!(macs, number(summary, "macs"));
+    for layer in layers {
+        assert!(number(layer, "ms") >= 0.0 && number(layer, "bytes") > 0.0);
+        assert!(!layer["operators"].as_str().unwrap().is_empty());
+    }
+    let text = folder.ok("bench tiny.net --layers --mode train --batch 4");
+    assert!(
+        text.contains("conv_filter_grad") && text.contains("of limit"),
+        "{text}"
+    );
+    folder.fails("bench tiny.net --layers --mode compile", 2, "none does");
+}
+
+#[test]
 fn a_reader_that_leaves_is_no_error() {
     let folder = Folder::new();
     let net = root("examples/lenet5.net");

@@ -178,8 +178,8 @@ pub(super) fn text(layers: &[LayerTime], limits: Limits) -> String {
 pub(super) fn check(mode: Measured) -> Result<(), CliError> {
     match mode {
         Measured::Infer | Measured::Train => Ok(()),
-        Measured::Compile => Err(CliError::user(
-            "`--layers` tells of steps that run; with `--mode compile` none does",
+        Measured::Compile => Err(CliError::Usage(
+            "`--layers` tells of steps that run; with `--mode compile` none does".to_owned(),
         )),
     }
 }
