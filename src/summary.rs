@@ -110,10 +110,10 @@ pub fn of(graph: &Graph) -> Summary {
             continue;
         }
         // Layers without weights share their names, so only neighbours are one layer.
-        let layer = match layers.pop_if(|last| last.path == node.origin) {
+        let layer = match layers.pop_if(|last| *last.path == *node.origin) {
             Some(last) => last,
             None => Layer {
-                path: node.origin.clone(),
+                path: node.origin.to_string(),
                 shape: Vec::new(),
                 params: 0,
                 macs: 0,

@@ -50,7 +50,7 @@ fn bindings(model: &Model, case: &Path) -> Bindings {
                 let tensor = weights
                     .read(&param.name)
                     .expect("netc and PyTorch give weights the same names");
-                assert_eq!(tensor.shape(), value.ty.shape.dims, "{}", param.name);
+                assert_eq!(*tensor.shape(), *value.ty.shape.dims, "{}", param.name);
                 tensor.data().to_vec()
             }
             ValueKind::Step(StepScalar::InverseBatch) => vec![1.0 / batch as f32],

@@ -84,7 +84,13 @@ fn sums_to_every_shape() {
                 for axes in 0..=3 {
                     if to[axes..].iter().all(|&size| size == 1) {
                         let dims = to[..axes].to_vec();
-                        let y = b.op(Op::SumTo(Shape { batched, dims }), &[x]);
+                        let y = b.op(
+                            Op::SumTo(Shape {
+                                batched,
+                                dims: dims.into(),
+                            }),
+                            &[x],
+                        );
                         b.output(format!("{batched} {kept} {axes}"), y);
                     }
                 }
@@ -132,7 +138,13 @@ fn sums_of_flattened_maps_and_of_four_axes() {
         for batched in [true, false] {
             let dims = dims.clone();
             let name = format!("{dims:?} {batched}");
-            let y = b.op(Op::SumTo(Shape { batched, dims }), &[four]);
+            let y = b.op(
+                Op::SumTo(Shape {
+                    batched,
+                    dims: dims.into(),
+                }),
+                &[four],
+            );
             b.output(name, y);
         }
     }

@@ -109,6 +109,15 @@ fn grouped() -> String {
     NET.replace("    optimizer adam(lr = 0.01)\n", GROUPED)
 }
 
+/// The net with a learned group convolution, whose filters lose channels in three stages of the first half.
+fn learned() -> String {
+    let layer = "maxpool(2) -> lgconv(8, 3, groups = 2, condense = 4, pad = 1) -> relu\n";
+    NET.replace("maxpool(2)\n", layer).replace(
+        "    schedule",
+        "    regularize group_lasso(1e-4)\n    schedule",
+    )
+}
+
 /// Kills a training of this net so many times, at any instant, and resumes it every time.
 fn killed_and_resumed(net: &str, kills: usize) {
     let folder = prepared();
@@ -165,6 +174,7 @@ fn a_killed_training_comes_to_the_same_bits() {
     let many = many.map(|many| many.parse().expect("a number of kills"));
     killed_and_resumed(NET, many.unwrap_or(5));
     killed_and_resumed(&grouped(), many.unwrap_or(3));
+    killed_and_resumed(&learned(), many.unwrap_or(3));
 }
 
 /// Everything that changes the bits of what is still to come is held against the checkpoint.
@@ -367,6 +377,15 @@ fn an_interrupted_training_says_how_to_go_on() {
         }
         assert_eq!(leftovers(&folder), Vec::<String>::new());
         folder.ok("eval small.net --weights w.safetensors");
+        // A training that is refused leaves the files of an earlier one alone.
+        let checkpoint = bytes(&folder, "w.checkpoint");
+        folder.write("learned.net", &learned());
+        folder.fails(
+            "train learned.net --epochs 1 --batch 200 --out w.safetensors",
+            1,
+            "in 3 stages over the first half of the training, which has 1 step",
+        );
+        assert_eq!(bytes(&folder, "w.checkpoint"), checkpoint);
         // What is thrown away by a new training is kept under another name.
         let done = folder.netc("train small.net --epochs 1 --out w.safetensors");
         assert!(

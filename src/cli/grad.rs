@@ -87,7 +87,7 @@ pub(super) fn run(args: &Args, common: &Common, out: &mut Out) -> Result<(), Cli
         let dims = if shape.batched {
             shape.with_batch(batch)
         } else {
-            shape.dims.clone()
+            shape.dims.to_vec()
         };
         grads.push((
             output.name.clone(),

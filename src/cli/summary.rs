@@ -291,7 +291,7 @@ fn half(
 
 /// The planned memory of a graph.
 fn arena_of(prepared: &Prepared, batch: usize, target: &Target) -> usize {
-    plan::make(&prepared.graph, &prepared.groups, target, batch).arena_bytes
+    plan::arena_bytes(&prepared.graph, &prepared.groups, target, batch)
 }
 
 fn prepare(graph: &Graph, batch: usize, target: &Target) -> Prepared {

@@ -56,7 +56,7 @@ pub(super) struct Args {
     /// Images of a step, in place of the file's `batch`
     #[arg(long, value_name = "N", value_parser = count)]
     batch: Option<usize>,
-    /// Compute with the reference interpreter, which is slow
+    /// Compute with the reference interpreter, which is slow; with f64, no checkpoint is written
     #[arg(long, value_enum)]
     interpret: Option<Interpret>,
 }
@@ -113,6 +113,10 @@ pub(super) fn run(args: &Args, common: &Common, out: &mut Out) -> Result<(), Cli
         if trainer.place().is_end() {
             return tell_finished(args, &trainer, epochs, out);
         }
+    }
+    trainer.check(data, samples.validation.as_ref())?;
+    if !resumed {
+        writer.keep_earlier_checkpoint()?;
     }
     if !out.json {
         let place = trainer.place();

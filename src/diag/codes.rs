@@ -102,7 +102,6 @@ codes! {
     PATTERN = "N0227" "a value does not come apart into these names";
     BAD_INDEX = "N0228" "there is no such part of a list or a shape";
     ELEMENT_COUNT = "N0229" "a new shape has another number of elements";
-    INPUT_SHAPE = "N0230" "the inputs of a layer do not fit";
     BAD_INPUT = "N0231" "an input cannot have this shape";
     USE_MISSING = "N0232" "what a `use` names is not there";
     USE_CIRCLE = "N0233" "files use one another in a circle";

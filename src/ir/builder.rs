@@ -1,7 +1,11 @@
 //! Appends to a graph; every node's types come from its operator's own rule.
 
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use super::dims::Dims;
 use super::graph::{
-    Graph, Node, NodeId, Output, Param, StepScalar, Update, Value, ValueId, ValueKind,
+    Graph, Node, NodeId, Operands, Output, Param, StepScalar, Update, Value, ValueId, ValueKind,
 };
 use super::layout::Layout;
 use super::schedule::Event;
@@ -12,7 +16,11 @@ use crate::ops::{Op, OpRules, Pointwise, ShapeError};
 #[derive(Debug)]
 pub struct Builder {
     graph: Graph,
-    origin: String,
+    origin: Arc<str>,
+    /// The step scalars that the graph has.
+    scalars: BTreeMap<StepScalar, ValueId>,
+    /// Where the update of each parameter and state stands.
+    updates: HashMap<ValueId, usize>,
 }
 
 impl Builder {
@@ -30,7 +38,7 @@ impl Builder {
     }
 
     /// The path that new nodes belong to.
-    pub fn set_origin(&mut self, origin: impl Into<String>) {
+    pub fn set_origin(&mut self, origin: impl Into<Arc<str>>) {
         self.origin = origin.into();
     }
 
@@ -55,7 +63,7 @@ impl Builder {
     }
 
     /// A parameter.
-    pub fn param(&mut self, dims: impl Into<Vec<usize>>, param: Param) -> ValueId {
+    pub fn param(&mut self, dims: impl Into<Dims>, param: Param) -> ValueId {
         self.value(Type::f32(Shape::single(dims)), ValueKind::Param(param))
     }
 
@@ -66,27 +74,21 @@ impl Builder {
 
     /// A number that the runtime sets; the same value for each use.
     pub fn step_scalar(&mut self, scalar: StepScalar) -> ValueId {
-        let kind = ValueKind::Step(scalar);
-        if let Some((id, _)) = self
-            .graph
-            .values
-            .iter()
-            .find(|(_, value)| value.kind == kind)
-        {
-            return id;
+        if let Some(&known) = self.scalars.get(&scalar) {
+            return known;
         }
         let dtype = if scalar == StepScalar::Seed {
             DType::I32
         } else {
             DType::F32
         };
-        self.value(
-            Type {
-                dtype,
-                shape: Shape::single([]),
-            },
-            kind,
-        )
+        let ty = Type {
+            dtype,
+            shape: Shape::single([]),
+        };
+        let made = self.value(ty, ValueKind::Step(scalar));
+        self.scalars.insert(scalar, made);
+        made
     }
 
     /// Appends a node whose inputs may not fit.
@@ -94,7 +96,7 @@ impl Builder {
     /// # Errors
     ///
     /// The operator's shape rule refuses the inputs.
-    pub fn try_node(&mut self, op: Op, inputs: &[ValueId]) -> Result<Vec<ValueId>, ShapeError> {
+    pub fn try_node(&mut self, op: Op, inputs: &[ValueId]) -> Result<Operands, ShapeError> {
         let types: Vec<Type> = inputs
             .iter()
             .map(|&input| self.graph.ty(input).clone())
@@ -108,7 +110,7 @@ impl Builder {
     /// # Panics
     ///
     /// They don't: the caller made a mistake.
-    pub fn node(&mut self, op: Op, inputs: &[ValueId]) -> Vec<ValueId> {
+    pub fn node(&mut self, op: Op, inputs: &[ValueId]) -> Operands {
         let name = op.name();
         match self.try_node(op, inputs) {
             Ok(outputs) => outputs,
@@ -131,16 +133,16 @@ impl Builder {
         self.op(Op::Constant(value), &[])
     }
 
-    fn push(&mut self, op: Op, inputs: &[ValueId], made: Vec<Type>) -> Vec<ValueId> {
+    fn push(&mut self, op: Op, inputs: &[ValueId], made: Vec<Type>) -> Operands {
         let node = NodeId::from_len(self.graph.nodes.len());
-        let outputs: Vec<ValueId> = made
+        let outputs: Operands = made
             .into_iter()
             .enumerate()
             .map(|(index, ty)| self.value(ty, ValueKind::Result { node, index }))
             .collect();
         self.graph.nodes.push(Node {
             op,
-            inputs: inputs.to_vec(),
+            inputs: inputs.into(),
             outputs: outputs.clone(),
             origin: self.origin.clone(),
         });
@@ -158,14 +160,13 @@ impl Builder {
     /// Has a parameter or state take a value when the step is done, in place of one that it was to
     /// take before.
     pub fn update(&mut self, target: ValueId, value: ValueId) {
-        match self
-            .graph
-            .updates
-            .iter_mut()
-            .find(|update| update.target == target)
-        {
-            Some(update) => update.value = value,
-            None => self.graph.updates.push(Update { target, value }),
+        let updates = &mut self.graph.updates;
+        match self.updates.get(&target) {
+            Some(&place) => updates[place].value = value,
+            None => {
+                self.updates.insert(target, updates.len());
+                updates.push(Update { target, value });
+            }
         }
     }
 
@@ -183,12 +184,8 @@ impl Builder {
 
     /// What a parameter or state is to become, as far as is known; itself if it isn't updated.
     pub fn updated(&self, target: ValueId) -> ValueId {
-        let update = self
-            .graph
-            .updates
-            .iter()
-            .find(|update| update.target == target);
-        update.map_or(target, |update| update.value)
+        let place = self.updates.get(&target);
+        place.map_or(target, |&place| self.graph.updates[place].value)
     }
 }
 
@@ -201,9 +198,22 @@ impl NodeId {
 impl From<Graph> for Builder {
     /// Goes on with a graph.
     fn from(graph: Graph) -> Builder {
+        let scalars = graph
+            .values
+            .iter()
+            .filter_map(|(id, value)| match value.kind {
+                ValueKind::Step(scalar) => Some((scalar, id)),
+                ValueKind::Input(_)
+                | ValueKind::Param(_)
+                | ValueKind::State(_)
+                | ValueKind::Result { .. } => None,
+            });
+        let targets = graph.updates.iter().map(|update| update.target);
         Builder {
+            scalars: scalars.collect(),
+            updates: targets.zip(0..).collect(),
             graph,
-            origin: String::new(),
+            origin: Arc::default(),
         }
     }
 }

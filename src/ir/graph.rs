@@ -1,5 +1,9 @@
 //! Graphs: values, nodes, and what leaves them.
 
+use std::sync::Arc;
+
+use smallvec::SmallVec;
+
 use super::arena::IdVec;
 use super::init::Init;
 use super::layout::Layout;
@@ -151,17 +155,20 @@ impl StepScalar {
     }
 }
 
+/// What a node reads or makes: few values, which take no memory of their own.
+pub type Operands = SmallVec<[ValueId; 4]>;
+
 /// An operation.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Node {
     /// What it does.
     pub op: Op,
     /// What it reads.
-    pub inputs: Vec<ValueId>,
+    pub inputs: Operands,
     /// What it makes.
-    pub outputs: Vec<ValueId>,
+    pub outputs: Operands,
     /// The path of the layer that it belongs to, for messages and dumps.
-    pub origin: String,
+    pub origin: Arc<str>,
 }
 
 /// A value that a person asked for.

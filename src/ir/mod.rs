@@ -7,6 +7,7 @@
 
 pub mod arena;
 pub mod builder;
+pub mod dims;
 pub mod graph;
 pub mod init;
 pub mod layout;
@@ -17,9 +18,10 @@ pub mod verify;
 
 pub use arena::IdVec;
 pub use builder::Builder;
+pub use dims::Dims;
 pub use graph::{
-    Graph, Node, NodeId, Output, Param, ParamRole, StepScalar, Update, Value, ValueId, ValueKind,
-    Within,
+    Graph, Node, NodeId, Operands, Output, Param, ParamRole, StepScalar, Update, Value, ValueId,
+    ValueKind, Within,
 };
 pub use init::{Distribution, Init, Scaled, Scaling};
 pub use layout::{FilterOrder, Halo, Layout};

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use super::dims::Dims;
+
 /// What an element is.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum DType {
@@ -17,12 +19,12 @@ pub struct Shape {
     /// Whether there is one such tensor for each image of the batch.
     pub batched: bool,
     /// The sizes without the batch: `[]`, `[F]`, `[C, H, W]`, for filters `[K, C, R, S]`.
-    pub dims: Vec<usize>,
+    pub dims: Dims,
 }
 
 impl Shape {
     /// One tensor an image.
-    pub fn batched(dims: impl Into<Vec<usize>>) -> Shape {
+    pub fn batched(dims: impl Into<Dims>) -> Shape {
         Shape {
             batched: true,
             dims: dims.into(),
@@ -30,7 +32,7 @@ impl Shape {
     }
 
     /// One tensor, whatever the batch.
-    pub fn single(dims: impl Into<Vec<usize>>) -> Shape {
+    pub fn single(dims: impl Into<Dims>) -> Shape {
         Shape {
             batched: false,
             dims: dims.into(),
@@ -50,7 +52,7 @@ impl Shape {
 
     /// Channels, height and width, a vector being a map of one pixel and a scalar one of one channel.
     pub fn chw(&self) -> (usize, usize, usize) {
-        match *self.dims.as_slice() {
+        match *self.dims {
             [] => (1, 1, 1),
             [c] => (c, 1, 1),
             [c, h] => (c, h, 1),

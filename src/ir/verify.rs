@@ -14,6 +14,7 @@
 //! 9. Names of inputs, of parameters and states, and of outputs are each used once.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use super::arena::Id;
 use super::graph::{Graph, NodeId, ValueId, ValueKind, Within};
@@ -33,7 +34,7 @@ pub enum VerifyError {
         /// Its operator.
         name: &'static str,
         /// The layer that it belongs to.
-        origin: String,
+        origin: Arc<str>,
         /// How.
         source: NodeError,
     },

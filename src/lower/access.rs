@@ -1,7 +1,7 @@
 //! How an operand is reached from a position of the iteration space.
 
 use super::ELEMENT;
-use crate::ir::{Graph, Layout, Shape, ValueId};
+use crate::ir::{Dims, Graph, Layout, Shape, ValueId};
 use crate::kernel::{Index, Lanes};
 
 /// What a group iterates over: a map an image, or one map.
@@ -12,7 +12,7 @@ pub struct Space {
     /// Whether there is one for each image.
     pub batched: bool,
     /// The sizes of the logical shape.
-    pub dims: Vec<usize>,
+    pub dims: Dims,
 }
 
 impl Space {
@@ -55,8 +55,7 @@ pub struct Access {
 /// each of channels, rows and pixels. Axes beyond the third are pixels, too, so there all must stretch
 /// or none.
 pub fn reaches(shape: &Shape, space: &Shape) -> bool {
-    let rest = |shape: &Shape| shape.dims.iter().skip(2).copied().collect::<Vec<usize>>();
-    let (own, wide) = (rest(shape), rest(space));
+    let [own, wide] = [shape, space].map(|shape| shape.dims.get(2..).unwrap_or_default());
     own == wide || own.iter().all(|&size| size == 1)
 }
 

@@ -4,12 +4,14 @@
 //! but that, so what two equal cut-outs give differs in names and ids alone.
 
 use std::collections::HashMap;
-use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::hash::{Hash as _, Hasher as _};
+
+use rustc_hash::{FxHashMap, FxHasher};
 
 use super::{Group, Lowered, group};
 use crate::codegen::Target;
 use crate::ir::arena::Id as _;
-use crate::ir::{Graph, Node, NodeId, Value, ValueId, ValueKind, Within};
+use crate::ir::{Graph, Node, NodeId, Operands, Value, ValueId, ValueKind, Within};
 
 /// Lowers the groups of one graph.
 #[derive(Debug)]
@@ -22,6 +24,8 @@ pub struct Once<'a> {
     cuts: Vec<Cut>,
     /// The values of the graph that the group at hand touches, by their number in the cut-out.
     values: Vec<ValueId>,
+    /// The number of each of these.
+    numbers: FxHashMap<ValueId, ValueId>,
 }
 
 /// A group that has been cut out and lowered.
@@ -52,6 +56,7 @@ impl<'a> Once<'a> {
             known: HashMap::new(),
             cuts: Vec::new(),
             values: Vec::new(),
+            numbers: FxHashMap::default(),
         }
     }
 
@@ -94,6 +99,7 @@ impl<'a> Once<'a> {
 
     /// The group with what it reads, as a graph of its own.
     fn cut(&mut self, group: &Group) -> (Graph, Group) {
+        self.numbers.clear();
         let mut part = Graph::default();
         let mut nodes: Vec<NodeId> = group
             .anchor
@@ -107,17 +113,17 @@ impl<'a> Once<'a> {
                 .inputs
                 .iter()
                 .map(|&value| self.local(value, &mut part));
-            let inputs: Vec<ValueId> = inputs.collect();
+            let inputs: Operands = inputs.collect();
             let outputs = node
                 .outputs
                 .iter()
                 .map(|&value| self.local(value, &mut part));
-            let outputs: Vec<ValueId> = outputs.collect();
+            let outputs: Operands = outputs.collect();
             let node = part.nodes.push(Node {
                 op: node.op.clone(),
                 inputs,
                 outputs: outputs.clone(),
-                origin: String::new(),
+                origin: Default::default(),
             });
             for (index, output) in outputs.into_iter().enumerate() {
                 part.values[output].kind = ValueKind::Result { node, index };
@@ -141,10 +147,10 @@ impl<'a> Once<'a> {
 
     /// The value's number in the cut-out; from outside it comes as an input without a name.
     fn local(&mut self, value: ValueId, part: &mut Graph) -> ValueId {
-        let known = self.values.iter().position(|&known| known == value);
-        if let Some(position) = known {
-            return ValueId::new(position);
+        if let Some(&known) = self.numbers.get(&value) {
+            return known;
         }
+        self.numbers.insert(value, ValueId::new(self.values.len()));
         self.values.push(value);
         let Value {
             ty, layout, within, ..
@@ -166,7 +172,7 @@ impl<'a> Once<'a> {
 /// A hash of a cut-out. Attributes count in their debug form, in which 0 and -0 differ: comparing floats would call
 /// them equal.
 fn key(graph: &Graph) -> u64 {
-    let mut hasher = DefaultHasher::new();
+    let mut hasher = FxHasher::default();
     for (_, node) in graph.nodes.iter() {
         format!("{:?}", node.op).hash(&mut hasher);
         node.inputs.hash(&mut hasher);

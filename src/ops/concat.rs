@@ -86,7 +86,7 @@ fn size(ty: &Type, axis: usize, input: &'static str) -> Result<usize, ShapeError
         .ok_or_else(|| ShapeError::Rank {
             input,
             expected: with_axis(axis),
-            found: ty.shape.dims.clone(),
+            found: ty.shape.dims.to_vec(),
         })
 }
 
@@ -122,7 +122,7 @@ impl OpRules for Concat {
             }
             total += size(ty, self.axis, "branch")?;
             let others = |ty: &Type| {
-                let mut dims = ty.shape.dims.clone();
+                let mut dims = ty.shape.dims.to_vec();
                 dims.remove(self.axis);
                 dims
             };
@@ -130,8 +130,8 @@ impl OpRules for Concat {
                 return Err(ShapeError::Concat {
                     branch: index + 1,
                     axis: self.axis,
-                    found: ty.shape.dims.clone(),
-                    first: first.shape.dims.clone(),
+                    found: ty.shape.dims.to_vec(),
+                    first: first.shape.dims.to_vec(),
                 });
             }
         }
@@ -259,7 +259,7 @@ impl OpRules for Pad {
             return Err(ShapeError::Rank {
                 input: "input",
                 expected: with_axis(self.before.len().max(1) - 1),
-                found: x.shape.dims.clone(),
+                found: x.shape.dims.to_vec(),
             });
         }
         Ok(vec![Type::f32(self.output(&x.shape))])

@@ -491,8 +491,8 @@ pub(crate) fn same_shape(
     }
     Err(ShapeError::Differs {
         input,
-        expected: expected.dims.clone(),
-        found: found.dims.clone(),
+        expected: expected.dims.to_vec(),
+        found: found.dims.to_vec(),
     })
 }
 

@@ -144,7 +144,7 @@ impl OpRules for ReduceMax {
         error::floats(x, "input")?;
         let shape = Shape {
             batched: x.shape.batched,
-            dims: self.over.output(&x.shape.dims)?,
+            dims: self.over.output(&x.shape.dims)?.into(),
         };
         Ok(vec![Type::f32(shape.clone()), Type::i32(shape)])
     }
@@ -153,7 +153,11 @@ impl OpRules for ReduceMax {
         let x = inputs[0];
         let shape = Shape {
             batched: x.shape().batched,
-            dims: self.over.output(x.dims()).expect("the shape rule said yes"),
+            dims: self
+                .over
+                .output(x.dims())
+                .expect("the shape rule said yes")
+                .into(),
         };
         let places = self.over.places(x.dims());
         let mut y = Array::zeros(shape.clone(), batch);
@@ -201,12 +205,12 @@ impl OpRules for ReduceMaxGrad {
         error::same_shape(&places.shape, &dy.shape, "places")?;
         let narrow = Shape {
             batched: dy.shape.batched,
-            dims: self.over.output(&self.input)?,
+            dims: self.over.output(&self.input)?.into(),
         };
         error::same_shape(&dy.shape, &narrow, "gradient")?;
         Ok(vec![Type::f32(Shape {
             batched: dy.shape.batched,
-            dims: self.input.clone(),
+            dims: self.input.as_slice().into(),
         })])
     }
 
@@ -214,7 +218,7 @@ impl OpRules for ReduceMaxGrad {
         let (dy, taken) = (inputs[0], inputs[1]);
         let shape = Shape {
             batched: dy.shape().batched,
-            dims: self.input.clone(),
+            dims: self.input.as_slice().into(),
         };
         let places = self.over.places(&self.input);
         let mut dx = Array::zeros(shape.clone(), batch);

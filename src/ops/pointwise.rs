@@ -440,8 +440,8 @@ fn widest(inputs: &[Type]) -> Result<Shape, ShapeError> {
         .expect("one does not, or the largest were the widest");
     Err(ShapeError::Stretch {
         operand: index + 1,
-        found: misfit.dims.clone(),
-        widest: largest.dims.clone(),
+        found: misfit.dims.to_vec(),
+        widest: largest.dims.to_vec(),
     })
 }
 

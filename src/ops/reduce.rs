@@ -34,8 +34,8 @@ fn stretches(from: &Shape, to: &Shape) -> Result<(), ShapeError> {
         Ok(())
     } else {
         Err(ShapeError::NotWider {
-            from: from.dims.clone(),
-            to: to.dims.clone(),
+            from: from.dims.to_vec(),
+            to: to.dims.to_vec(),
         })
     }
 }

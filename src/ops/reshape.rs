@@ -28,12 +28,12 @@ impl OpRules for Reshape<'_> {
         let [x] = error::exactly(inputs)?;
         let shape = Shape {
             batched: x.shape.batched,
-            dims: self.0.to_vec(),
+            dims: (&self.0).into(),
         };
         if shape.elements() != x.shape.elements() {
             return Err(ShapeError::Elements {
-                from: x.shape.dims.clone(),
-                to: shape.dims,
+                from: x.shape.dims.to_vec(),
+                to: shape.dims.to_vec(),
             });
         }
         Ok(vec![Type {
@@ -45,7 +45,7 @@ impl OpRules for Reshape<'_> {
     fn eval<T: Real>(&self, _: usize, inputs: &[&Array<T>]) -> Vec<Array<T>> {
         let shape = Shape {
             batched: inputs[0].shape().batched,
-            dims: self.0.to_vec(),
+            dims: (&self.0).into(),
         };
         vec![Array::new(shape, inputs[0].data().to_vec())]
     }
@@ -75,7 +75,7 @@ impl OpRules for Transpose<'_> {
         if !sorted.into_iter().eq(0..x.shape.dims.len()) {
             return Err(ShapeError::Axes {
                 axes: self.0.to_vec(),
-                input: x.shape.dims.clone(),
+                input: x.shape.dims.to_vec(),
             });
         }
         let mut ty = x.clone();

@@ -221,12 +221,13 @@ impl Pass<'_> {
         }
     }
 
-    /// Buffers that a group of these nodes touches: what it reads but makes not, numbers left out, and what it may have
-    /// to store, which is all that has a reader outside or none so far.
-    fn buffers(&self, nodes: &[NodeId]) -> usize {
+    /// Buffers that a group with these nodes in addition touches: what it reads but makes not, numbers left out, and
+    /// what it may have to store, which is all that has a reader outside or none so far.
+    fn buffers(&self, group: usize, more: &[NodeId]) -> usize {
         let graph = self.graph;
-        let is_inside = |id: &NodeId| nodes.contains(id);
-        let inputs = nodes.iter().flat_map(|&node| &graph.nodes[node].inputs);
+        let is_inside = |id: &NodeId| self.group_of[*id] == Some(group) || more.contains(id);
+        let nodes = || self.groups[group].iter().chain(more);
+        let inputs = nodes().flat_map(|&node| &graph.nodes[node].inputs);
         let is_read = |&input: &ValueId| match graph.producer(input) {
             Some(id) => !is_inside(&id) && !matches!(graph.nodes[id].op, Op::Constant(_)),
             None => true,
@@ -237,7 +238,7 @@ impl Pass<'_> {
                 || self.users[value].is_empty()
                 || !self.users[value].iter().all(is_inside)
         };
-        let made = nodes.iter().flat_map(|&node| &graph.nodes[node].outputs);
+        let made = nodes().flat_map(|&node| &graph.nodes[node].outputs);
         read.len() + made.filter(|value| is_stored(value)).count()
     }
 
@@ -367,18 +368,12 @@ impl Pass<'_> {
         if others.any(|other| other != group && self.needs.reaches(other, group)) {
             return Some("another operand needs the whole of it first");
         }
-        let nodes: Vec<NodeId> = self.groups[group]
-            .iter()
-            .chain(waiting)
-            .copied()
-            .chain([id])
-            .collect();
         let most = if is_element_wise(self.graph, &self.graph.nodes[head]) {
             MAX_BUFFERS_ALONE
         } else {
             MAX_BUFFERS
         };
-        if self.buffers(&nodes) > most {
+        if self.buffers(group, &[waiting, &[id]].concat()) > most {
             return Some("the group would touch too many buffers");
         }
         None

@@ -9,7 +9,8 @@
 mod filters;
 mod parts;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::rc::Rc;
 
 use super::Remark;
 use super::rewrite::Rewriter;
@@ -92,19 +93,21 @@ pub fn run(graph: &Graph, target: &Target, batch: usize) -> (Graph, Vec<Remark>)
 
 /// Parameters and the states that updates keep for them meet in element-wise nodes, so they lie
 /// alike. The ids are those of the copy, which starts with everything that no node makes.
-fn companions(graph: &Graph) -> HashMap<ValueId, Vec<ValueId>> {
+fn companions(graph: &Graph) -> HashMap<ValueId, Rc<[ValueId]>> {
     let mut class: IdVec<ValueId, ValueId> = IdVec::new();
     for id in graph.values.ids() {
         class.push(id);
     }
-    let find = |class: &IdVec<ValueId, ValueId>, mut value: ValueId| {
+    // Every walk halves its path, so no chain of values makes the next one long.
+    fn find(class: &mut IdVec<ValueId, ValueId>, mut value: ValueId) -> ValueId {
         while class[value] != value {
+            class[value] = class[class[value]];
             value = class[value];
         }
         value
-    };
+    }
     let mut join = |a: ValueId, b: ValueId| {
-        let (a, b) = (find(&class, a), find(&class, b));
+        let (a, b) = (find(&mut class, a), find(&mut class, b));
         class[a.max(b)] = a.min(b);
     };
     for (_, node) in graph.nodes.iter() {
@@ -122,24 +125,20 @@ fn companions(graph: &Graph) -> HashMap<ValueId, Vec<ValueId>> {
     for update in &graph.updates {
         join(update.target, update.value);
     }
-    let kept: Vec<(ValueId, ValueId)> = graph
-        .values
-        .iter()
-        .filter(|(_, value)| matches!(value.kind, ValueKind::Param(_) | ValueKind::State(_)))
-        .map(|(id, _)| (find(&class, id), id))
-        .collect();
     let rewriter = Rewriter::new(graph);
-    kept.iter()
-        .map(|&(class, id)| {
-            let others = kept
-                .iter()
-                .filter(|&&(other, value)| other == class && value != id);
-            (
-                rewriter.get(id),
-                others.map(|&(_, value)| rewriter.get(value)).collect(),
-            )
-        })
-        .collect()
+    let mut alike: BTreeMap<ValueId, Vec<ValueId>> = BTreeMap::new();
+    for (id, value) in graph.values.iter() {
+        if matches!(value.kind, ValueKind::Param(_) | ValueKind::State(_)) {
+            let class = alike.entry(find(&mut class, id)).or_default();
+            class.push(rewriter.get(id));
+        }
+    }
+    let mut companions = HashMap::new();
+    for class in alike.into_values() {
+        let class: Rc<[ValueId]> = class.into();
+        companions.extend(class.iter().map(|&id| (id, Rc::clone(&class))));
+    }
+    companions
 }
 
 /// The halo that the readers of each value want.
@@ -224,8 +223,8 @@ struct Pass<'a> {
     seen: HashSet<ValueId>,
     /// Whether the layout of a value of the new graph is decided; those that are not here are.
     placed: HashMap<ValueId, bool>,
-    /// For each parameter and state of the new graph, those that lie as it does.
-    companions: HashMap<ValueId, Vec<ValueId>>,
+    /// For each parameter and state of the new graph, those that lie alike, itself among them.
+    companions: HashMap<ValueId, Rc<[ValueId]>>,
     /// Conversions that exist.
     converted: HashMap<(ValueId, Layout), ValueId>,
     rewriter: Rewriter<'a>,
@@ -243,8 +242,8 @@ impl Pass<'_> {
 
     /// Decides the layout of a parameter or state, and with it that of its companions.
     fn place(&mut self, value: ValueId, layout: Layout) {
-        let companions = self.companions.get(&value).cloned().unwrap_or_default();
-        for value in companions.into_iter().chain([value]) {
+        let alike = self.companions.get(&value).cloned();
+        for &value in alike.as_deref().unwrap_or(&[value]) {
             if !self.is_placed(value) {
                 self.rewriter.set_layout(value, layout.clone());
                 self.placed.insert(value, true);
@@ -596,9 +595,9 @@ impl Pass<'_> {
             // No axes divide one another: by way of all elements in order.
             let shape = Shape {
                 batched: to.batched,
-                dims: vec![to.elements()],
+                dims: [to.elements()].into(),
             };
-            let flat = Op::Reshape(shape.dims.clone());
+            let flat = Op::Reshape(shape.dims.to_vec());
             let flat = self.rewriter.push(flat, &[inputs[0]], &node.origin)[0];
             self.rewriter.set_layout(flat, Layout::plain(&shape));
             inputs[0] = flat;

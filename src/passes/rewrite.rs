@@ -1,8 +1,11 @@
 //! Copies a graph node by node, so that a pass states only what it changes.
 
+use std::sync::Arc;
+
 use crate::ir::arena::Id;
 use crate::ir::{
-    Graph, IdVec, Layout, Node, NodeId, Output, Type, Update, Value, ValueId, ValueKind, Within,
+    Graph, IdVec, Layout, Node, NodeId, Operands, Output, Type, Update, Value, ValueId, ValueKind,
+    Within,
 };
 use crate::ops::{Op, OpRules};
 
@@ -51,7 +54,7 @@ impl<'g> Rewriter<'g> {
     }
 
     /// Appends a node with inputs of the new graph.
-    pub fn push(&mut self, op: Op, inputs: &[ValueId], origin: &str) -> Vec<ValueId> {
+    pub fn push(&mut self, op: Op, inputs: &[ValueId], origin: &Arc<str>) -> Operands {
         let types: Vec<Type> = inputs
             .iter()
             .map(|&input| self.to.ty(input).clone())
@@ -59,36 +62,53 @@ impl<'g> Rewriter<'g> {
         let made = op
             .infer(&types)
             .unwrap_or_else(|error| panic!("a rewrite made a wrong `{}`: {error}", op.name()));
+        let made = made.into_iter().map(|ty| (Layout::plain(&ty.shape), ty));
+        self.append(op, inputs.into(), made, origin)
+    }
+
+    /// Appends a node that makes values of these layouts and types.
+    fn append(
+        &mut self,
+        op: Op,
+        inputs: Operands,
+        made: impl Iterator<Item = (Layout, Type)>,
+        origin: &Arc<str>,
+    ) -> Operands {
         let node = NodeId::new(self.to.nodes.len());
-        let outputs: Vec<ValueId> = made
-            .into_iter()
-            .enumerate()
-            .map(|(index, ty)| {
-                let layout = Layout::plain(&ty.shape);
-                self.to.values.push(Value {
-                    ty,
-                    kind: ValueKind::Result { node, index },
-                    layout,
-                    within: None,
-                })
+        let values = made.enumerate().map(|(index, (layout, ty))| {
+            self.to.values.push(Value {
+                ty,
+                kind: ValueKind::Result { node, index },
+                layout,
+                within: None,
             })
-            .collect();
+        });
+        let outputs: Operands = values.collect();
         self.to.nodes.push(Node {
             op,
-            inputs: inputs.to_vec(),
+            inputs,
             outputs: outputs.clone(),
-            origin: origin.to_owned(),
+            origin: Arc::clone(origin),
         });
         outputs
     }
 
     /// Copies a node with its layouts.
-    pub fn copy(&mut self, id: NodeId) -> Vec<ValueId> {
-        let node = &self.from.nodes[id];
-        let inputs: Vec<ValueId> = node.inputs.iter().map(|&input| self.get(input)).collect();
-        let outputs = self.push(node.op.clone(), &inputs, &node.origin);
+    pub fn copy(&mut self, id: NodeId) -> Operands {
+        let from = self.from;
+        let node = &from.nodes[id];
+        let inputs: Operands = node.inputs.iter().map(|&input| self.get(input)).collect();
+        let mut pairs = node.inputs.iter().zip(&inputs);
+        debug_assert!(
+            pairs.all(|(&old, &new)| from.ty(old) == self.to.ty(new)),
+            "what stands for a value has its type, so the copy makes values of the old ones' types"
+        );
+        let made = node.outputs.iter().map(|&output| {
+            let value = &from.values[output];
+            (value.layout.clone(), value.ty.clone())
+        });
+        let outputs = self.append(node.op.clone(), inputs, made, &node.origin);
         for (&old, &new) in node.outputs.iter().zip(&outputs) {
-            self.to.values[new].layout = self.from.values[old].layout.clone();
             self.replace(old, new);
         }
         outputs

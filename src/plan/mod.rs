@@ -12,10 +12,11 @@ use crate::codegen::Target;
 use crate::ir::arena::Id;
 use crate::ir::{Graph, IdVec, StepScalar, ValueId, ValueKind, Within};
 use crate::kernel::Kernel;
-use crate::lower::{Buffer, Domain, Group, GroupId, ScratchId, once::Once};
+use crate::lower::once::{Alike, Once};
+use crate::lower::{Buffer, Domain, Group, GroupId, Lowered, ScratchId};
 use crate::passes::fuse::Groups;
 
-use memory::Lifetime;
+use memory::{Lifetime, Placed};
 
 /// A kernel with the places of its buffers.
 #[derive(Clone, PartialEq, Debug)]
@@ -71,53 +72,21 @@ pub const ALIGN: usize = 64;
 
 /// Makes the plan of a graph whose layouts and groups are decided.
 pub fn make(graph: &Graph, groups: &Groups, target: &Target, batch: usize) -> Plan {
-    let mut maker = Maker {
-        graph,
-        groups,
-        batch,
-        // Kernels read whole vectors past a row's end and write whole vectors of padded rows.
-        slack: target.vector_bytes(),
-        buffers: Vec::new(),
-        of_value: HashMap::new(),
-        fixed: graph.fixed(),
-        remarks: Vec::new(),
-    };
     let mut once = Once::new(graph, target, batch);
     let mut lowered = Vec::new();
-    // What follows from parameters comes first; groups stand in an order in which they can run, and still do.
-    let fixed = |group: &Group| group.stores.iter().all(|&value| maker.fixed[value]);
-    let (first, rest): (Vec<_>, Vec<_>) = groups.groups.iter().partition(|(_, group)| fixed(group));
-    let fixed_groups = first.len();
-    for (id, group) in first.into_iter().chain(rest) {
+    let (ordered, fixed_groups) = ordered(graph, groups);
+    for (id, group) in ordered {
         let name = name(graph, id, group.anchor.or(group.nodes.last().copied()));
         lowered.push((id, once.lower(group, &name), name));
     }
-    maker.kept();
-    maker.lasting();
-    let in_place = maker.in_place();
-    let mut first = 0;
+    let mut maker = Maker::new(graph, groups, target, batch);
     let mut steps = Vec::new();
-    let mut places: Vec<Vec<(usize, usize)>> = Vec::new();
     let mut kernels = Kernels::default();
     let mut fixed_steps = 0;
     for (number, (id, alike, name)) in lowered.into_iter().enumerate() {
         let group = once.lowered(alike.first);
-        let last = first + group.steps.len().max(1) - 1;
-        let scratch: IdVec<ScratchId, usize> = {
-            let mut ids = IdVec::new();
-            for (_, &elements) in group.scratch.iter() {
-                ids.push(maker.buffer(elements * size_of::<f32>(), Lifetime { first, last }));
-            }
-            ids
-        };
+        maker.group(group, &alike);
         for (number, step) in group.steps.iter().enumerate() {
-            let place = |&arg: &Buffer| match arg {
-                Buffer::Value(value) => {
-                    maker.value(alike.values[value.index()], first, last, &in_place)
-                }
-                Buffer::Scratch(id) => (scratch[id], 0),
-            };
-            places.push(step.args.iter().map(place).collect());
             steps.push(PlanStep {
                 kernel: kernels.number((alike.first, number), &step.kernel),
                 args: Vec::new(),
@@ -126,16 +95,39 @@ pub fn make(graph: &Graph, groups: &Groups, target: &Target, batch: usize) -> Pl
                 group: id,
             });
         }
-        first = last + 1;
         if number < fixed_groups {
             fixed_steps = steps.len();
         }
     }
-    let plan = maker.finish(steps, &places, kernels.all, first);
+    let plan = maker.finish(steps, kernels.all);
     Plan {
         fixed_steps,
         ..plan
     }
+}
+
+/// The bytes of the arena of the plan that [`make`] makes, without its kernels.
+pub fn arena_bytes(graph: &Graph, groups: &Groups, target: &Target, batch: usize) -> usize {
+    let mut once = Once::new(graph, target, batch);
+    let mut maker = Maker::new(graph, groups, target, batch);
+    for (_, group) in ordered(graph, groups).0 {
+        // Nobody sees what the kernels are called.
+        let alike = once.lower(group, "");
+        maker.group(once.lowered(alike.first), &alike);
+    }
+    maker.placed().1.bytes
+}
+
+/// The groups in the order in which they run, and how many of the first follow from parameters alone. Groups stand in an
+/// order in which they can run, and still do when those come first.
+fn ordered<'g>(graph: &Graph, groups: &'g Groups) -> (Vec<(GroupId, &'g Group)>, usize) {
+    let fixed = graph.fixed();
+    let is_fixed = |group: &Group| group.stores.iter().all(|&value| fixed[value]);
+    let all = groups.groups.iter();
+    let (mut first, rest): (Vec<_>, Vec<_>) = all.partition(|(_, group)| is_fixed(group));
+    let count = first.len();
+    first.extend(rest);
+    (first, count)
 }
 
 fn name(graph: &Graph, id: GroupId, node: Option<crate::ir::NodeId>) -> String {
@@ -163,10 +155,59 @@ struct Maker<'a> {
     of_value: HashMap<ValueId, usize>,
     /// Whether a value follows from parameters alone.
     fixed: IdVec<ValueId, bool>,
+    /// What is written over which other value.
+    in_place: HashMap<ValueId, ValueId>,
+    /// In which buffer, and where there, each argument of each step lies.
+    places: Vec<Vec<(usize, usize)>>,
+    /// Steps so far; a group without any counts for one.
+    steps: usize,
     remarks: Vec<String>,
 }
 
-impl Maker<'_> {
+impl<'a> Maker<'a> {
+    fn new(graph: &'a Graph, groups: &'a Groups, target: &Target, batch: usize) -> Maker<'a> {
+        let mut maker = Maker {
+            graph,
+            groups,
+            batch,
+            // Kernels read whole vectors past a row's end and write whole vectors of padded rows.
+            slack: target.vector_bytes(),
+            buffers: Vec::new(),
+            of_value: HashMap::new(),
+            fixed: graph.fixed(),
+            in_place: HashMap::new(),
+            places: Vec::new(),
+            steps: 0,
+            remarks: Vec::new(),
+        };
+        maker.kept();
+        maker.lasting();
+        maker.in_place = maker.in_place();
+        maker
+    }
+
+    /// The buffers of the steps of one more group.
+    fn group(&mut self, group: &Lowered, alike: &Alike) {
+        let first = self.steps;
+        let last = first + group.steps.len().max(1) - 1;
+        let scratch: IdVec<ScratchId, usize> = {
+            let mut ids = IdVec::new();
+            for (_, &elements) in group.scratch.iter() {
+                ids.push(self.buffer(elements * size_of::<f32>(), Lifetime { first, last }));
+            }
+            ids
+        };
+        for step in &group.steps {
+            let place = |&arg: &Buffer| match arg {
+                Buffer::Value(value) => self.value(alike.values[value.index()], first, last),
+                Buffer::Scratch(id) => (scratch[id], 0),
+            };
+            let places = step.args.iter().map(place).collect();
+            self.places.push(places);
+        }
+        self.steps = last + 1;
+    }
+
     fn bytes(&self, value: ValueId) -> usize {
         let entry = &self.graph.values[value];
         let images = if entry.ty.shape.batched {
@@ -308,13 +349,14 @@ impl Maker<'_> {
     }
 
     /// The values that are read when the step is done. What could not be written in place is copied by the runtime then.
-    fn asked(&self) -> HashSet<ValueId> {
+    fn leaving(&self) -> impl Iterator<Item = ValueId> + use<'a> {
         let outputs = self.graph.outputs.iter().map(|output| output.value);
-        let updates = self.graph.updates.iter().map(|update| update.value);
-        outputs
-            .chain(updates)
-            .map(|value| self.root(value).0)
-            .collect()
+        outputs.chain(self.graph.updates.iter().map(|update| update.value))
+    }
+
+    /// The values whose memory these are read from.
+    fn asked(&self) -> HashSet<ValueId> {
+        self.leaving().map(|value| self.root(value).0).collect()
     }
 
     /// The value whose buffer a value lies in, and how many bytes into each image.
@@ -325,18 +367,12 @@ impl Maker<'_> {
     }
 
     /// The buffer of a value that steps `first..=last` touch, and its place there in bytes.
-    fn value(
-        &mut self,
-        value: ValueId,
-        first: usize,
-        last: usize,
-        in_place: &HashMap<ValueId, ValueId>,
-    ) -> (usize, usize) {
+    fn value(&mut self, value: ValueId, first: usize, last: usize) -> (usize, usize) {
         let (value, offset) = self.root(value);
         let buffer = match self.of_value.get(&value) {
             Some(&buffer) => buffer,
             None => {
-                let buffer = match in_place.get(&value) {
+                let buffer = match self.in_place.get(&value) {
                     Some(target) => self.of_value[target],
                     None => {
                         let bytes = self.bytes(value);
@@ -353,28 +389,14 @@ impl Maker<'_> {
         (buffer, offset)
     }
 
-    /// Places the buffers; `places` says in which buffer, and where there, the arguments of each step lie.
-    fn finish(
-        mut self,
-        mut steps: Vec<PlanStep>,
-        places: &[Vec<(usize, usize)>],
-        kernels: Vec<Kernel>,
-        end: usize,
-    ) -> Plan {
-        let mut asked: Vec<ValueId> = self
-            .graph
-            .outputs
-            .iter()
-            .map(|output| output.value)
-            .collect();
-        // What could not be written in place is copied by the runtime when the step is done.
-        asked.extend(self.graph.updates.iter().map(|update| update.value));
-        for &value in &asked {
+    /// The size and lifetime of each buffer, slack counted, and its place.
+    fn placed(&mut self) -> (Vec<(usize, Option<Lifetime>)>, Placed) {
+        for value in self.leaving() {
             let (root, _) = self.root(value);
             if let Some(&buffer) = self.of_value.get(&root)
                 && let Some(lifetime) = &mut self.buffers[buffer].1
             {
-                lifetime.last = end;
+                lifetime.last = self.steps;
             }
         }
         let sized: Vec<(usize, Option<Lifetime>)> = self
@@ -383,6 +405,12 @@ impl Maker<'_> {
             .map(|&(bytes, life)| ((bytes + self.slack).next_multiple_of(ALIGN), life))
             .collect();
         let placed = memory::place(&sized);
+        (sized, placed)
+    }
+
+    /// Places the buffers of all steps.
+    fn finish(mut self, mut steps: Vec<PlanStep>, kernels: Vec<Kernel>) -> Plan {
+        let (sized, placed) = self.placed();
         let kept_bytes = sized
             .iter()
             .filter(|(_, life)| life.is_none())
@@ -394,7 +422,7 @@ impl Maker<'_> {
             let lasts = !matches!(value.kind, ValueKind::Result { .. } | ValueKind::Step(_));
             lasts.then_some(id)
         });
-        for value in given.chain(asked) {
+        for value in given.chain(self.leaving()) {
             let (root, into) = self.root(value);
             if let Some(&buffer) = self.of_value.get(&root) {
                 let slot = Slot {
@@ -412,7 +440,7 @@ impl Maker<'_> {
             }
         }
         scalars.sort_unstable();
-        for (step, places) in steps.iter_mut().zip(places) {
+        for (step, places) in steps.iter_mut().zip(&self.places) {
             let offsets = places
                 .iter()
                 .map(|&(buffer, into)| placed.offsets[buffer] + into);

@@ -45,7 +45,7 @@ pub fn all(graph: &Graph, seed: u64) -> Vec<(String, Vec<usize>, Vec<f32>)> {
             ValueKind::Param(param) => {
                 let shape = &value.ty.shape;
                 let data = initial(param, shape.elements(), seed);
-                Some((param.name.clone(), shape.dims.clone(), data))
+                Some((param.name.clone(), shape.dims.to_vec(), data))
             }
             _ => None,
         })

@@ -10,8 +10,11 @@ use super::limits::{MAX_ELEMENTS, MAX_NODES};
 use super::names::Segment;
 use super::report::{Fact, PoolSite};
 use super::value::EvArg;
+use smallvec::smallvec;
+
 use crate::diag::{Diagnostic, Span, codes};
-use crate::ir::{Builder, Init, ParamRole, Shape, Type, ValueId};
+use crate::ir::arena::Id as _;
+use crate::ir::{Builder, Init, NodeId, Operands, ParamRole, Shape, Type, ValueId};
 
 use crate::ops::layers;
 use crate::ops::window::Axis;
@@ -93,7 +96,7 @@ impl<'a> Elab<'a> {
         inputs: &[ValueId],
         site: Site<'_>,
         fact: Fact,
-    ) -> Option<Vec<ValueId>> {
+    ) -> Option<Operands> {
         let outputs = self.appended(site, |builder| builder.try_node(op, inputs))?;
         self.facts.insert(outputs[0], fact);
         Some(outputs)
@@ -106,7 +109,7 @@ impl<'a> Elab<'a> {
         fact: Fact,
         build: impl FnOnce(&mut Builder) -> Result<ValueId, ShapeError>,
     ) -> Option<ValueId> {
-        let output = self.appended(site, |builder| Ok(vec![build(builder)?]))?[0];
+        let output = self.appended(site, |builder| Ok(smallvec![build(builder)?]))?[0];
         self.facts.insert(output, fact);
         Some(output)
     }
@@ -114,8 +117,8 @@ impl<'a> Elab<'a> {
     fn appended(
         &mut self,
         site: Site<'_>,
-        build: impl FnOnce(&mut Builder) -> Result<Vec<ValueId>, ShapeError>,
-    ) -> Option<Vec<ValueId>> {
+        build: impl FnOnce(&mut Builder) -> Result<Operands, ShapeError>,
+    ) -> Option<Operands> {
         if self.builder.graph().nodes.len() >= MAX_NODES {
             let message = format!("the net has more than {MAX_NODES} operations");
             self.stop(
@@ -135,11 +138,12 @@ impl<'a> Elab<'a> {
             }
         };
         let graph = self.builder.graph();
-        let made = graph.nodes.iter().skip(before);
+        let made = (before..graph.nodes.len()).map(|index| &graph.nodes[NodeId::new(index)]);
         let large: Option<Vec<usize>> = made
-            .flat_map(|(_, node)| &node.outputs)
-            .map(|&value| graph.dims(value).to_vec())
-            .find(|dims| !fits(dims));
+            .flat_map(|node| &node.outputs)
+            .map(|&value| graph.dims(value))
+            .find(|dims| !fits(dims))
+            .map(<[usize]>::to_vec);
         if let Some(dims) = large {
             self.too_large(&dims, site);
             return None;

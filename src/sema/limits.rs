@@ -3,8 +3,8 @@
 //! A file of one line can describe billions of layers. These limits are far above what machines of this kind run, and
 //! low enough that a mistake is reported at once.
 
-/// Nodes of the graph; DenseNet-201 has about a thousand.
-pub(super) const MAX_NODES: usize = 100_000;
+/// Nodes of the graph; EfficientNet-B7 has about two thousand, a residual network of a thousand layers ten.
+pub(super) const MAX_NODES: usize = 20_000;
 /// Elements of chains, statements and expressions evaluated for one net.
 pub(super) const MAX_STEPS: usize = 2_000_000;
 /// Blocks and functions inside of one another.
@@ -25,5 +25,9 @@ pub(super) const MAX_ERRORS: usize = 50;
 pub(super) const MAX_PATH: usize = 4096;
 /// Characters of the paths of all layers, which each operation keeps.
 pub(super) const MAX_PATHS: usize = 1 << 24;
+/// Patterns of `freeze`, each of which is held against all weights.
+pub(super) const MAX_PATTERNS: usize = 1_000;
+/// Those of them with a `*`, which take a hundred times as long.
+pub(super) const MAX_STARS: usize = 100;
 /// Shared bodies of one net.
 pub(super) const MAX_SHARED: usize = 10_000;

@@ -216,13 +216,15 @@ fn code_of(error: &ShapeError) -> Code {
         | ShapeError::NoItems
         | ShapeError::Axes { .. } => codes::OUT_OF_RANGE,
         ShapeError::Window { .. } => codes::WINDOW,
-        ShapeError::Stretch { .. } | ShapeError::Concat { .. } => codes::BRANCH_SHAPES,
-        ShapeError::Elements { .. } => codes::ELEMENT_COUNT,
-        ShapeError::Arity { .. }
+        // Nets come to the last five through joins alone, which check their branches before.
+        ShapeError::Stretch { .. }
+        | ShapeError::Concat { .. }
+        | ShapeError::Arity { .. }
         | ShapeError::DType { .. }
         | ShapeError::Batched { .. }
         | ShapeError::Differs { .. }
-        | ShapeError::NotWider { .. } => codes::INPUT_SHAPE,
+        | ShapeError::NotWider { .. } => codes::BRANCH_SHAPES,
+        ShapeError::Elements { .. } => codes::ELEMENT_COUNT,
     }
 }
 

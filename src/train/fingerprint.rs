@@ -131,7 +131,10 @@ fn layers(graph: &Graph) -> BTreeMap<String, String> {
             none if none.is_empty() => node.op.name().to_owned(),
             attributes => format!("{} {{{attributes}}}", node.op.name()),
         };
-        layers.entry(node.origin.clone()).or_default().push(text);
+        layers
+            .entry(node.origin.to_string())
+            .or_default()
+            .push(text);
     }
     let joined = |(layer, texts): (String, Vec<String>)| (layer, texts.join(", "));
     layers.into_iter().map(joined).collect()

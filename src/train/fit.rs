@@ -6,6 +6,7 @@
 
 mod agenda;
 mod clock;
+mod dealt;
 mod error;
 mod events;
 mod snapshot;
@@ -14,20 +15,20 @@ mod trouble;
 mod watch;
 mod worker;
 
-use std::num::NonZeroUsize;
 use std::time::Instant;
 
 use self::agenda::Agenda;
 use self::clock::{Clock, StepNumbers};
+use self::dealt::{Dealt, deal};
 pub use self::error::FitError;
 pub use self::events::{Ending, Epoch, Event, Flow, Place, Progress, Score};
 use self::snapshot::Snapshot;
 use self::trouble::Finder;
 use self::watch::Watch;
-use self::worker::{Feed, Tally, Worker};
+use self::worker::{Tally, Worker};
 use super::accumulate::Groups;
 use super::checkpoint::Checkpoint;
-use super::data::{BatchConfig, Batches, Dataset, Part, Scaling};
+use super::data::{Batches, Dataset, Part, Scaling};
 use super::rate::Rates;
 use crate::engine::{Engine, Kept};
 use crate::ir::{Graph, Node, ValueId};
@@ -296,32 +297,16 @@ impl Trainer {
         validation: Option<&Part>,
         mut report: impl FnMut(Event<'_>) -> Result<Flow, E> + Send,
     ) -> Result<Ending, E> {
-        self.check(data, validation)?;
+        let Dealt {
+            train: mut batches,
+            mut test,
+            mut held_out,
+        } = self.dealt(data, validation)?;
         let (samples, batch) = (data.train.len(), self.step.feed.batch);
-        let seed = Some(self.rates.seed);
-        let scalings = self.scalings.clone();
-        let step = &self.step.feed;
-        let mut batches = deal(
-            step,
-            &data.train,
-            &scalings,
-            "training",
-            seed,
-            self.drop_last,
-        )?;
-        batches.augment(&self.augment).map_err(FitError::from)?;
-        let evaluation = &self.evaluation.feed;
-        let mut test = deal(evaluation, &data.test, &scalings, "test", None, false)?;
-        let held_out =
-            validation.map(|part| deal(evaluation, part, &scalings, "validation", None, false));
-        let mut held_out = held_out.transpose()?;
         let steps = batches.per_epoch();
         self.groups.steps = steps;
         self.groups.images = samples.min(steps * batch);
         self.rates.per_epoch = self.groups.updates();
-        if steps == 0 {
-            return Err(FitError::Nothing { samples, batch }.into());
-        }
         self.agenda.set_steps(self.rates.epochs * steps)?;
         let done = (self.place.epoch - 1) * steps + self.place.step;
         self.agenda.catch_up(&mut self.step.runner, done)?;
@@ -360,38 +345,6 @@ impl Trainer {
             Some(epoch) => Ending::StoppedEarly(epoch),
             None => Ending::Finished,
         })
-    }
-
-    /// What does not fit is told before the first step.
-    fn check(&self, data: &Dataset, validation: Option<&Part>) -> Result<(), FitError> {
-        self.step.check(&data.train, "training")?;
-        self.evaluation.check(&data.test, "test")?;
-        if let Some(part) = validation {
-            self.evaluation.check(part, "validation")?;
-        }
-        if let Some(rule) = self.early_stop.filter(|rule| rule.metric.is_held_out())
-            && validation.is_none()
-        {
-            let metric = rule.metric.name();
-            return Err(FitError::NothingHeldOut { metric });
-        }
-        let (samples, batch) = (data.train.len(), self.step.feed.batch);
-        let Some(layer) = &self.single else {
-            return Ok(());
-        };
-        let (what, help) = if batch == 1 {
-            let help = "take a larger batch".to_owned();
-            ("each batch has".to_owned(), help)
-        } else if samples % batch == 1 && !self.drop_last {
-            (
-                format!("the last batch of the {samples} samples has"),
-                format!("write `batch({batch}, drop_last = true)`, or take another batch"),
-            )
-        } else {
-            return Ok(());
-        };
-        let layer = layer.clone();
-        Err(FitError::SingleSample { layer, what, help })
     }
 
     /// Takes the steps of the epoch that are left.
@@ -629,7 +582,7 @@ fn single_value_norm(step: &Graph) -> Option<String> {
         node.op == Op::BatchStats && node.inputs.first().map(pixels) == Some(1)
     };
     let mut nodes = step.nodes.iter().map(|(_, node)| node);
-    nodes.find(single).map(|node| node.origin.clone())
+    nodes.find(single).map(|node| node.origin.to_string())
 }
 
 /// Runs a closure on the threads of a worker's runner.
@@ -641,28 +594,6 @@ fn enter<R: Send>(worker: &mut Worker, work: impl FnOnce(&mut Worker) -> R + Sen
     let result = pool.install(|| work(worker));
     worker.runner.put_threads(pool);
     result
-}
-
-fn deal<'p>(
-    feed: &Feed,
-    part: &'p Part,
-    scalings: &[Option<Scaling>],
-    name: &'static str,
-    seed: Option<u64>,
-    drop_last: bool,
-) -> Result<Batches<'p>, FitError> {
-    let (samples, batch) = (part.len(), feed.batch);
-    let size = NonZeroUsize::new(batch).ok_or(FitError::Nothing { samples, batch })?;
-    let how = BatchConfig {
-        size,
-        seed,
-        drop_last,
-    };
-    let places = feed.places(part, name)?.into_iter().enumerate();
-    let inputs: Vec<(usize, Option<&Scaling>)> = places
-        .map(|(input, place)| (place, scalings.get(input).and_then(Option::as_ref)))
-        .collect();
-    Ok(Batches::of_inputs(part, &inputs, how)?)
 }
 
 /// Loss and accuracy of a model, made for use, on some samples.

@@ -6,7 +6,7 @@ use super::loss;
 use super::optimizer::{self, OptimizerConfig};
 use super::regularize::{self, Regularize};
 use crate::autodiff;
-use crate::ir::{Action, Builder, DType, Graph, Param, ValueId};
+use crate::ir::{Action, Builder, DType, Graph, Param, ValueId, ValueKind};
 use crate::ops::ShapeError;
 use crate::sema::{Freeze, TrainConfig};
 
@@ -170,22 +170,15 @@ pub fn evaluation_graph(forward: Graph, loss: impl Into<Loss>) -> Result<Graph, 
     Ok(builder.finish())
 }
 
+/// The name of an input or parameter.
 fn name(builder: &Builder, value: ValueId) -> String {
-    let graph = builder.graph();
-    let input = graph
-        .inputs()
-        .find(|&(id, _)| id == value)
-        .map(|(_, name)| name);
-    let param = || {
-        graph
-            .params()
-            .find(|&(id, _)| id == value)
-            .map(|(_, param)| &*param.name)
-    };
-    input
-        .or_else(param)
-        .expect("an input or a parameter")
-        .to_owned()
+    match &builder.graph().values[value].kind {
+        ValueKind::Input(name) => name.clone(),
+        ValueKind::Param(param) => param.name.clone(),
+        ValueKind::State(_) | ValueKind::Step(_) | ValueKind::Result { .. } => {
+            panic!("{value} is neither an input nor a parameter")
+        }
+    }
 }
 
 fn learns(freeze: &Freeze, param: &Param) -> bool {

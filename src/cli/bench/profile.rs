@@ -121,8 +121,7 @@ fn origin(graph: &crate::ir::Graph, group: &Group) -> String {
     named
         .into_iter()
         .find(|origin| !origin.is_empty())
-        .cloned()
-        .unwrap_or_else(|| "-".to_owned())
+        .map_or_else(|| "-".to_owned(), |origin| origin.to_string())
 }
 
 /// The operators of a group, the heavy one first, each run of equals once.

@@ -124,33 +124,38 @@ impl Writer {
 
     /// The checkpoint to go on from, where that is wanted.
     pub(super) fn checkpoint_to_resume(&self, args: &Args) -> Result<Option<Checkpoint>, CliError> {
-        let Some(path) = &self.checkpoint else {
+        let Some(path) = self.checkpoint.as_ref().filter(|_| args.resume) else {
             return Ok(None);
         };
-        if args.resume {
-            if !path.exists() {
-                return Err(CliError::user(format!(
-                    "there is no checkpoint `{}` to go on from; without --resume, a training begins",
-                    path.display()
-                )));
-            }
-            return Ok(Some(Checkpoint::read(path, &self.fingerprint)?));
+        if !path.exists() {
+            return Err(CliError::user(format!(
+                "there is no checkpoint `{}` to go on from; without --resume, a training begins",
+                path.display()
+            )));
         }
-        if let Some(place) = Checkpoint::peek(path).filter(|place| !place.is_end()) {
-            let mut kept = path.clone().into_os_string();
-            kept.push(".old");
-            std::fs::rename(path, &kept).map_err(|error| {
-                CliError::user(format!("cannot rename `{}`: {error}", path.display()))
-            })?;
-            note(format_args!(
-                "`{}` was of a training that stands in epoch {}, and --resume is not given: it is \
-                 `{}` now",
-                path.display(),
-                place.epoch,
-                kept.display()
-            ));
-        }
-        Ok(None)
+        Ok(Some(Checkpoint::read(path, &self.fingerprint)?))
+    }
+
+    /// Puts the checkpoint of a training that has not ended out of the way of a new one.
+    pub(super) fn keep_earlier_checkpoint(&self) -> Result<(), CliError> {
+        let Some(path) = &self.checkpoint else {
+            return Ok(());
+        };
+        let Some(place) = Checkpoint::peek(path).filter(|place| !place.is_end()) else {
+            return Ok(());
+        };
+        let mut kept = path.clone().into_os_string();
+        kept.push(".old");
+        std::fs::rename(path, &kept).map_err(|error| {
+            CliError::user(format!("cannot rename `{}`: {error}", path.display()))
+        })?;
+        note(format_args!(
+            "`{}` was of a training that stands in epoch {}, and --resume is not given: it is `{}` now",
+            path.display(),
+            place.epoch,
+            kept.display()
+        ));
+        Ok(())
     }
 
     /// Counts a step; whether it is time to write.

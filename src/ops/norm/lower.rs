@@ -27,7 +27,7 @@ pub fn channel_sums(cx: &mut Cx<'_>, node: &Node) {
         sources: [dy, x, mean]
             .map(|value| Operand::value(cx, value))
             .to_vec(),
-        results: node.outputs.clone(),
+        results: node.outputs.to_vec(),
         kept: vec![Axis::new(channels, kept)],
         reduced: reduced.to_vec(),
         batch: Batch::Summed,

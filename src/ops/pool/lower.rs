@@ -109,7 +109,7 @@ pub fn max_pool_grad(cx: &mut Cx<'_>, op: &MaxPoolGrad, node: &Node) {
         &Windows {
             rows,
             columns,
-            sources,
+            sources: sources.to_vec(),
             results: vec![dx],
             compute: &compute,
         },
@@ -177,8 +177,8 @@ fn weighted(cx: &mut Cx<'_>, node: &Node, rows: Vec<Run>, columns: Vec<Run>) {
         &Windows {
             rows,
             columns,
-            sources,
-            results,
+            sources: sources.to_vec(),
+            results: results.to_vec(),
             compute: &compute,
         },
     );

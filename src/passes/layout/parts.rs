@@ -31,8 +31,14 @@ pub(super) fn find(
             let shape = &graph.ty(value).shape;
             shape.batched && shape.dims.len() <= 3 && halos[value].is_empty()
         };
+        let mut seen = HashSet::new();
+        let inputs = node.inputs.iter();
+        let twice: HashSet<ValueId> = inputs
+            .filter(|&&part| !seen.insert(part))
+            .copied()
+            .collect();
         for &part in &node.inputs {
-            let once = node.inputs.iter().filter(|&&other| other == part).count() == 1;
+            let once = !twice.contains(&part);
             let made_here = graph
                 .producer(part)
                 .is_some_and(|maker| writes(graph, maker, part));

@@ -59,11 +59,12 @@ impl<'a> Elab<'a> {
             values.push(&arg.value);
         }
         let item = |value: &'a Expr| Line {
+            key: line.key,
+            target: line.target,
             values: vec![value],
             args: None,
             set: Vec::new(),
             span: value.span,
-            ..line.clone()
         };
         values.into_iter().map(item).collect()
     }

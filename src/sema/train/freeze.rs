@@ -8,6 +8,7 @@ use super::spec::Const;
 use crate::diag::{Diagnostic, Span, codes};
 use crate::ir::Graph;
 use crate::sema::Elab;
+use crate::sema::limits::{MAX_PATTERNS, MAX_STARS};
 use crate::sema::report::suggest;
 use crate::sema::scope::Env;
 use crate::syntax::ast::{Expr, ExprKind};
@@ -49,6 +50,10 @@ impl fmt::Display for Freeze {
 
 /// Whether a pattern matches the first segments of a path, all of it or not.
 fn covers(pattern: &str, path: &str) -> bool {
+    if !pattern.contains('*') {
+        let rest = path.strip_prefix(pattern);
+        return rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'));
+    }
     let pattern: Vec<&str> = pattern.split('.').collect();
     let path: Vec<&str> = path.split('.').collect();
     // For each number of segments of the path, whether the pattern so far can end there.
@@ -113,6 +118,21 @@ impl<'a> Elab<'a> {
                 freeze.patterns.push((pattern, expr.span));
             }
         }
+        let stars = freeze
+            .patterns
+            .iter()
+            .filter(|(pattern, _)| pattern.contains('*'));
+        if freeze.patterns.len() > MAX_PATTERNS || stars.count() > MAX_STARS {
+            let message = format!(
+                "`freeze` takes at most {MAX_PATTERNS} paths, {MAX_STARS} of them with a `*`"
+            );
+            self.report(
+                Diagnostic::error(codes::BAD_VALUE, message)
+                    .primary(line.span, "")
+                    .help("a path stands for all weights below it, `*` for any part of a name"),
+            );
+            return None;
+        }
         if freeze.is_empty() {
             let diagnostic =
                 Diagnostic::error(codes::BAD_VALUE, "`freeze` needs a path of weights");
@@ -159,13 +179,13 @@ impl<'a> Elab<'a> {
             .params()
             .map(|(_, param)| param.name.clone())
             .collect();
+        let known: BTreeSet<&str> = paths.iter().flat_map(|path| starts(path)).collect();
         for (pattern, span) in &freeze.patterns {
             if self.is_full() || paths.iter().any(|path| covers(pattern, path)) {
                 continue;
             }
             let message = format!("`freeze` finds no weights called {pattern:?}");
             let diagnostic = Diagnostic::error(codes::BAD_VALUE, message).primary(*span, "");
-            let known: BTreeSet<&str> = paths.iter().flat_map(|path| starts(path)).collect();
             self.report(match suggest(pattern, known.iter().copied()) {
                 Some(near) => diagnostic.edit(
                     format!("did you mean `{near}`?"),
@@ -174,7 +194,7 @@ impl<'a> Elab<'a> {
                 ),
                 None => diagnostic.help(format!(
                     "the net has {}",
-                    some(&known.into_iter().collect::<Vec<_>>())
+                    some(&known.iter().copied().collect::<Vec<_>>())
                 )),
             });
         }

@@ -21,19 +21,29 @@ impl Agenda {
         }
     }
 
-    /// Sets the steps of the whole training.
+    /// Whether the steps of the whole training are enough.
     ///
     /// # Errors
     ///
     /// There are fewer steps than stages of a layer.
-    pub(super) fn set_steps(&mut self, steps: usize) -> Result<(), FitError> {
-        if let Some(event) = self.events.iter().find(|event| event.after.of > steps) {
-            return Err(FitError::Stages {
+    pub(super) fn check(&self, steps: usize) -> Result<(), FitError> {
+        match self.events.iter().find(|event| event.after.of > steps) {
+            Some(event) => Err(FitError::Stages {
                 layer: event.layer.clone(),
                 stages: event.after.of / 2,
                 steps,
-            });
+            }),
+            None => Ok(()),
         }
+    }
+
+    /// Sets the steps of the whole training.
+    ///
+    /// # Errors
+    ///
+    /// As [`Agenda::check`].
+    pub(super) fn set_steps(&mut self, steps: usize) -> Result<(), FitError> {
+        self.check(steps)?;
         let due = self.events.iter().map(|event| event.after.step(steps));
         self.due = due.enumerate().map(|(at, step)| (step, at)).collect();
         self.due.sort_unstable();

@@ -73,7 +73,7 @@ impl Finder<'_> {
         let is_param = |name: &str| self.graph.params().any(|(_, param)| param.name == name);
         let what = if id.index() < self.forward_nodes {
             format!("the output of `{origin}` ({op})")
-        } else if origin == LOSS {
+        } else if **origin == *LOSS {
             format!("the loss or its gradient ({op})")
         } else if is_param(origin) {
             format!("the update of `{origin}` ({op})")
