@@ -383,7 +383,7 @@ fn an_interrupted_training_says_how_to_go_on() {
         folder.fails(
             "train learned.net --epochs 1 --batch 200 --out w.safetensors",
             1,
-            "in 3 stages over the first half of the training, which has 1 step",
+            "in 3 stages over the first half of the training, which has 0 steps",
         );
         assert_eq!(bytes(&folder, "w.checkpoint"), checkpoint);
         // What is thrown away by a new training is kept under another name.
