@@ -739,7 +739,8 @@ train Sum {
             &format!("packed/{part}.npz"),
         );
     }
-    folder.ok("train sum.net --data packed --out packed.safetensors");
+    folder.write("packed.net", &net.replace("\"set\"", "\"packed\""));
+    folder.ok("train packed.net --out packed.safetensors");
     assert!(bytes(&folder, "packed.safetensors") == bytes(&folder, "w.safetensors"));
     let run = "run sum.net --weights w.safetensors --output";
     folder.ok(&format!(
