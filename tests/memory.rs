@@ -10,6 +10,7 @@ use netc::driver::{self, Options, Program};
 use netc::ir::{Builder, Graph, Shape, Type};
 use netc::model::{self, Net};
 use netc::ops::{Concat, Op, Pointwise, Slice};
+use netc::plan;
 use netc::runtime::exec::Session;
 use netc::sema::Mode;
 
@@ -33,7 +34,20 @@ fn compile(graph: &Graph, batch: usize, recompute: bool) -> Program {
         winograd: false,
         ..Options::new(batch)
     };
-    driver::compile(graph, &options).expect("compiles")
+    let program = driver::compile(graph, &options).expect("compiles");
+    let Program {
+        graph,
+        groups,
+        plan,
+        target,
+        ..
+    } = &program;
+    assert_eq!(
+        plan::arena_bytes(graph, groups, target, batch),
+        plan.arena_bytes,
+        "what `summary` says, which makes no kernels"
+    );
+    program
 }
 
 /// The steps whose kernels copy parts or ranges.

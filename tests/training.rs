@@ -383,7 +383,7 @@ fn an_interrupted_training_says_how_to_go_on() {
         folder.fails(
             "train learned.net --epochs 1 --batch 200 --out w.safetensors",
             1,
-            "in 3 stages over the first half of the training, which has 1 step",
+            "in 3 stages over the first half of the training, which has 0 steps",
         );
         assert_eq!(bytes(&folder, "w.checkpoint"), checkpoint);
         // What is thrown away by a new training is kept under another name.
@@ -679,6 +679,24 @@ fn write_array(folder: &Folder, name: &str, shape: &[usize], number: impl Fn(usi
     npy::write(&path, shape, &data).expect("a written file");
 }
 
+/// Writes arrays of a folder into one file, as NumPy's `savez_compressed` does.
+fn pack(folder: &Folder, from: &str, names: &[&str], to: &str) {
+    use std::io::Write as _;
+    let path = folder.path(to);
+    std::fs::create_dir_all(path.parent().expect("a folder")).expect("a new folder");
+    let file = std::fs::File::create(path).expect("a new file");
+    let mut archive = zip::ZipWriter::new(file);
+    for name in names {
+        let how = zip::write::SimpleFileOptions::default();
+        archive
+            .start_file(format!("{name}.npy"), how)
+            .expect("a new entry");
+        let array = bytes(folder, &format!("{from}/{name}.npy"));
+        archive.write_all(&array).expect("a written entry");
+    }
+    archive.finish().expect("a written archive");
+}
+
 #[test]
 fn two_inputs_and_a_target_of_numbers() {
     let folder = Folder::new();
@@ -712,6 +730,49 @@ train Sum {
     // The target is a linear function of both inputs, so nothing is left of the loss.
     assert!(last["test_loss"].as_f64().expect("a loss") < 1e-4, "{last}");
     assert_eq!(last["test_accuracy"], Value::Null);
+    let arrays = ["left", "right", "target"];
+    for part in ["train", "test"] {
+        pack(
+            &folder,
+            &format!("set/{part}"),
+            &arrays,
+            &format!("packed/{part}.npz"),
+        );
+    }
+    folder.write("packed.net", &net.replace("\"set\"", "\"packed\""));
+    folder.ok("train packed.net --out packed.safetensors");
+    assert!(bytes(&folder, "packed.safetensors") == bytes(&folder, "w.safetensors"));
+    let run = "run sum.net --weights w.safetensors --output";
+    folder.ok(&format!(
+        "{run} y.npy --input left=set/test/left.npy --input right=set/test/right.npy"
+    ));
+    folder.ok(&format!("{run} z.npy --input packed/test.npz"));
+    folder.ok(&format!(
+        "{run} v.npy --input left=packed/test.npz --input right=set/test/right.npy"
+    ));
+    for same in ["z.npy", "v.npy"] {
+        assert!(bytes(&folder, same) == bytes(&folder, "y.npy"), "{same}");
+    }
+    let grad =
+        "grad sum.net --weights w.safetensors --input packed/test.npz --loss-out l.npy --target";
+    folder.fails(
+        &format!("{grad} packed/test.npz"),
+        1,
+        "`packed/test.npz`: holds no array `output`: it has left, right, target",
+    );
+    folder.ok(&format!("{grad} set/test/target.npy"));
+    pack(&folder, "set/test", &["left"], "half.npz");
+    folder.fails(
+        &format!("{run} y.npy --input half.npz"),
+        1,
+        "`half.npz`: holds no array `right`: it has left",
+    );
+    folder.write("text.npz", "left, right");
+    folder.fails(
+        &format!("{run} y.npy --input text.npz"),
+        1,
+        "`text.npz`: is no zip archive that can be read",
+    );
     let text = folder.ok("train sum.net --epochs 1");
     assert!(
         text.contains("loss on 16 unseen samples") && !text.contains("accuracy"),

@@ -6,7 +6,7 @@ use std::path::Path;
 use super::common::NamedFile;
 use super::error::CliError;
 use super::table::shape;
-use crate::io::npy;
+use crate::io::{npy, npz};
 use crate::ir::{Graph, ValueId};
 use crate::tensor::Tensor;
 
@@ -39,33 +39,48 @@ pub(super) fn place<'g>(
     }
 }
 
-/// Reads a batch of a value's shape; the batch.
+/// The files, with one for each value in place of an `.npz` file without a name.
+pub(super) fn of_each(files: &[NamedFile], values: &[(ValueId, &str)]) -> Vec<NamedFile> {
+    let of_each = |file: &NamedFile| match &file.name {
+        None if npz::is_npz(&file.path) => {
+            let named = |&(_, name): &(ValueId, &str)| NamedFile {
+                name: Some(name.to_owned()),
+                path: file.path.clone(),
+            };
+            values.iter().map(named).collect()
+        }
+        _ => vec![file.clone()],
+    };
+    files.iter().flat_map(of_each).collect()
+}
+
+/// Reads a batch of a value's shape; the batch. Of an `.npz` file, the array of the value's name.
 pub(super) fn read_batch(
     path: &Path,
     graph: &Graph,
     value: ValueId,
     name: &str,
 ) -> Result<(Tensor, usize), CliError> {
-    read_batch_of(path, graph.dims(value), name, false)
+    read_batch_of((path, name), graph.dims(value), name, false)
 }
 
 /// Reads the targets of an output of some sizes; the batch. For an output of [1] an array of [N] is
-/// as good as one of [N, 1].
+/// as good as one of [N, 1]. Of an `.npz` file, the array of the output's name.
 pub(super) fn read_target(
-    path: &Path,
+    file: (&Path, &str),
     dims: &[usize],
     name: &str,
 ) -> Result<(Tensor, usize), CliError> {
-    read_batch_of(path, dims, name, dims == [1])
+    read_batch_of(file, dims, name, dims == [1])
 }
 
 fn read_batch_of(
-    path: &Path,
+    (path, array): (&Path, &str),
     dims: &[usize],
     name: &str,
     may_be_numbers: bool,
 ) -> Result<(Tensor, usize), CliError> {
-    let tensor = npy::read(path)?;
+    let tensor = npy::read_named(path, array)?;
     match tensor.shape() {
         [batch, rest @ ..] if *batch > 0 && (rest == dims || rest.is_empty() && may_be_numbers) => {
             let batch = *batch;

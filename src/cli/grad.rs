@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use serde_json::json;
 
 use super::common::{Common, Interpret, NamedFile, Switch};
-use super::data::{check_batch, place, read_batch, read_target};
+use super::data::{check_batch, of_each, place, read_batch, read_target};
 use super::error::CliError;
 use super::output::Out;
 use crate::engine::Runner;
@@ -23,7 +23,7 @@ pub(super) struct Args {
     /// The weights (safetensors)
     #[arg(long, value_name = "FILE")]
     weights: PathBuf,
-    /// The input, an array of [N, ...] (npy); NAME=FILE for one of several
+    /// The input, an array of [N, ...] (npy); NAME=FILE for one of several, or one npz for all
     #[arg(long, value_name = "FILE", required = true)]
     input: Vec<NamedFile>,
     /// The labels [N], or for other losses than the cross-entropy the wanted output [N, ...] (npy);
@@ -55,7 +55,7 @@ pub(super) fn run(args: &Args, common: &Common, out: &mut Out) -> Result<(), Cli
     let known: Vec<_> = forward.inputs().collect();
     let mut inputs: Vec<(&str, Vec<f32>)> = Vec::new();
     let mut total = None;
-    for file in &args.input {
+    for file in &of_each(&args.input, &known) {
         let (value, name) = place(file, "input", &known)?;
         let (tensor, batch) = read_batch(&file.path, forward, value, name)?;
         check_batch(&file.path, batch, *total.get_or_insert(batch))?;
@@ -125,7 +125,7 @@ fn set_targets(
         .map(|target| (target.value, target.output.as_str()))
         .collect();
     let mut given: Vec<&str> = Vec::new();
-    for file in files {
+    for file in &of_each(files, &known) {
         let (_, name) = place(file, "target", &known)?;
         if given.contains(&name) {
             let message = format!("the target of `{name}` is given twice");
@@ -154,14 +154,14 @@ fn set_target(
         |error: &dyn std::fmt::Display| CliError::user(format!("`{}`: {error}", path.display()));
     let dims = runner.graph().dims(target.value).to_vec();
     if !target.kind.takes_labels() {
-        let (tensor, found) = read_target(path, &dims, &target.input)?;
+        let (tensor, found) = read_target((path, &target.output), &dims, &target.input)?;
         check_batch(path, found, batch)?;
         if target.kind == LossKind::BinaryCrossEntropy {
             check_probabilities(tensor.data(), &dims).map_err(|error| wrong(&error))?;
         }
         return Ok(runner.set_input(&target.input, tensor.data())?);
     }
-    let (shape, labels) = npy::read_indices(path)?;
+    let (shape, labels) = npy::read_indices_named(path, &target.output)?;
     let [found] = shape.as_slice() else {
         let message = format!("labels are an array of [N]; this one is {shape:?}");
         return Err(wrong(&message));

@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::answers::{self, Subject};
 use super::common::{Common, Interpret, NamedFile, Switch, count};
-use super::data::{Indices, check_batch, place, read_batch};
+use super::data::{Indices, check_batch, of_each, place, read_batch};
 use super::error::CliError;
 use super::output::Out;
 use super::table::shape;
@@ -28,7 +28,8 @@ use crate::train::source;
         netc run examples/lenet5.net --weights lenet5.safetensors --index 0..9\n  \
         netc run examples/lenet5.net --weights lenet5.safetensors --image shoe.png\n  \
         netc run net.net --weights w.safetensors --input x.npy --output y.npy\n  \
-        netc run twins.net --weights w.safetensors --input left=a.npy --input right=b.npy\n\n\
+        netc run twins.net --weights w.safetensors --input left=a.npy --input right=b.npy\n  \
+        netc run twins.net --weights w.safetensors --input both.npz\n\n\
         Without --output, the likeliest classes of each sample are printed: softmax of the net's first output, \
         unless the net ends in softmax or is trained by another loss than cross-entropy.\n\
         A picture becomes the input as the net's `input … from image(…)` says; data sets of pictures do too."
@@ -39,7 +40,7 @@ pub(super) struct Args {
     /// The weights (safetensors)
     #[arg(long, value_name = "FILE")]
     weights: PathBuf,
-    /// The input, an array of [N, ...] (npy), taken as it is; NAME=FILE for one of several
+    /// The input, an array of [N, ...] (npy), taken as it is; NAME=FILE for one of several, or one npz for all
     #[arg(long, value_name = "FILE", conflicts_with_all = ["data", "index", "image"])]
     input: Vec<NamedFile>,
     /// A data set or folder to take unseen samples from, in place of the file's `data`
@@ -173,7 +174,7 @@ fn arrays<'g>(args: &Args, graph: &'g Graph) -> Result<Samples<'g>, CliError> {
     let known: Vec<_> = graph.inputs().collect();
     let mut inputs: Vec<Input<'g>> = Vec::new();
     let mut total = None;
-    for file in &args.input {
+    for file in &of_each(&args.input, &known) {
         let (value, name) = place(file, "input", &known)?;
         if inputs.iter().any(|input| input.name == name) {
             return Err(CliError::Usage(format!(

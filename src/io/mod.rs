@@ -10,6 +10,7 @@ pub mod idx;
 pub mod image;
 pub mod near;
 pub mod npy;
+pub mod npz;
 pub mod resample;
 pub mod weights;
 

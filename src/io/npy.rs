@@ -1,4 +1,4 @@
-//! NumPy's `.npy` files: inputs and outputs of `run`, and the reference values of the tests.
+//! NumPy's `.npy` files, alone or in an `.npz` file: inputs and outputs of `run`, and the reference values of the tests.
 //!
 //! A file is a magic string, a header length, a Python dictionary that gives type, order and shape,
 //! and the values. The `npyz` crate interprets the dictionary and the values. It trusts the file,
@@ -9,14 +9,15 @@
 mod header;
 
 use std::fs::File;
-use std::io::{self, BufReader, Seek};
+use std::io::{self, BufReader, Cursor, Read, Seek};
 use std::path::Path;
 
 use npyz::{DType, Deserialize, NpyFile, Order, TypeChar, WriterBuilder};
 use thiserror::Error;
+use zip::result::ZipError;
 
 use super::atomic::{self, WriteError};
-use super::{Guess, InFile};
+use super::{Guess, InFile, npz};
 use crate::tensor::{Tensor, element_count};
 
 /// What can be wrong with a `.npy` file.
@@ -36,6 +37,31 @@ pub enum NpyProblem {
         found: u64,
         /// What the file may be instead.
         guess: Guess,
+    },
+    /// The archive cannot be read as one.
+    #[error("is no zip archive that can be read")]
+    Archive {
+        /// The library's answer.
+        #[source]
+        source: ZipError,
+    },
+    /// An archive lacks an array.
+    #[error("holds no array `{name}`: it has {}", listed(found))]
+    NoMember {
+        /// The array that was wanted.
+        name: String,
+        /// Those that are there.
+        found: Vec<String>,
+    },
+    /// An archive claims more than compression can do.
+    #[error(
+        "claims {claimed} bytes in {packed} compressed ones, which no compression of `.npz` files reaches"
+    )]
+    TooDense {
+        /// The bytes that are said to come out.
+        claimed: u64,
+        /// The bytes that are there.
+        packed: u64,
     },
     /// The header length points beyond the end.
     #[error("the header claims {claimed} bytes, but only {found} follow")]
@@ -110,8 +136,17 @@ pub type NpyError = InFile<NpyProblem>;
 /// Numbers that f32 does not hold are rounded to the nearest, as NumPy's `astype` does. Use
 /// [`read_indices`] for labels.
 pub fn read(path: &Path) -> Result<Tensor, NpyError> {
+    tensor(path, None)
+}
+
+/// As [`read`]; of an `.npz` file the array of that name.
+pub fn read_named(path: &Path, name: &str) -> Result<Tensor, NpyError> {
+    tensor(path, Some(name).filter(|_| npz::is_npz(path)))
+}
+
+fn tensor(path: &Path, member: Option<&str>) -> Result<Tensor, NpyError> {
     let read = || {
-        let array = Array::open(path)?;
+        let array = Array::open(path, member)?;
         let shape = array.shape.clone();
         let values = match (array.kind, array.size) {
             (TypeChar::Float, 4) => array.values(|x: f32| x),
@@ -128,13 +163,22 @@ pub fn read(path: &Path) -> Result<Tensor, NpyError> {
         }?;
         Tensor::new(shape, values).map_err(|_| NpyProblem::TooLarge)
     };
-    read().map_err(|problem| InFile::new(path, problem))
+    read().map_err(|problem| in_file(path, member, problem))
 }
 
 /// Reads an array of whole numbers, such as labels: its shape, and its values in C order.
 pub fn read_indices(path: &Path) -> Result<(Vec<usize>, Vec<i64>), NpyError> {
+    indices(path, None)
+}
+
+/// As [`read_indices`]; of an `.npz` file the array of that name.
+pub fn read_indices_named(path: &Path, name: &str) -> Result<(Vec<usize>, Vec<i64>), NpyError> {
+    indices(path, Some(name).filter(|_| npz::is_npz(path)))
+}
+
+fn indices(path: &Path, member: Option<&str>) -> Result<(Vec<usize>, Vec<i64>), NpyError> {
     let read = || {
-        let array = Array::open(path)?;
+        let array = Array::open(path, member)?;
         let shape = array.shape.clone();
         let values = match (array.kind, array.size) {
             (TypeChar::Int, 1) => array.values(|x: i8| i64::from(x)),
@@ -155,7 +199,24 @@ pub fn read_indices(path: &Path) -> Result<(Vec<usize>, Vec<i64>), NpyError> {
         }?;
         Ok((shape, values))
     };
-    read().map_err(|problem| InFile::new(path, problem))
+    read().map_err(|problem| in_file(path, member, problem))
+}
+
+/// Names the file in which a problem was found, and of an archive the array.
+fn in_file(path: &Path, member: Option<&str>, problem: NpyProblem) -> NpyError {
+    match (member, &problem) {
+        (None, _) | (_, NpyProblem::Archive { .. } | NpyProblem::NoMember { .. }) => {
+            InFile::new(path, problem)
+        }
+        (Some(name), _) => InFile::new(&path.join(format!("{name}.npy")), problem),
+    }
+}
+
+fn listed(names: &[String]) -> String {
+    match names {
+        [] => "none".to_owned(),
+        names => names.join(", "),
+    }
 }
 
 /// Writes f32 values in C order, all or nothing.
@@ -181,9 +242,14 @@ pub fn write(path: &Path, shape: &[usize], data: &[f32]) -> Result<(), WriteErro
     })
 }
 
+/// What an array is read from.
+trait Source: Read + Seek {}
+
+impl<T: Read + Seek> Source for T {}
+
 /// An open file whose header has been checked, before its values are read.
 struct Array {
-    file: NpyFile<BufReader<File>>,
+    file: NpyFile<BufReader<Box<dyn Source>>>,
     shape: Vec<usize>,
     order: Order,
     kind: TypeChar,
@@ -195,9 +261,20 @@ struct Array {
 }
 
 impl Array {
-    fn open(path: &Path) -> Result<Self, NpyProblem> {
-        let mut file = File::open(path).map_err(read_failed)?;
-        let length = file.metadata().map_err(read_failed)?.len();
+    /// Opens a file, or an array of an archive.
+    fn open(path: &Path, member: Option<&str>) -> Result<Self, NpyProblem> {
+        let (mut file, length): (Box<dyn Source>, u64) = match member {
+            Some(name) => {
+                let bytes = npz::member(path, name)?;
+                let length = bytes.len() as u64;
+                (Box::new(Cursor::new(bytes)), length)
+            }
+            None => {
+                let file = File::open(path).map_err(read_failed)?;
+                let length = file.metadata().map_err(read_failed)?.len();
+                (Box::new(file), length)
+            }
+        };
         let data_start = header::check(&mut file, length)?;
         file.rewind().map_err(read_failed)?;
         let file =

@@ -19,6 +19,9 @@ pub(super) const MAX_WINDOW: i64 = 1 << 14;
 pub(super) const MAX_ELEMENTS: usize = (1 << 31) - 1;
 /// Elements of all parameters together: 32 GB.
 pub(super) const MAX_PARAMS: usize = 1 << 33;
+/// Tensors of parameters, statistics among them, each of which has a gradient and states: a residual network of 1,202
+/// layers, the deepest published, has six thousand.
+pub(super) const MAX_TENSORS: usize = 8_000;
 /// Different errors of one run.
 pub(super) const MAX_ERRORS: usize = 50;
 /// Characters of a layer's path.

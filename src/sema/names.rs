@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 
 use super::Elab;
-use super::limits::{MAX_PARAMS, MAX_PATH, MAX_PATHS};
+use super::limits::{MAX_PARAMS, MAX_PATH, MAX_PATHS, MAX_TENSORS};
 use crate::diag::{Diagnostic, Span, codes};
 use crate::ir::{Init, Param, ParamRole, ValueId};
 
@@ -237,6 +237,16 @@ impl Elab<'_> {
         };
         if let Some(&(value, earlier)) = self.names.params.get(&name) {
             return self.known_param(&name, value, earlier, dims, span);
+        }
+        if self.names.params.len() >= MAX_TENSORS {
+            let message = format!("the net has more than {MAX_TENSORS} tensors of parameters");
+            self.stop(
+                codes::TOO_LARGE_NET,
+                message,
+                span,
+                "check `repeat` and `for`, or let layers share weights (`shared`)",
+            );
+            return None;
         }
         self.names.elements = total;
         let (role, init) = kind;

@@ -1,6 +1,5 @@
 //! A look through the header of a `.npy` file before a library interprets it.
 
-use std::fs::File;
 use std::io::Read;
 
 use super::super::Guess;
@@ -20,9 +19,12 @@ const MAGIC: &[u8] = b"\x93NUMPY";
 ///
 /// The values are not looked at, and neither is the grammar of the text. What is promised of the
 /// text is that it is short and flat, and that the product of all sizes in it does not overflow.
-pub(super) fn check(file: &mut File, file_length: u64) -> Result<u64, NpyProblem> {
+pub(super) fn check(file: &mut dyn Read, file_length: u64) -> Result<u64, NpyProblem> {
     let mut start = Vec::new();
-    file.take(16).read_to_end(&mut start).map_err(read_failed)?;
+    (&mut *file)
+        .take(16)
+        .read_to_end(&mut start)
+        .map_err(read_failed)?;
     let not_npy = || NpyProblem::NotNpy {
         found: file_length,
         guess: Guess::from_start(&start),

@@ -133,11 +133,10 @@ mod tests {
                     continue;
                 }
                 needs.link(from, to);
-                for row in 0..GROUPS {
-                    if closed[row][from] {
-                        for column in 0..GROUPS {
-                            closed[row][column] |= closed[to][column];
-                        }
+                let needed = closed[to];
+                for row in closed.iter_mut().filter(|row| row[from]) {
+                    for (is_needed, also) in row.iter_mut().zip(needed) {
+                        *is_needed |= also;
                     }
                 }
             }

@@ -1,12 +1,12 @@
 //! Data sets of NumPy arrays: `train/NAME.npy` for each input NAME of the net, beside it `labels.npy` or
-//! `target.npy`, and the same in `test/`.
+//! `target.npy`, and the same in `test/`; or all arrays of a part in one file, `train.npz` and `test.npz`.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::{Answers, Column, DataError, Dataset, Part, Values, check_labels};
 use crate::io::InFile;
-use crate::io::npy;
+use crate::io::{npy, npz};
 
 const LABELS: &str = "labels";
 const TARGET: &str = "target";
@@ -14,9 +14,8 @@ const TARGET: &str = "target";
 /// Whether a folder has the form of such a set.
 pub(super) fn is_set(folder: &Path) -> bool {
     let train = folder.join("train");
-    [LABELS, TARGET]
-        .iter()
-        .any(|name| train.join(format!("{name}.npy")).is_file())
+    let is_there = |name: &&str| train.join(format!("{name}.npy")).is_file();
+    archive(&train).is_some() || [LABELS, TARGET].iter().any(is_there)
 }
 
 /// Loads a set. `labels.npy` holds a whole number for each sample, `target.npy` the numbers that the
@@ -50,7 +49,10 @@ pub(super) fn load(name: &str, folder: &Path) -> Result<Dataset, DataError> {
     };
     if matches!(train.answers, Answers::Labels(_)) {
         for (part, of) in [(&train, "train"), (&test, "test")] {
-            let path = folder.join(of).join(format!("{LABELS}.npy"));
+            let path = match archive(&folder.join(of)) {
+                Some(path) => path,
+                None => folder.join(of).join(format!("{LABELS}.npy")),
+            };
             check_labels(part.labels(), class_names.len())
                 .map_err(|error| InFile::new(&path, error))?;
         }
@@ -63,7 +65,18 @@ pub(super) fn load(name: &str, folder: &Path) -> Result<Dataset, DataError> {
     })
 }
 
-fn part(folder: &Path) -> Result<Part, DataError> {
+/// The file that holds all arrays of a part, where that is their form.
+fn archive(folder: &Path) -> Option<PathBuf> {
+    let path = folder.with_extension("npz");
+    (!folder.is_dir() && path.is_file()).then_some(path)
+}
+
+/// The arrays of a part, by name, and the file of each.
+fn arrays(folder: &Path) -> Result<Vec<(String, PathBuf)>, DataError> {
+    if let Some(path) = archive(folder) {
+        let names = npz::names(&path)?.into_iter();
+        return Ok(names.map(|name| (name, path.clone())).collect());
+    }
     let failed = |source| DataError::Folder {
         folder: folder.to_path_buf(),
         source,
@@ -73,8 +86,16 @@ fn part(folder: &Path) -> Result<Part, DataError> {
     let mut paths: Vec<PathBuf> = paths.collect::<Result<_, _>>().map_err(failed)?;
     paths.retain(|path| path.extension().is_some_and(|ending| ending == "npy"));
     paths.sort();
-    let is = |path: &PathBuf, name: &str| path.file_stem().is_some_and(|stem| stem == name);
-    let both = [LABELS, TARGET].map(|name| paths.iter().any(|path| is(path, name)));
+    let named = paths.into_iter().map(|path| {
+        let stem = path.file_stem().unwrap_or_default();
+        (stem.to_string_lossy().into_owned(), path)
+    });
+    Ok(named.collect())
+}
+
+fn part(folder: &Path) -> Result<Part, DataError> {
+    let arrays = arrays(folder)?;
+    let both = [LABELS, TARGET].map(|wanted| arrays.iter().any(|(name, _)| name == wanted));
     if both == [true, true] {
         let folder = folder.to_path_buf();
         return Err(DataError::Arrays { folder });
@@ -82,14 +103,9 @@ fn part(folder: &Path) -> Result<Part, DataError> {
     let mut columns = Vec::new();
     let mut answers = None;
     let mut counts: Vec<(PathBuf, usize)> = Vec::new();
-    for path in paths {
-        let name = path
-            .file_stem()
-            .unwrap_or_default()
-            .to_string_lossy()
-            .into_owned();
+    for (name, path) in arrays {
         if name == LABELS {
-            let (shape, labels) = npy::read_indices(&path)?;
+            let (shape, labels) = npy::read_indices_named(&path, &name)?;
             if shape.len() != 1 {
                 return Err(DataError::LabelShape { path, shape });
             }
@@ -116,7 +132,7 @@ fn part(folder: &Path) -> Result<Part, DataError> {
             answers = Some(Answers::Labels(labels));
             continue;
         }
-        let tensor = npy::read(&path)?;
+        let tensor = npy::read_named(&path, &name)?;
         let &[count, ref shape @ ..] = tensor.shape() else {
             let shape = Vec::new();
             return Err(DataError::Empty { path, shape });
