@@ -35,7 +35,8 @@ TOLERANCE = 1e-4
 
 # How far netc's gradient may be from that in double precision, in PyTorch's own distance in single precision. A value within
 # rounding of the edge of a relu, or two of a max pool's window within rounding of each other, sends its gradient elsewhere.
-# That happens to both, in different places, and makes the distance of a deep net hundreds of times that of a smooth one.
+# That happens to both, in different places, and makes the distance of a deep net hundreds of times that of a smooth one. It
+# may also happen to netc alone, which is then reported: see README.md for how such a case is told from an error.
 GRADIENT_FACTOR = 3
 GRADIENT_FLOOR = 1e-5
 
