@@ -19,8 +19,8 @@ pub enum Engine {
         target: Target,
         /// Threads.
         threads: usize,
-        /// Whether convolutions may be done by the method of Winograd: faster, and with tiles of 4 x 4 about ten times
-        /// the error of the direct sum.
+        /// Whether convolutions may be done by the method of Winograd: faster, and with tiles of 4 x 4 up to six
+        /// times the error of the direct sum.
         winograd: bool,
     },
     /// The operators' references in f32.

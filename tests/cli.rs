@@ -839,6 +839,12 @@ fn bench_tells_of_layers() {
         assert!(number(layer, "ms") >= 0.0 && number(layer, "bytes") > 0.0);
         assert!(!layer["operators"].as_str().unwrap().is_empty());
     }
+    // A step makes the gradients of both factors of each product, but none of the first layer's input.
+    let step = &folder.json("bench tiny.net --layers --mode train --batch 4 --json")[0];
+    let step = step["layers"].as_array().unwrap().iter();
+    let first = f64::from(4 * 6 * 6 * 2 * 9);
+    let products: f64 = step.map(|layer| number(layer, "macs")).sum();
+    assert_eq!(products, 4.0 * (3.0 * macs - first));
     let text = folder.ok("bench tiny.net --layers --mode train --batch 4");
     assert!(
         text.contains("conv_filter_grad") && text.contains("of limit"),

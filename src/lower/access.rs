@@ -4,6 +4,19 @@ use super::ELEMENT;
 use crate::ir::{Dims, Graph, Layout, Shape, ValueId};
 use crate::kernel::{Index, Lanes};
 
+/// A stride that is a multiple of so many bytes maps neighbouring pixels to few cache sets: measured,
+/// a tile falls to a fifth of its speed at 4 KB and loses 5 to 30 % at 1 KB.
+pub const CONFLICT_BYTES: usize = 1024;
+
+/// Elements of a cache line.
+const LINE: usize = 16;
+
+/// The distance of neighbouring rows of so many elements: the next cache line's, if theirs is a multiple of so many bytes.
+pub fn apart(elements: usize, conflict: usize) -> usize {
+    let conflicts = (elements * size_of::<f32>()).is_multiple_of(conflict);
+    if conflicts { elements + LINE } else { elements }
+}
+
 /// What a group iterates over: a map an image, or one map.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Space {

@@ -16,6 +16,7 @@ use crate::codegen::Target;
 use crate::kernel::{Index, NestBuilder};
 use maker::{At, Chunk, Maker};
 use shape::{ColumnRun, Shape, choose, column_runs, panel_runs};
+pub use shape::{FAR_BYTES, PANEL_SHARE};
 
 /// How many positions an axis of m has.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 use super::access::vectors;
 use super::epilogue::{Epilogue, Held, Place};
 use super::partial::{MAX_PARTIALS, add_slots};
-use super::{Args, Buffer, Cx, Domain, ELEMENT, Units, chunk, split};
+use super::{Args, Buffer, Cx, Domain, ELEMENT, Units, chunk, over_channels, split};
 use crate::codegen::Target;
 use crate::ir::ValueId;
 use crate::kernel::{Address, Body, BodyBuilder, Cond, Count, Index, Lanes, NestBuilder, Op};
@@ -151,35 +151,36 @@ pub fn lower(cx: &mut Cx<'_>, depthwise: &Depthwise<'_>) {
         let first = nest.let_(number * block as i64);
         let args = RefCell::new(&mut args);
         let call = |nest: &mut NestBuilder, count: usize| {
-            over_channels(nest, cx, epilogue.space.map[0], |nest, channel, lanes| {
-                let body = nest.add_body(body(cx, depthwise, shape, count, lanes));
-                let mut args = args.borrow_mut();
-                let source = &depthwise.source;
-                let offset = image.clone() * source.image
-                    + first.clone() * rows.source
-                    + channel.clone() * ELEMENT
-                    + source.start;
-                let mut ptrs = vec![
-                    Address {
-                        arg: args.value(source.value),
-                        offset,
-                    },
-                    Address {
-                        arg: args.value(depthwise.filter.0),
-                        offset: channel.clone() * ELEMENT,
-                    },
-                ];
-                let row = first.clone() * rows.place[1] as i64 + rows.place[0] as i64;
-                let row = nest.let_(row);
-                let column = Index::Const(columns.place[0] as i64);
-                let position = [&image, &row, &column, &channel];
-                ptrs.extend(epilogue.addresses(&mut args, position));
-                let ints = match epilogue.counts_elements {
-                    true => vec![epilogue.element(position)],
-                    false => Vec::new(),
-                };
-                nest.call(body, ptrs, ints);
-            });
+            over_channels(
+                nest,
+                epilogue.space.map[0],
+                cx.lanes(),
+                |nest, channel, lanes| {
+                    let body = nest.add_body(body(cx, depthwise, shape, count, lanes));
+                    let mut args = args.borrow_mut();
+                    let source = &depthwise.source;
+                    let offset = image.clone() * source.image
+                        + first.clone() * rows.source
+                        + channel.clone() * ELEMENT
+                        + source.start;
+                    let mut ptrs = vec![
+                        Address {
+                            arg: args.value(source.value),
+                            offset,
+                        },
+                        Address {
+                            arg: args.value(depthwise.filter.0),
+                            offset: channel.clone() * ELEMENT,
+                        },
+                    ];
+                    let row = first.clone() * rows.place[1] as i64 + rows.place[0] as i64;
+                    let row = nest.let_(row);
+                    let column = Index::Const(columns.place[0] as i64);
+                    let position = [&image, &row, &column, &channel];
+                    ptrs.extend(epilogue.addresses(&mut args, position));
+                    nest.call(body, ptrs, epilogue.ints(position));
+                },
+            );
         };
         sized(nest, &first, rows.count, block, call);
     });
@@ -217,28 +218,6 @@ fn sized(
             |nest| call(nest, block),
             |nest| call(nest, rest),
         );
-    }
-}
-
-/// Visits the vectors of channels.
-fn over_channels(
-    nest: &mut NestBuilder,
-    cx: &Cx<'_>,
-    channels: usize,
-    mut visit: impl FnMut(&mut NestBuilder, Index, Lanes),
-) {
-    let (count, last) = vectors(channels, cx.lanes());
-    let whole = count - usize::from(last != Lanes::All);
-    let (end, step) = ((whole * cx.lanes()) as i64, cx.lanes() as i64);
-    match whole {
-        0 => {}
-        1 => visit(nest, Index::Const(0), Lanes::All),
-        _ => nest.for_(0, end, step, |nest, channel| {
-            visit(nest, channel, Lanes::All);
-        }),
-    }
-    if last != Lanes::All {
-        visit(nest, Index::Const(end), last);
     }
 }
 
@@ -396,7 +375,7 @@ pub fn filter_grad(cx: &mut Cx<'_>, grad: &FilterGrad) {
         let image = nest.let_(unit.clone() * images as i64);
         let count = nest.let_((Index::Batch - image.clone()).min(images as i64));
         let slot = nest.let_(unit * (size as i64 * ELEMENT));
-        over_channels(nest, cx, grad.channels, |nest, channel, lanes| {
+        over_channels(nest, grad.channels, cx.lanes(), |nest, channel, lanes| {
             for part in &parts {
                 let body = nest.add_body(grad_body(cx, grad, part, lanes));
                 let at = |source: &Source| {

@@ -117,6 +117,14 @@ impl<'a> Epilogue<'a> {
         image * self.space.elements() as i64 + channel * (h * w) + row * w + pixel
     }
 
+    /// The integers that a body takes for a position: the number of its element, where elements are counted.
+    pub fn ints(&self, position: [&Index; 4]) -> Vec<Index> {
+        match self.counts_elements {
+            true => vec![self.element(position)],
+            false => Vec::new(),
+        }
+    }
+
     /// Steps of the logical number from one lane, pixel and row to the next.
     pub fn element_steps(&self) -> [i64; 3] {
         let [_, h, w] = self.space.map.map(|size| size as i64);

@@ -26,7 +26,7 @@ use crate::codegen::Target;
 use crate::id_type;
 use crate::ir::arena::Id;
 use crate::ir::{Graph, IdVec, NodeId, ValueId};
-use crate::kernel::{Arg, Index, Kernel};
+use crate::kernel::{Arg, Index, Kernel, Lanes, NestBuilder};
 
 pub use access::{Access, Space, vectors};
 pub use epilogue::Epilogue;
@@ -249,6 +249,29 @@ pub fn split(unit: Index, count: usize) -> (Index, Index) {
         return (unit, Index::Const(0));
     }
     (unit.clone() / count as i64, unit % count as i64)
+}
+
+/// Visits the vectors that hold some channels, each with its first channel and the lanes in use: the whole ones in a loop,
+/// then the last if it is not whole.
+pub fn over_channels(
+    nest: &mut NestBuilder,
+    channels: usize,
+    lanes: usize,
+    mut visit: impl FnMut(&mut NestBuilder, Index, Lanes),
+) {
+    let (count, last) = vectors(channels, lanes);
+    let whole = count - usize::from(last != Lanes::All);
+    let (end, step) = ((whole * lanes) as i64, lanes as i64);
+    match whole {
+        0 => {}
+        1 => visit(nest, Index::Const(0), Lanes::All),
+        _ => nest.for_(0, end, step, |nest, channel| {
+            visit(nest, channel, Lanes::All);
+        }),
+    }
+    if last != Lanes::All {
+        visit(nest, Index::Const(end), last);
+    }
 }
 
 /// A value's id as a small number, for names.

@@ -7,7 +7,7 @@
 use super::access::{Access, Space, vectors};
 use super::fold::{Sum, Terms};
 use super::strided::{Axis, Operand, map_steps, merged};
-use super::{Args, Buffer, Cx, Domain, ELEMENT, Units, chunk};
+use super::{Args, Buffer, Cx, Domain, ELEMENT, Units, chunk, over_channels};
 use crate::ir::ValueId;
 use crate::kernel::BodyBuilder;
 use crate::kernel::{Address, Body, Count, Index, Lanes, NestBuilder, Reg};
@@ -65,29 +65,6 @@ pub fn lower(cx: &mut Cx<'_>, x: ValueId, [mean, variance]: [ValueId; 2]) {
     let kernel = nest.finish(cx.name.clone(), args.len());
     cx.step(kernel, args, domain);
     combine(cx, [means, squares], [mean, variance], [c, h * w, images]);
-}
-
-fn over_channels(
-    nest: &mut NestBuilder,
-    channels: usize,
-    lanes: usize,
-    mut visit: impl FnMut(&mut NestBuilder, Index, Lanes),
-) {
-    let (n_vectors, last) = vectors(channels, lanes);
-    let whole = if last == Lanes::All {
-        n_vectors
-    } else {
-        n_vectors - 1
-    };
-    let end = (whole * lanes) as i64;
-    if whole > 0 {
-        nest.for_(0, end, lanes as i64, |nest, channel| {
-            visit(nest, channel, Lanes::All)
-        });
-    }
-    if last != Lanes::All {
-        visit(nest, Index::Const(end), last);
-    }
 }
 
 /// Mean, then the sum of squared distances, of the pixels of some images.

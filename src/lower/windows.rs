@@ -6,7 +6,7 @@
 use super::access::{Access, Space, vectors};
 use super::epilogue::{Epilogue, Held, Place};
 use super::runs::{Run, Tap};
-use super::{Args, Cx, Domain, Units, chunk, split};
+use super::{Args, Cx, Domain, Units, chunk, over_channels, split};
 use crate::ir::ValueId;
 use crate::kernel::{Address, Body, Cond, Count, Index, Lanes, Ptr, Reg};
 use crate::kernel::{BodyBuilder, NestBuilder};
@@ -61,13 +61,7 @@ pub fn lower(cx: &mut Cx<'_>, windows: &Windows<'_>) {
             .collect(),
     };
     let [c, h, _] = epilogue.space.map;
-    let (n_vectors, last) = vectors(c, cx.lanes());
-    let whole = if last == Lanes::All {
-        n_vectors
-    } else {
-        n_vectors - 1
-    };
-    let lanes = cx.lanes() as i64;
+    let (n_vectors, _) = vectors(c, cx.lanes());
     let mut args = Args::default();
     let mut nest = NestBuilder::new();
     nest.for_domain(|nest, unit| {
@@ -78,7 +72,7 @@ pub fn lower(cx: &mut Cx<'_>, windows: &Windows<'_>) {
             in_run(nest, &row, row_run, |nest| {
                 let turn = nest.let_(turn);
                 for column_run in &windows.columns {
-                    let mut call = |nest: &mut NestBuilder, channel: &Index, width: Lanes| {
+                    over_channels(nest, c, cx.lanes(), |nest, channel, width| {
                         let body = nest.add_body(body(
                             cx, &epilogue, &sources, windows, row_run, column_run, width,
                         ));
@@ -87,28 +81,13 @@ pub fn lower(cx: &mut Cx<'_>, windows: &Windows<'_>) {
                             &sources,
                             windows,
                             [row_run, column_run],
-                            [&image, &turn, channel],
+                            [&image, &turn, &channel],
                         );
                         let start = Index::Const(column_run.start as i64);
-                        let position = [&image, &row, &start, channel];
+                        let position = [&image, &row, &start, &channel];
                         ptrs.extend(epilogue.addresses(&mut args, position));
-                        let ints = if epilogue.counts_elements {
-                            vec![epilogue.element(position)]
-                        } else {
-                            Vec::new()
-                        };
-                        nest.call(body, ptrs, ints);
-                    };
-                    match whole {
-                        0 => {}
-                        1 => call(nest, &Index::Const(0), Lanes::All),
-                        _ => nest.for_(0, whole as i64 * lanes, lanes, |nest, channel| {
-                            call(nest, &channel, Lanes::All);
-                        }),
-                    }
-                    if last != Lanes::All {
-                        call(nest, &Index::Const(whole as i64 * lanes), last);
-                    }
+                        nest.call(body, ptrs, epilogue.ints(position));
+                    });
                 }
             });
         }

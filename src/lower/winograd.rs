@@ -5,11 +5,11 @@
 //! filter's matrix of that place; and the products are transformed into the output, which goes through the epilogue.
 //! Units of one task share their scratch memory.
 
-use super::access::{Access, Space, vectors};
+use super::access::{self, Access, Space, vectors};
 use super::contract::{self, Contract, Extent, Finish, GroupAxis, GroupStep, Panels, RowAxis};
 use super::contract::{Split, SumAxis};
 use super::epilogue::{Epilogue, Held, Place};
-use super::{Args, Buffer, Cx, Domain, ELEMENT, Units, chunk, split};
+use super::{Args, Buffer, Cx, Domain, ELEMENT, Units, chunk, over_channels, split};
 use crate::codegen::Target;
 use crate::ir::{FilterOrder, Layout, ValueId};
 use crate::kernel::{Address, Body, BodyBuilder, Cond, Count, Index, Lanes, NestBuilder, Reg};
@@ -211,15 +211,9 @@ impl Scratch {
     }
 }
 
-/// Whole vectors for so many elements, rows of which do not fall into few cache sets.
+/// Elements of a row of a scratch matrix: whole vectors, rows of which do not fall into few cache sets.
 fn row(elements: usize, lanes: usize) -> usize {
-    const LINE: usize = 16;
-    let whole = elements.next_multiple_of(lanes);
-    if whole.is_multiple_of(256) {
-        whole + LINE.max(lanes)
-    } else {
-        whole
-    }
+    access::apart(elements.next_multiple_of(lanes), access::CONFLICT_BYTES)
 }
 
 /// Appends the step of the convolution.
@@ -389,27 +383,6 @@ impl Maker<'_, '_> {
         });
     }
 
-    /// Visits the vectors of some channels.
-    fn over(
-        &self,
-        nest: &mut NestBuilder,
-        channels: usize,
-        mut visit: impl FnMut(&mut NestBuilder, Index, Lanes),
-    ) {
-        let lanes = self.cx.lanes();
-        let (count, last) = vectors(channels, lanes);
-        let whole = count - usize::from(last != Lanes::All);
-        let end = (whole * lanes) as i64;
-        if whole > 0 {
-            nest.for_(0, end, lanes as i64, |nest, channel| {
-                visit(nest, channel, Lanes::All)
-            });
-        }
-        if last != Lanes::All {
-            visit(nest, Index::Const(end), last);
-        }
-    }
-
     fn inputs(&self, nest: &mut NestBuilder, args: &mut Args, at: &At<'_>) {
         let m = self.form.outputs() as i64;
         let (x, access) = &self.source;
@@ -418,15 +391,20 @@ impl Maker<'_, '_> {
             let from = nest.let_(from);
             let to = tile * (self.scratch.channels as i64 * ELEMENT) + at.base.clone();
             let to = nest.let_(to);
-            self.over(nest, self.channels, |nest, channel, lanes| {
-                let body = nest.add_body(self.input_body(lanes));
-                let bytes = channel * ELEMENT;
-                let ptrs = vec![
-                    args.value(*x).at(from.clone() + bytes.clone()),
-                    args.of(self.memory).at(to.clone() + bytes),
-                ];
-                nest.call(body, ptrs, []);
-            });
+            over_channels(
+                nest,
+                self.channels,
+                self.cx.lanes(),
+                |nest, channel, lanes| {
+                    let body = nest.add_body(self.input_body(lanes));
+                    let bytes = channel * ELEMENT;
+                    let ptrs = vec![
+                        args.value(*x).at(from.clone() + bytes.clone()),
+                        args.of(self.memory).at(to.clone() + bytes),
+                    ];
+                    nest.call(body, ptrs, []);
+                },
+            );
         });
     }
 
@@ -476,7 +454,7 @@ impl Maker<'_, '_> {
             let first = nest.let_(row.clone() * m as i64);
             let args = std::cell::RefCell::new(&mut *args);
             let call = |nest: &mut NestBuilder, rows: usize| {
-                self.over(nest, channels, |nest, channel, lanes| {
+                over_channels(nest, channels, self.cx.lanes(), |nest, channel, lanes| {
                     let body = nest.add_body(self.output_body(rows, lanes));
                     let mut args = args.borrow_mut();
                     let memory = args.of(self.memory);
@@ -485,11 +463,7 @@ impl Maker<'_, '_> {
                     let zero = Index::Const(0);
                     let position = [&image, &first, &zero, &channel];
                     ptrs.extend(self.epilogue.addresses(&mut args, position));
-                    let ints = match self.epilogue.counts_elements {
-                        true => vec![self.epilogue.element(position)],
-                        false => Vec::new(),
-                    };
-                    nest.call(body, ptrs, ints);
+                    nest.call(body, ptrs, self.epilogue.ints(position));
                 });
             };
             if rest == 0 {

@@ -9,7 +9,8 @@
 //!
 //! summed over channels before the last step; so each of the t² places is a product of matrices, tiles by channels, and an
 //! output takes t² / m² multiplications a channel in place of 9: 4 with m = 2, 2.25 with m = 4. With m = 2 the result is at
-//! least as exact as the direct sum; with m = 4 the error is about ten times as large, some 1e-5 of the output's size.
+//! least as exact as the direct sum. With m = 4 the error is three to four times that of the direct sum in the norm and six
+//! times at its greatest, 3e-5 to 5e-5 of the root mean square of the output with 64 to 512 channels.
 //!
 //! No net asks for these operators: a pass puts them in the place of convolutions.
 

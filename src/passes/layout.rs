@@ -17,16 +17,10 @@ use super::rewrite::Rewriter;
 use crate::codegen::Target;
 use crate::ir::{FilterOrder, Graph, Halo, IdVec, Layout, Node, NodeId, Shape, ValueId, ValueKind};
 use crate::lower::access;
+use crate::lower::winograd::Blocks;
 use crate::ops::window::Axis;
 use crate::ops::winograd::WinogradConv;
 use crate::ops::{Conv2d, Op, Slice, conv};
-
-/// A stride that is a multiple of so many bytes maps neighbouring pixels to few cache sets: measured,
-/// a tile falls to a fifth of its speed at 4 KB and loses 5 to 30 % at 1 KB.
-const CONFLICT_BYTES: usize = 1024;
-
-/// Elements of a cache line.
-const LINE: usize = 16;
 
 /// The value whose memory each value will lie in, as far as the graph tells: that of a map under another shape, of the
 /// whole of a part, of what a range is taken from.
@@ -63,6 +57,7 @@ pub fn run(graph: &Graph, target: &Target, batch: usize) -> (Graph, Vec<Remark>)
         halos,
         filters: filters::groups(graph),
         packable: filters::packable(graph),
+        tiled: filters::tiled(graph, batch),
         batch,
         placed: HashMap::new(),
         converted: HashMap::new(),
@@ -213,6 +208,8 @@ struct Pass<'a> {
     filters: IdVec<ValueId, Option<usize>>,
     /// The filters that may lie in panels, by value of the new graph.
     packable: HashSet<ValueId>,
+    /// The blocks of the readers of filters that the method of Winograd takes, by value of the old graph.
+    tiled: HashMap<ValueId, Blocks>,
     /// The largest batch.
     batch: usize,
     /// The wanted halo, by value of the old graph.
@@ -629,11 +626,8 @@ impl Pass<'_> {
 
 /// The distance of neighbouring pixels of `inner` channels, of which there are `count`.
 fn pixel(inner: usize, count: usize) -> usize {
-    apart(inner, count, CONFLICT_BYTES)
-}
-
-/// The distance of neighbouring rows of `inner` elements, of which there are `count`: that of so many bytes is avoided.
-fn apart(inner: usize, count: usize, conflict: usize) -> usize {
-    let conflicts = count > 1 && (inner * size_of::<f32>()).is_multiple_of(conflict);
-    if conflicts { inner + LINE } else { inner }
+    match count {
+        0 | 1 => inner,
+        _ => access::apart(inner, access::CONFLICT_BYTES),
+    }
 }

@@ -74,12 +74,12 @@ pub const ALIGN: usize = 64;
 pub fn make(graph: &Graph, groups: &Groups, target: &Target, batch: usize) -> Plan {
     let mut once = Once::new(graph, target, batch);
     let mut lowered = Vec::new();
-    let (ordered, fixed_groups) = ordered(graph, groups);
+    let mut maker = Maker::new(graph, groups, target, batch);
+    let (ordered, fixed_groups) = maker.ordered();
     for (id, group) in ordered {
         let name = name(graph, id, group.anchor.or(group.nodes.last().copied()));
         lowered.push((id, once.lower(group, &name), name));
     }
-    let mut maker = Maker::new(graph, groups, target, batch);
     let mut steps = Vec::new();
     let mut kernels = Kernels::default();
     let mut fixed_steps = 0;
@@ -99,35 +99,19 @@ pub fn make(graph: &Graph, groups: &Groups, target: &Target, batch: usize) -> Pl
             fixed_steps = steps.len();
         }
     }
-    let plan = maker.finish(steps, kernels.all);
-    Plan {
-        fixed_steps,
-        ..plan
-    }
+    maker.finish(steps, fixed_steps, kernels.all)
 }
 
 /// The bytes of the arena of the plan that [`make`] makes, without its kernels.
 pub fn arena_bytes(graph: &Graph, groups: &Groups, target: &Target, batch: usize) -> usize {
     let mut once = Once::new(graph, target, batch);
     let mut maker = Maker::new(graph, groups, target, batch);
-    for (_, group) in ordered(graph, groups).0 {
+    for (_, group) in maker.ordered().0 {
         // Nobody sees what the kernels are called.
         let alike = once.lower(group, "");
         maker.group(once.lowered(alike.first), &alike);
     }
     maker.placed().1.bytes
-}
-
-/// The groups in the order in which they run, and how many of the first follow from parameters alone. Groups stand in an
-/// order in which they can run, and still do when those come first.
-fn ordered<'g>(graph: &Graph, groups: &'g Groups) -> (Vec<(GroupId, &'g Group)>, usize) {
-    let fixed = graph.fixed();
-    let is_fixed = |group: &Group| group.stores.iter().all(|&value| fixed[value]);
-    let all = groups.groups.iter();
-    let (mut first, rest): (Vec<_>, Vec<_>) = all.partition(|(_, group)| is_fixed(group));
-    let count = first.len();
-    first.extend(rest);
-    (first, count)
 }
 
 fn name(graph: &Graph, id: GroupId, node: Option<crate::ir::NodeId>) -> String {
@@ -184,6 +168,17 @@ impl<'a> Maker<'a> {
         maker.lasting();
         maker.in_place = maker.in_place();
         maker
+    }
+
+    /// The groups in the order in which they run, and how many of the first follow from parameters alone. Groups stand in
+    /// an order in which they can run, and still do when those come first.
+    fn ordered(&self) -> (Vec<(GroupId, &'a Group)>, usize) {
+        let is_fixed = |group: &Group| group.stores.iter().all(|&value| self.fixed[value]);
+        let all = self.groups.groups.iter();
+        let (mut first, rest): (Vec<_>, Vec<_>) = all.partition(|(_, group)| is_fixed(group));
+        let count = first.len();
+        first.extend(rest);
+        (first, count)
     }
 
     /// The buffers of the steps of one more group.
@@ -409,7 +404,12 @@ impl<'a> Maker<'a> {
     }
 
     /// Places the buffers of all steps.
-    fn finish(mut self, mut steps: Vec<PlanStep>, kernels: Vec<Kernel>) -> Plan {
+    fn finish(
+        mut self,
+        mut steps: Vec<PlanStep>,
+        fixed_steps: usize,
+        kernels: Vec<Kernel>,
+    ) -> Plan {
         let (sized, placed) = self.placed();
         let kept_bytes = sized
             .iter()
@@ -450,7 +450,7 @@ impl<'a> Maker<'a> {
             batch: self.batch,
             kernels,
             steps,
-            fixed_steps: 0,
+            fixed_steps,
             arena_bytes: placed.bytes,
             kept_bytes,
             slots,

@@ -115,6 +115,16 @@ mod tests {
     }
 
     #[test]
+    fn a_large_block_starts_at_a_huge_page() {
+        let bytes = 3 * HUGE_PAGE + PAGE;
+        let mut arena = Arena::new(bytes).unwrap();
+        assert!(arena.at(0).addr().is_multiple_of(HUGE_PAGE));
+        let count = bytes / size_of::<f32>();
+        arena.floats_mut(0, count).fill(1.0);
+        assert_eq!(arena.floats(bytes - 4, 1), [1.0]);
+    }
+
+    #[test]
     fn too_much_memory_is_refused() {
         assert!(Arena::new(usize::MAX - 10).is_none());
     }

@@ -286,9 +286,9 @@ impl Session {
         let fixed = self.program.plan.fixed_steps;
         let mut times = vec![Duration::MAX; self.calls.len()];
         times[..fixed].fill(Duration::ZERO);
+        // What follows from parameters must be there.
+        self.run(batch)?;
         for _ in 0..runs.max(1) {
-            // Updates that are copied at the end of a step belong to no step of the plan.
-            self.run(batch)?;
             let mut profiled = || {
                 self.each_step(fixed, batch, |number, step| {
                     let start = Instant::now();

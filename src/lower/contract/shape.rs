@@ -24,11 +24,12 @@ pub(super) struct Shape {
     pub(super) vectors: usize,
 }
 
-/// Bytes a cycle that come from beyond the second-level cache: measured, 35 GB/s at 3.5 GHz.
-const FAR_BYTES: f64 = 10.0;
+/// Bytes a cycle that come from beyond the second-level cache: what the filters of a layer of 7 x 7 pixels came at, whose
+/// panels did not fit there, some 35 GB/s at 3.5 GHz.
+pub const FAR_BYTES: f64 = 10.0;
 
 /// The share of the second-level cache that a panel of B may take: the rest is A's and C's.
-const PANEL_SHARE: f64 = 0.6;
+pub const PANEL_SHARE: f64 = 0.6;
 
 /// The estimated cycles of one tile. Two multiply-adds and two loads a cycle; a broadcast is a load.
 fn tile_cycles(rows: usize, vectors: usize, depth: usize) -> f64 {

@@ -1,10 +1,11 @@
 //! How filters and matrices lie.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
-use super::{Pass, apart};
+use super::Pass;
 use crate::ir::{FilterOrder, Graph, IdVec, Layout, NodeId, ValueId};
-use crate::lower::{contract, winograd};
+use crate::lower::winograd::Blocks;
+use crate::lower::{access, contract};
 use crate::ops::Op;
 use crate::passes::rewrite::Rewriter;
 
@@ -64,6 +65,19 @@ pub(super) fn packable(graph: &Graph) -> HashSet<ValueId> {
         .collect()
 }
 
+/// For each filter that a convolution by the method of Winograd reads, the blocks that the first such reader works in.
+pub(super) fn tiled(graph: &Graph, batch: usize) -> HashMap<ValueId, Blocks> {
+    let mut tiled = HashMap::new();
+    for (_, node) in graph.nodes.iter() {
+        if let Op::WinogradConv(conv) = node.op {
+            let (_, height, width) = graph.ty(node.outputs[0]).shape.chw();
+            let blocks = || Blocks::new(conv.form, [height, width], batch);
+            tiled.entry(node.inputs[1]).or_insert_with(blocks);
+        }
+    }
+    tiled
+}
+
 impl Pass<'_> {
     /// A filter's layout: rows padded to whole vectors, and apart if they would conflict.
     pub(super) fn filter_layout(
@@ -78,11 +92,11 @@ impl Pass<'_> {
             FilterOrder::Backward => (c, k * r * s),
             FilterOrder::Depthwise => (groups, 1),
         };
-        let row = apart(
-            inner.next_multiple_of(self.target.lanes),
-            rows,
-            FILTER_CONFLICT_BYTES,
-        );
+        let whole = inner.next_multiple_of(self.target.lanes);
+        let row = match rows {
+            0 | 1 => whole,
+            _ => access::apart(whole, FILTER_CONFLICT_BYTES),
+        };
         Layout::Filter {
             order,
             groups,
@@ -151,23 +165,16 @@ impl Pass<'_> {
         self.filter_layout(FilterOrder::Forward, groups, [k / groups, c, r, s])
     }
 
-    /// The layout of a filter as its only kind of reader, a convolution by the method of Winograd, takes it.
+    /// The layout of a filter as its readers, convolutions by the method of Winograd, take it.
     pub(super) fn matrices(&self, filter: ValueId) -> Layout {
         let &[k, c, r, s] = self.graph.dims(filter) else {
             unreachable!("a filter")
         };
         let whole = self.filter_layout(FilterOrder::Forward, 1, [k, c, r, s]);
-        let mut readers = self.graph.nodes.iter().map(|(_, node)| node);
-        let reader = readers.find_map(|node| match node.op {
-            Op::WinogradConv(conv) if node.inputs[1] == filter => Some((conv, node.outputs[0])),
-            _ => None,
-        });
-        let Some((conv, output)) = reader else {
-            return whole;
-        };
-        let (_, height, width) = self.graph.ty(output).shape.chw();
-        let blocks = winograd::Blocks::new(conv.form, [height, width], self.batch);
-        in_panels(whole, blocks.panel(self.target, k, c))
+        match self.tiled.get(&filter) {
+            Some(blocks) => in_panels(whole, blocks.panel(self.target, k, c)),
+            None => whole,
+        }
     }
 
     /// The filter in backward order.
