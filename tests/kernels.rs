@@ -3,7 +3,8 @@
 
 mod common;
 
-use common::{Bindings, check_linear, check_norm, param, random};
+use common::{Bindings, How, check_linear, check_norm, compiled, param, random, targets};
+use netc::codegen::Target;
 use netc::ir::{Builder, Graph, Shape, Type};
 use netc::ops::activation;
 use netc::ops::loss::{CrossEntropy, CrossEntropyGrad};
@@ -212,6 +213,68 @@ fn convolutions() {
         check_linear(&forward, 3, 3, c / groups * r * s + 4);
         check_linear(&input, 2, 5, k / groups * r * s + 4);
         check_linear(&weights, 3, 4, 3 * h * w + 20);
+    }
+}
+
+/// With small caches, filter gradients go over their sums in parts: some images at once, or some rows of one.
+#[test]
+fn parts_of_a_sum_add_up_to_the_same_bits() {
+    let same = [1, 1, 1, 1];
+    let cases = [
+        // A small result, made of partial ones: parts are rows of an image, evenly or not.
+        Conv {
+            c: 16,
+            k: 40,
+            size: [12, 9],
+            pads: same,
+            ..PLAIN
+        },
+        Conv {
+            c: 6,
+            k: 8,
+            groups: 2,
+            size: [11, 8],
+            stride: [2, 1],
+            ..PLAIN
+        },
+        // A large one, split by its own rows: of some images, and of rows.
+        Conv {
+            c: 100,
+            k: 90,
+            size: [3, 4],
+            pads: same,
+            ..PLAIN
+        },
+        Conv {
+            kernel: [1, 1],
+            c: 300,
+            k: 250,
+            size: [9, 5],
+            ..PLAIN
+        },
+    ];
+    for case in cases {
+        let [.., graph] = case.graphs();
+        let bindings = random(&graph, 7, 11, 3);
+        for target in targets() {
+            let with = |caches, threads| {
+                let how = How {
+                    target: Target::of(target.isa, caches),
+                    most: 8,
+                    threads,
+                    fuse: true,
+                };
+                compiled(&graph, &bindings, &how)
+            };
+            let whole = with([64 << 20; 3], 1);
+            for second in [8 << 10, 40 << 10, 150 << 10, 600 << 10] {
+                for threads in [1, 2] {
+                    let parts = with([4 << 10, second, 1 << 20], threads);
+                    let (isa, name) = (target.isa, &graph.name);
+                    assert_eq!(parts, whole, "{name} on {isa} with a cache of {second}");
+                }
+            }
+        }
     }
 }
 

@@ -7,6 +7,7 @@
 //! over up to four, and n is adjacent in B and C. A tile covers a small box of m and a few vectors
 //! of n; its shape is chosen by counting cycles.
 
+mod cut;
 mod maker;
 mod shape;
 
@@ -14,7 +15,8 @@ use super::epilogue::Epilogue;
 use super::{Args, Buffer, Cx, Domain, Units, chunk};
 use crate::codegen::Target;
 use crate::kernel::{Index, NestBuilder};
-use maker::{At, Chunk, Maker};
+use cut::{Cut, Over, Part, TASK_ROWS};
+use maker::{At, Maker};
 use shape::{ColumnRun, Shape, choose, column_runs, panel_runs};
 pub use shape::{FAR_BYTES, PANEL_SHARE};
 
@@ -25,6 +27,8 @@ pub enum Extent {
     Static(usize),
     /// One for each image of the batch.
     Batch,
+    /// As many as the part has that a long sum is cut into.
+    Part,
 }
 
 /// An axis of m.
@@ -187,21 +191,44 @@ pub fn panel(target: &Target, rows: [usize; 3], columns: usize, depth: usize) ->
 /// A contraction whose tiles are chosen.
 struct Chosen {
     sums: Vec<SumAxis>,
+    /// How its sums are cut into parts.
+    cut: Option<Cut>,
     /// Positions along the axes of m.
     extents: [usize; 3],
     /// Terms of each sum.
     depth: usize,
     shape: Shape,
     runs: Vec<ColumnRun>,
+    lanes: usize,
+    /// Bytes of the result that stay near while parts are added to it.
+    near: usize,
 }
 
 impl Chosen {
     /// Chooses, `images` being those that a sum over images goes over.
     fn new(cx: &Cx<'_>, contract: &Contract<'_>, images: usize) -> Chosen {
-        let sums = simplify(&contract.sums);
+        let cut = Cut::of(contract, cx.target, images);
+        let sums = match cut {
+            Some(Cut::Rows(_)) => {
+                let rows = SumAxis {
+                    extent: Extent::Part,
+                    ..contract.sums[1]
+                };
+                let mut sums = vec![rows];
+                sums.extend(simplify(&contract.sums[2..]));
+                sums
+            }
+            Some(Cut::Images(_)) | None => simplify(&contract.sums),
+        };
+        let (images, rows) = match cut {
+            Some(Cut::Images(part)) => (part, 0),
+            Some(Cut::Rows(rows)) => (1, rows),
+            None => (images, 0),
+        };
         let static_extent = |extent: Extent, images: usize| match extent {
             Extent::Static(count) => count,
             Extent::Batch => images,
+            Extent::Part => rows,
         };
         let depth = match sums.as_slice() {
             [] => 0,
@@ -222,10 +249,70 @@ impl Chosen {
         };
         Chosen {
             sums,
+            cut,
             extents,
             depth,
             shape,
             runs,
+            lanes: cx.lanes(),
+            near: cut::near(cx.target),
+        }
+    }
+
+    /// Visits all parts of the sums, for all columns. What has to stay near meanwhile is the result: all of it, if it can;
+    /// else so many columns as can are gone through at once.
+    fn over_parts(
+        &self,
+        nest: &mut NestBuilder,
+        contract: &Contract<'_>,
+        groups: &[Index],
+        over: &Over,
+        mut visit: impl FnMut(&mut NestBuilder, &At<'_>),
+    ) {
+        let mut visit =
+            |nest: &mut NestBuilder, column: Index, run: &ColumnRun, part: Option<&Part>| {
+                let at = At {
+                    groups,
+                    column,
+                    run,
+                    part,
+                };
+                visit(nest, &at);
+            };
+        let Some(cut) = self.cut else {
+            let part = over.whole(nest, contract);
+            return self.over_columns(nest, |nest, column, run| {
+                visit(nest, column, run, part.as_ref());
+            });
+        };
+        let column_bytes = self.extents.iter().product::<usize>() * size_of::<f32>();
+        if column_bytes * contract.columns <= self.near {
+            return over.parts(nest, contract, cut, |nest, part| {
+                self.over_columns(nest, |nest, column, run| {
+                    visit(nest, column, run, Some(part));
+                });
+            });
+        }
+        for run in &self.runs {
+            let columns = run.vectors * self.lanes;
+            let tiles = (self.near / (column_bytes * columns)).clamp(1, run.tiles);
+            let tiles = run.tiles.div_ceil(run.tiles.div_ceil(tiles));
+            let first = (run.first * self.lanes) as i64;
+            let end = first + (run.tiles * columns) as i64;
+            let step = (tiles * columns) as i64;
+            nest.for_(first, end, step, |nest, block| {
+                let end = match run.tiles % tiles {
+                    0 => block.clone() + step,
+                    _ => (block.clone() + step).min(end),
+                };
+                let end = nest.let_(end);
+                over.parts(nest, contract, cut, |nest, part| {
+                    let (first, end) = (block.clone(), end.clone());
+                    nest.for_(first, end, columns as i64, |nest, column| {
+                        visit(nest, column, run, Some(part));
+                    });
+                });
+            });
         }
     }
 
@@ -233,12 +320,11 @@ impl Chosen {
     fn over_columns(
         &self,
         nest: &mut NestBuilder,
-        lanes: usize,
         mut visit: impl FnMut(&mut NestBuilder, Index, &ColumnRun),
     ) {
         for run in &self.runs {
-            let first = (run.first * lanes) as i64;
-            let step = (run.vectors * lanes) as i64;
+            let first = (run.first * self.lanes) as i64;
+            let step = (run.vectors * self.lanes) as i64;
             if run.tiles == 1 {
                 visit(nest, Index::Const(first), run);
             } else {
@@ -264,13 +350,14 @@ pub fn tiles(
         name: &cx.name,
         lanes: cx.lanes(),
     };
-    chosen.over_columns(nest, cx.lanes(), |nest, column, run| {
+    chosen.over_columns(nest, |nest, column, run| {
         let at = At {
             groups,
             column,
             run,
+            part: None,
         };
-        maker.all_tiles(nest, args, &at, chosen.shape, None, &mut Vec::new());
+        maker.all_tiles(nest, args, &at, chosen.shape, &mut Vec::new());
     });
 }
 
@@ -296,15 +383,14 @@ pub fn lower(cx: &mut Cx<'_>, contract: &Contract<'_>) {
     let mut args = Args::default();
     let mut nest = NestBuilder::new();
     let blocks = [0, 1, 2].map(|axis| extents[axis].div_ceil(shape.rows[axis]));
-    let mut emit = |nest: &mut NestBuilder, groups: &[Index]| {
-        chosen.over_columns(nest, cx.target.lanes, |nest, column, run| {
-            let at = At {
-                groups,
-                column,
-                run,
+    let mut emit = |nest: &mut NestBuilder, groups: &[Index]| match contract.split {
+        Split::Tiles => {
+            let over = Over {
+                images: [Index::Const(0), Index::Batch],
+                unit: None,
             };
-            match contract.split {
-                Split::Tiles => nest.for_domain(|nest, unit| {
+            chosen.over_parts(nest, contract, groups, &over, |nest, at| {
+                nest.for_domain(|nest, unit| {
                     let rest = nest.let_(super::split(unit, 1).0);
                     let (rest, inner) = super::split(rest, blocks[2]);
                     let rest = nest.let_(rest);
@@ -314,17 +400,21 @@ pub fn lower(cx: &mut Cx<'_>, contract: &Contract<'_>) {
                         .zip(shape.rows)
                         .map(|(block, size)| nest.let_(block * size as i64))
                         .collect::<Vec<_>>();
-                    maker.axis(nest, &mut args, &at, shape, &starts, &mut Vec::new());
-                }),
-                Split::Images(images) => nest.for_domain(|nest, unit| {
-                    let image = nest.let_(unit.clone() * images as i64);
-                    let count = (Index::Batch - image.clone()).min(images as i64);
-                    let count = nest.let_(count);
-                    let chunk = Chunk { unit, image, count };
-                    maker.all_tiles(nest, &mut args, &at, shape, Some(&chunk), &mut Vec::new());
-                }),
-            }
-        });
+                    maker.axis(nest, &mut args, at, shape, &starts, &mut Vec::new());
+                });
+            });
+        }
+        Split::Images(images) => nest.for_domain(|nest, unit| {
+            let image = nest.let_(unit.clone() * images as i64);
+            let end = (image.clone() + images as i64).min(Index::Batch);
+            let over = Over {
+                images: [image, nest.let_(end)],
+                unit: Some(unit),
+            };
+            chosen.over_parts(nest, contract, groups, &over, |nest, at| {
+                maker.all_tiles(nest, &mut args, at, shape, &mut Vec::new());
+            });
+        }),
     };
     over_groups(&mut nest, &contract.groups, &mut Vec::new(), &mut emit);
     let kernel = nest.finish(cx.name.clone(), args.len());
@@ -338,16 +428,20 @@ pub fn lower(cx: &mut Cx<'_>, contract: &Contract<'_>) {
                     units: inner,
                     images: shape.rows[0],
                 },
-                Extent::Static(_) => Units::Fixed(blocks[0] * inner),
+                Extent::Static(_) | Extent::Part => Units::Fixed(blocks[0] * inner),
             }
         }
         Split::Images(images) => Units::Images { units: 1, images },
     };
+    let tile_rows = shape.rows.iter().product::<usize>();
     let work = match contract.split {
-        Split::Tiles => shape.rows.iter().product::<usize>() * per_row,
+        Split::Tiles => tile_rows * per_row,
         Split::Images(_) => extents.iter().product::<usize>() * per_row,
     };
-    let chunk = chunk(units.count(cx.batch), work);
+    let mut chunk = chunk(units.count(cx.batch), work);
+    if chosen.cut.is_some() && contract.split == Split::Tiles {
+        chunk = chunk.max(TASK_ROWS.div_ceil(tile_rows));
+    }
     cx.step(kernel, args, Domain { units, chunk });
 }
 

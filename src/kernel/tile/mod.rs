@@ -221,7 +221,7 @@ pub fn store<X>(b: &mut BodyBuilder, _extra: &X, spot: Spot, acc: Reg) {
 }
 
 /// Fresh registers, each set by what `first` says.
-fn accumulators(
+pub fn accumulators(
     b: &mut BodyBuilder,
     tile: &Tile,
     first: impl Fn(usize, usize) -> Op,

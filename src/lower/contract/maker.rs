@@ -1,9 +1,10 @@
 //! Bodies and calls of a contraction's tiles.
 
+use super::cut::Part;
 use super::shape::{ColumnRun, Shape};
 use super::{Contract, Extent, Finish, GroupStep, SumAxis};
 use crate::kernel::tile::{self, Axis, Tile};
-use crate::kernel::{Address, Body, BodyId, Cmp, Cond, Count, Index, Lanes, Reg};
+use crate::kernel::{Address, Body, BodyId, Cmp, Cond, Count, Index, Lanes, Op, Reg};
 use crate::kernel::{BodyBuilder, NestBuilder};
 use crate::lower::access::{self, Access};
 use crate::lower::epilogue::{Held, Place};
@@ -12,18 +13,13 @@ use crate::lower::{Args, ELEMENT};
 /// Steps of the K loop written out in one turn.
 const UNROLL: usize = 4;
 
-/// Where in groups and columns a tile stands.
+/// Where in groups, columns and sums a tile stands.
 pub(super) struct At<'i> {
+    /// The part of the sums; none for all of them.
+    pub(super) part: Option<&'i Part>,
     pub(super) groups: &'i [Index],
     pub(super) column: Index,
     pub(super) run: &'i ColumnRun,
-}
-
-/// The images that a unit sums over.
-pub(super) struct Chunk {
-    pub(super) unit: Index,
-    pub(super) image: Index,
-    pub(super) count: Index,
 }
 
 /// Makes bodies and calls for tiles.
@@ -48,7 +44,7 @@ impl Maker<'_, '_> {
     ) {
         let axis = done.len();
         if axis == 3 {
-            self.call(nest, args, at, done, None);
+            self.call(nest, args, at, done);
             return;
         }
         let size = shape.rows[axis];
@@ -75,6 +71,7 @@ impl Maker<'_, '_> {
                 );
             }
             Extent::Batch => with(self, nest, start.clone(), 1),
+            Extent::Part => panic!("{}: only sums are cut into parts", self.name),
             Extent::Static(extent) => {
                 let rest = extent % size;
                 let whole_end = (extent - rest) as i64;
@@ -101,12 +98,11 @@ impl Maker<'_, '_> {
         args: &mut Args,
         at: &At<'_>,
         shape: Shape,
-        chunk: Option<&Chunk>,
         done: &mut Vec<(Index, usize)>,
     ) {
         let axis = done.len();
         if axis == 3 {
-            self.call(nest, args, at, done, chunk);
+            self.call(nest, args, at, done);
             return;
         }
         let Extent::Static(extent) = self.contract.rows[axis].extent else {
@@ -119,7 +115,7 @@ impl Maker<'_, '_> {
         let whole = extent / size;
         let mut with = |nest: &mut NestBuilder, start: Index, size: usize| {
             done.push((start, size));
-            self.all_tiles(nest, args, at, shape, chunk, done);
+            self.all_tiles(nest, args, at, shape, done);
             done.pop();
         };
         match whole {
@@ -134,17 +130,11 @@ impl Maker<'_, '_> {
         }
     }
 
-    fn call(
-        &self,
-        nest: &mut NestBuilder,
-        args: &mut Args,
-        at: &At<'_>,
-        tile: &[(Index, usize)],
-        chunk: Option<&Chunk>,
-    ) {
+    fn call(&self, nest: &mut NestBuilder, args: &mut Args, at: &At<'_>, tile: &[(Index, usize)]) {
         let contract = self.contract;
         let sizes = [tile[0].1, tile[1].1, tile[2].1];
-        let body: BodyId = nest.add_body(self.body(sizes, at.run));
+        let adds = at.part.is_some_and(|part| part.number.is_some());
+        let body: BodyId = nest.add_body(self.body(sizes, at.run, adds));
         let mut a = Index::Const(contract.a.1);
         for ((start, _), axis) in tile.iter().zip(&contract.rows) {
             a = a + start.clone() * axis.a;
@@ -159,11 +149,9 @@ impl Maker<'_, '_> {
             a = a + group.clone() * axis.a;
             b = b + group.clone() * axis.b;
         }
-        if let Some(chunk) = chunk {
-            for axis in self.sums.iter().filter(|axis| axis.extent == Extent::Batch) {
-                a = a + chunk.image.clone() * axis.a;
-                b = b + chunk.image.clone() * axis.b;
-            }
+        if let Some(part) = at.part {
+            let [of_a, of_b] = part.offset.clone();
+            (a, b) = (a + of_a, b + of_b);
         }
         let mut ptrs = vec![
             Address {
@@ -176,8 +164,12 @@ impl Maker<'_, '_> {
             },
         ];
         let mut ints = Vec::new();
-        if self.sums.iter().any(|axis| axis.extent == Extent::Batch) {
-            ints.push(chunk.map_or(Index::Batch, |chunk| chunk.count.clone()));
+        if self.has_count() {
+            ints.push(at.part.map_or(Index::Batch, |part| part.count.clone()));
+        }
+        if let Some(number) = at.part.and_then(|part| part.number.as_ref()) {
+            // As often as there is something to add to.
+            ints.push(nest.let_(number.clone().min(1)));
         }
         match &contract.finish {
             Finish::Store {
@@ -196,8 +188,8 @@ impl Maker<'_, '_> {
                     };
                     c = c + group.clone() * bytes;
                 }
-                if let Some(chunk) = chunk {
-                    c = c + chunk.unit.clone() * *slot;
+                if let Some(unit) = at.part.and_then(|part| part.unit.as_ref()) {
+                    c = c + unit.clone() * *slot;
                 }
                 ptrs.push(Address {
                     arg: args.of(*to),
@@ -236,7 +228,14 @@ impl Maker<'_, '_> {
         nest.call(body, ptrs, ints);
     }
 
-    fn body(&self, sizes: [usize; 3], run: &ColumnRun) -> Body {
+    /// Whether the tiles are told how far a sum goes.
+    fn has_count(&self) -> bool {
+        let varies = |axis: &SumAxis| matches!(axis.extent, Extent::Batch | Extent::Part);
+        self.sums.iter().any(varies)
+    }
+
+    /// The code of a tile; it may add its sums to what the result holds, as often as it is told: once or not at all.
+    fn body(&self, sizes: [usize; 3], run: &ColumnRun, adds: bool) -> Body {
         let contract = self.contract;
         let [t0, t1, t2] = sizes;
         let places: Vec<[i64; 3]> = (0..t0 as i64)
@@ -265,11 +264,8 @@ impl Maker<'_, '_> {
             Finish::Store { .. } => vec![b.ptr_arg()],
             Finish::Epilogue { epilogue, .. } => epilogue.declare(&mut b),
         };
-        let images = self
-            .sums
-            .iter()
-            .any(|axis| axis.extent == Extent::Batch)
-            .then(|| b.int_arg());
+        let varying = self.has_count().then(|| b.int_arg());
+        let adds = adds.then(|| b.int_arg());
         let element = match &contract.finish {
             Finish::Epilogue { epilogue, .. } if epilogue.counts_elements => Some(b.int_arg()),
             Finish::Epilogue { .. } | Finish::Store { .. } => None,
@@ -282,7 +278,7 @@ impl Maker<'_, '_> {
                     Extent::Static(count) => {
                         Count::Imm(u32::try_from(count).expect("an axis fits 32 bits"))
                     }
-                    Extent::Batch => Count::Arg(images.expect("declared above")),
+                    Extent::Batch | Extent::Part => Count::Arg(varying.expect("declared above")),
                 },
                 a_step: axis.a,
                 b_step: axis.b,
@@ -297,7 +293,7 @@ impl Maker<'_, '_> {
             Some(_) | None => UNROLL,
         };
         let tile = Tile::new(a_rows, run.vectors, reduce, unroll, self.lanes);
-        let accumulators = tile::sum(&mut b, &tile, a_ptr, b_ptr);
+        let accumulators = tile::accumulators(&mut b, &tile, |_, _| Op::float(0.0));
         let lanes = |vector: usize| {
             if vector + 1 == run.vectors {
                 run.last
@@ -305,7 +301,8 @@ impl Maker<'_, '_> {
                 Lanes::All
             }
         };
-        match &contract.finish {
+        // Where the tile's results are stored plainly, [row][vector].
+        let stored: Vec<Vec<i32>> = match &contract.finish {
             Finish::Store { steps, .. } => {
                 let access = Access {
                     origin: 0,
@@ -314,10 +311,30 @@ impl Maker<'_, '_> {
                     pixel: steps[2],
                     channel: ELEMENT,
                 };
-                for (place, row) in places.iter().zip(&accumulators) {
-                    for (vector, &acc) in row.iter().enumerate() {
-                        let channel = (vector * self.lanes) as i64;
-                        let offset = access.delta(place[0], place[1], place[2], channel);
+                let of_place = |place: &[i64; 3]| {
+                    let channels = (0..run.vectors).map(|vector| (vector * self.lanes) as i64);
+                    let delta = |channel| access.delta(place[0], place[1], place[2], channel);
+                    channels.map(delta).collect()
+                };
+                places.iter().map(of_place).collect()
+            }
+            Finish::Epilogue { .. } => Vec::new(),
+        };
+        if let Some(adds) = adds {
+            b.repeat(Count::Arg(adds), |b| {
+                for (row, offsets) in accumulators.iter().zip(&stored) {
+                    for (&acc, &off) in row.iter().zip(offsets) {
+                        let (ptr, lanes) = (ptrs[0], Lanes::All);
+                        b.set(acc, Op::Load { ptr, off, lanes });
+                    }
+                }
+            });
+        }
+        tile::sum_into(&mut b, &tile, a_ptr, b_ptr, &accumulators);
+        match &contract.finish {
+            Finish::Store { .. } => {
+                for (offsets, row) in stored.iter().zip(&accumulators) {
+                    for (vector, (&acc, &offset)) in row.iter().zip(offsets).enumerate() {
                         // Rows of a filter are padded to whole vectors of zeros.
                         let acc = match lanes(vector) {
                             Lanes::All => acc,
