@@ -8,7 +8,7 @@ use common::{bind, check_norm, param, random, reference, results, targets};
 use netc::driver::{self, Options};
 use netc::ir::{Builder, Graph, Shape, Type};
 use netc::ops::winograd::{Form, WinogradConv, WinogradFilter};
-use netc::ops::{Conv2d, Op, Pads, Pointwise, Window};
+use netc::ops::{Conv2d, Conv2dInputGrad, Op, Pads, Pointwise, Window};
 use netc::runtime::Session;
 
 /// Channels, filters, height and width.
@@ -20,7 +20,13 @@ fn tiled(form: Form, [c, k, h, w]: Sizes, pads: Pads) -> Graph {
     let x = b.input("x", Type::f32(Shape::batched([c, h, w])));
     let filter = b.param([k, c, 3, 3], param("w"));
     let bias = b.param([k], param("b"));
-    let filter = b.op(WinogradFilter { form }, &[filter]);
+    let filter = b.op(
+        WinogradFilter {
+            form,
+            turned: false,
+        },
+        &[filter],
+    );
     let y = b.op(WinogradConv { form, pads }, &[x, filter]);
     let y = b.pointwise(Pointwise::Add, &[y, bias]);
     b.output("y", y);
@@ -135,16 +141,70 @@ fn the_pass_takes_what_pays_and_leaves_the_rest() {
     assert!(!uses_tiles(&direct([64, 64, 56, 56], strided), true));
     // Three channels: the transforms would cost more than they save.
     assert!(!uses_tiles(&direct([3, 8, 56, 56], window), true));
-    // A filter that changes is transformed with every batch.
+    // A filter that changes is transformed with every batch, which few pixels are not worth.
+    assert!(uses_tiles(&changing([64, 64, 56, 56], window), true));
+    assert!(!uses_tiles(&changing([256, 256, 7, 7], window), true));
+}
+
+/// A step that changes its filter.
+fn changing([c, k, h, w]: Sizes, window: Window) -> Graph {
     let mut b = Builder::new("changing");
-    let x = b.input("x", Type::f32(Shape::batched([64, 56, 56])));
-    let filter = b.param([64, 64, 3, 3], param("w"));
+    let x = b.input("x", Type::f32(Shape::batched([c, h, w])));
+    let filter = b.param([k, c, 3, 3], param("w"));
     let y = b.op(Conv2d { window, groups: 1 }, &[x, filter]);
     b.output("y", y);
     let half = b.constant(0.5);
     let next = b.pointwise(Pointwise::Mul, &[filter, half]);
     b.update(filter, next);
-    assert!(!uses_tiles(&b.finish(), true));
+    b.finish()
+}
+
+/// The gradient by the input is made by tiles too, and is that of the direct sum.
+#[test]
+fn gradients_by_the_input_are_turned_convolutions() {
+    let uneven = Pads {
+        top: 0,
+        left: 2,
+        bottom: 1,
+        right: 0,
+    };
+    let wide = Pads::all(3);
+    let cases = [
+        ([40, 48, 36, 30], SAME, 2, true),
+        ([48, 40, 30, 37], uneven, 3, true),
+        ([48, 40, 30, 30], wide, 1, false),
+    ];
+    for ([c, k, h, w], pads, batch, by_tiles) in cases {
+        let window = Window {
+            pads,
+            ..Window::new([3, 3])
+        };
+        let conv = Conv2d { window, groups: 1 };
+        let [height, width] = window.output([h, w]).expect("fits");
+        let mut b = Builder::new(format!("gradient {pads:?}"));
+        let dy = b.input("dy", Type::f32(Shape::batched([k, height, width])));
+        let filter = b.param([k, c, 3, 3], param("w"));
+        let input = [h, w];
+        let dx = b.op(Conv2dInputGrad { conv, input }, &[dy, filter]);
+        b.output("dx", dx);
+        let graph = b.finish();
+        assert_eq!(uses_tiles(&graph, true), by_tiles, "{pads:?}");
+        let bindings = random(&graph, batch, 21, 3);
+        let exact = reference::<f64>(&graph, &bindings);
+        for target in targets() {
+            let options = Options {
+                target,
+                ..Options::new(batch)
+            };
+            let program = driver::compile(&graph, &options).expect("compiles");
+            let mut session = Session::new(Arc::new(program), 2).expect("starts");
+            bind(&graph, &bindings, &mut session);
+            session.run(batch).expect("runs");
+            let found = &results(&graph, &session, batch)["dx"];
+            let error = common::distance(found, exact[&dx].data());
+            assert!(error < bound(Form::Four), "{pads:?}: off by {error:.3e}");
+        }
+    }
 }
 
 /// What the pass makes of a net is what the net says, a new set of weights included.

@@ -14,13 +14,16 @@ use crate::codegen::Target;
 use crate::ir::{FilterOrder, Layout, ValueId};
 use crate::kernel::{Address, Body, BodyBuilder, Cond, Count, Index, Lanes, NestBuilder, Reg};
 use crate::ops::winograd::lower as transforms;
-use crate::ops::winograd::{Form, WinogradConv};
+use crate::ops::winograd::{Form, WinogradConv, WinogradFilter};
 
 /// Tiles of a block that are enough to make good use of a filter's matrix once it is near.
 const BLOCK_TILES: usize = 64;
 
 /// Tasks of a step at most: each has scratch memory of its own.
 const MOST_TASKS: usize = 16;
+
+/// Channels of a filter that a unit transforms.
+const FILTER_BLOCK: usize = 16;
 
 /// How the tiles of a batch are cut into blocks.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -100,6 +103,27 @@ impl Filter {
         }
     }
 
+    /// A filter to be transformed; turned, its outputs and channels change places.
+    fn source(layout: &Layout, turned: bool) -> Filter {
+        match *layout {
+            Layout::Filter {
+                order: FilterOrder::Backward,
+                groups: 1,
+                kcrs: [k, c, r, s],
+                row,
+                panels: 1,
+            } if turned => Filter {
+                k: c,
+                c: k,
+                taps: r * s,
+                row,
+                panels: 1,
+            },
+            Layout::Filter { panels: 1, .. } if !turned => Filter::of(layout),
+            ref other => panic!("{other} is no filter to be transformed"),
+        }
+    }
+
     /// Bytes from one tap to the next within a panel.
     fn tap(&self) -> i64 {
         (self.c * self.row) as i64 * ELEMENT
@@ -107,33 +131,36 @@ impl Filter {
 }
 
 /// Appends the step that transforms a filter.
-pub fn filter(cx: &mut Cx<'_>, form: Form, from: ValueId, to: ValueId) {
-    let (source, made) = (Filter::of(cx.layout(from)), Filter::of(cx.layout(to)));
-    assert_eq!(
-        source.panels, 1,
-        "{}: a filter in panels is no source",
-        cx.name
-    );
+pub fn filter(cx: &mut Cx<'_>, op: &WinogradFilter, from: ValueId, to: ValueId) {
+    let source = Filter::source(cx.layout(from), op.turned);
+    let made = Filter::of(cx.layout(to));
     let lanes = cx.lanes();
     let mut args = Args::default();
     let mut nest = NestBuilder::new();
-    let body = nest.add_body(filter_body(cx, form, &source, &made));
+    let body = nest.add_body(filter_body(cx, op, &source, &made));
     let (n_vectors, _) = vectors(made.k, lanes);
     let width = match made.panels {
         1 => n_vectors,
         _ => made.row / lanes,
     };
     let step = (lanes as i64) * ELEMENT;
-    nest.for_domain(|nest, channel| {
+    // Channels inside panels: each of the many places that are written then is one run.
+    nest.for_domain(|nest, block| {
         let (a, b) = (args.value(from), args.value(to));
-        let first = nest.let_(channel.clone() * (source.row as i64 * ELEMENT));
-        let line = nest.let_(channel * (made.row as i64 * ELEMENT));
+        let first = nest.let_(block * FILTER_BLOCK as i64);
+        let end = nest.let_((first.clone() + FILTER_BLOCK as i64).min(source.c as i64));
         let panel = |nest: &mut NestBuilder, number: Index, count: usize| {
-            nest.for_(0, count as i64, 1, |nest, vector| {
-                let column = (number.clone() * width as i64 + vector.clone()) * step;
-                let place = number.clone() * (made.taps as i64 * made.tap()) + vector * step;
-                let ptrs = vec![a.at(first.clone() + column), b.at(line.clone() + place)];
-                nest.call(body, ptrs, []);
+            let column = nest.let_(number.clone() * (width as i64 * step));
+            let place = nest.let_(number * (made.taps as i64 * made.tap()));
+            nest.for_(first.clone(), end.clone(), 1, |nest, channel| {
+                let line = channel.clone() * (source.row as i64 * ELEMENT) + column.clone();
+                let line = nest.let_(line);
+                let to = nest.let_(channel * (made.row as i64 * ELEMENT) + place.clone());
+                nest.for_(0, count as i64, 1, |nest, vector| {
+                    let along = vector * step;
+                    let ptrs = vec![a.at(line.clone() + along.clone()), b.at(to.clone() + along)];
+                    nest.call(body, ptrs, []);
+                });
             });
         };
         let (whole, rest) = (n_vectors / width, n_vectors % width);
@@ -146,16 +173,17 @@ pub fn filter(cx: &mut Cx<'_>, form: Form, from: ValueId, to: ValueId) {
             panel(nest, Index::Const(whole as i64), rest);
         }
     });
-    let units = Units::Fixed(source.c);
+    let blocks = source.c.div_ceil(FILTER_BLOCK);
     let domain = Domain {
-        units,
-        chunk: chunk(source.c, n_vectors * made.taps * 4),
+        units: Units::Fixed(blocks),
+        chunk: chunk(blocks, FILTER_BLOCK * n_vectors * made.taps * 4),
     };
     let kernel = nest.finish(cx.name.clone(), args.len());
     cx.step(kernel, args, domain);
 }
 
-fn filter_body(cx: &Cx<'_>, form: Form, source: &Filter, made: &Filter) -> Body {
+fn filter_body(cx: &Cx<'_>, op: &WinogradFilter, source: &Filter, made: &Filter) -> Body {
+    let form = op.form;
     let mut b = BodyBuilder::new(format!("{}_taps", cx.name), cx.lanes());
     let (from, to) = (b.ptr_arg(), b.ptr_arg());
     let size = form.inputs();
@@ -164,11 +192,11 @@ fn filter_body(cx: &Cx<'_>, form: Form, source: &Filter, made: &Filter) -> Body 
     for column in 0..3 {
         let taps: Vec<Reg> = (0..3)
             .map(|row| {
-                b.load(
-                    from,
-                    offset((row * 3 + column) as i64 * source.tap()),
-                    Lanes::All,
-                )
+                let tap = match op.turned {
+                    true => 8 - (row * 3 + column),
+                    false => row * 3 + column,
+                };
+                b.load(from, offset(tap as i64 * source.tap()), Lanes::All)
             })
             .collect();
         columns.push(transforms::filter(form, &mut b, &taps));

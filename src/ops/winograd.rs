@@ -31,11 +31,13 @@ pub enum Form {
     Four,
 }
 
-/// Filter [K, C, 3, 3] → [K, C, t, t], the filter as the products take it.
+/// Filter [K, C, 3, 3] → [K, C, t, t], the filter as the products take it; or [C, K, t, t], if it is turned round.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct WinogradFilter {
     /// The tiles.
     pub form: Form,
+    /// Whether it is that of the gradient by the input: from outputs to channels, taps in reverse.
+    pub turned: bool,
 }
 
 /// (x [N, C, H, W], filter [K, C, t, t] from [`WinogradFilter`]) → [N, K, H', W'], a convolution of stride 1.
@@ -176,22 +178,44 @@ impl WinogradConv {
     }
 }
 
+impl WinogradFilter {
+    /// The axes of what is made of a filter of so many outputs and channels.
+    fn made(&self, [outputs, channels]: [usize; 2]) -> [usize; 4] {
+        let taps = self.form.inputs();
+        match self.turned {
+            true => [channels, outputs, taps, taps],
+            false => [outputs, channels, taps, taps],
+        }
+    }
+}
+
+impl WinogradConv {
+    /// The pads with which a convolution of the outputs' gradient by the turned filter is the gradient by the input; none if
+    /// the convolution pads by more than its outputs reach.
+    pub fn turned_pads(pads: Pads) -> Option<Pads> {
+        Some(Pads {
+            top: 2usize.checked_sub(pads.top)?,
+            left: 2usize.checked_sub(pads.left)?,
+            bottom: 2usize.checked_sub(pads.bottom)?,
+            right: 2usize.checked_sub(pads.right)?,
+        })
+    }
+}
+
 impl OpRules for WinogradFilter {
     fn name(&self) -> &'static str {
         "winograd_filter"
     }
 
     fn attributes(&self) -> String {
-        format!("tile {0},{0}", self.form.outputs())
+        let turned = if self.turned { " turned" } else { "" };
+        format!("tile {0},{0}{turned}", self.form.outputs())
     }
 
     fn infer(&self, inputs: &[Type]) -> Result<Vec<Type>, ShapeError> {
         let [filter] = error::exactly(inputs)?;
-        let [outputs, channels] = filter_axes(filter, 3)?;
-        let taps = self.form.inputs();
-        Ok(vec![Type::f32(Shape::single([
-            outputs, channels, taps, taps,
-        ]))])
+        let axes = self.made(filter_axes(filter, 3)?);
+        Ok(vec![Type::f32(Shape::single(axes))])
     }
 
     fn eval<T: Real>(&self, _batch: usize, inputs: &[&Array<T>]) -> Vec<Array<T>> {
@@ -199,14 +223,20 @@ impl OpRules for WinogradFilter {
         let &[outputs, channels, ..] = filter.dims() else {
             unreachable!("a filter")
         };
-        let matrix = self.form.filter_matrix();
-        let made = filter.data().chunks_exact(9);
-        let data = made.flat_map(|taps| transform(matrix, taps)).collect();
-        let taps = self.form.inputs();
-        vec![Array::new(
-            Shape::single([outputs, channels, taps, taps]),
-            data,
-        )]
+        let axes = self.made([outputs, channels]);
+        let taps = |k: usize, c: usize| {
+            let [from, by] = if self.turned { [c, k] } else { [k, c] };
+            let mut taps = filter.data()[(from * channels + by) * 9..][..9].to_vec();
+            if self.turned {
+                taps.reverse();
+            }
+            transform(self.form.filter_matrix(), &taps)
+        };
+        let data = (0..axes[0])
+            .flat_map(|k| (0..axes[1]).map(move |c| [k, c]))
+            .flat_map(|[k, c]| taps(k, c))
+            .collect();
+        vec![Array::new(Shape::single(axes), data)]
     }
 
     fn grad(&self, _builder: &mut Builder, _at: GradInputs<'_>) -> Vec<Grad> {
@@ -322,7 +352,11 @@ mod tests {
         };
         let direct = Conv2d { window, groups: 1 }.eval(2, &[&x, &filter]);
         for form in [Form::Two, Form::Four] {
-            let taps = WinogradFilter { form }.eval(1, &[&filter]);
+            let taps = WinogradFilter {
+                form,
+                turned: false,
+            }
+            .eval(1, &[&filter]);
             let found = WinogradConv { form, pads }.eval(2, &[&x, &taps[0]]);
             assert_eq!(found[0].shape(), direct[0].shape());
             for (found, direct) in found[0].data().iter().zip(direct[0].data()) {

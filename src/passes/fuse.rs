@@ -468,8 +468,7 @@ impl Pass<'_> {
         stored
     }
 
-    /// A topological order of the groups: of those that can run, the one whose last node comes
-    /// first. What reads a parameter goes before what updates it, so the update can be in place.
+    /// A topological order of the groups: of those that can run, the one that is due first. What reads a parameter goes before what updates it, so the update can be in place.
     fn order(&self) -> Vec<usize> {
         let mut before: Vec<BTreeSet<usize>> = self
             .groups
@@ -499,31 +498,43 @@ impl Pass<'_> {
                 }
             }
         }
-        let last = |group: usize| self.groups[group].last().map_or(0, |node| node.index());
-        let mut done = vec![false; self.groups.len()];
-        let mut ready: BTreeSet<(usize, usize)> = BTreeSet::new();
-        let mut missing: Vec<usize> = before.iter().map(BTreeSet::len).collect();
         let mut after: Vec<Vec<usize>> = vec![Vec::new(); self.groups.len()];
         for (group, needs) in before.iter().enumerate() {
             for &need in needs {
                 after[need].push(group);
             }
-            if needs.is_empty() {
-                ready.insert((last(group), group));
-            }
         }
-        let mut order = Vec::with_capacity(self.groups.len());
-        while let Some((_, group)) = ready.pop_first() {
-            done[group] = true;
-            order.push(group);
+        // A group may have nodes from early and from late: it is due when the first group is that waits for it. Else
+        // whatever does not wait for it would come before it, and take memory meanwhile.
+        let last = self.groups.iter().map(|group| group.last());
+        let mut due: Vec<usize> = last
+            .map(|node| node.map_or(0, |node| node.index()))
+            .collect();
+        for &group in sorted(&before, &after, &due).iter().rev() {
             for &next in &after[group] {
-                missing[next] -= 1;
-                if missing[next] == 0 && !done[next] {
-                    ready.insert((last(next), next));
-                }
+                due[group] = due[group].min(due[next]);
             }
         }
+        let order = sorted(&before, &after, &due);
         assert_eq!(order.len(), self.groups.len(), "groups form no cycle");
         order
     }
+}
+
+/// An order of groups that keeps those before each before it: always the one that is due first of those that can come.
+fn sorted(before: &[BTreeSet<usize>], after: &[Vec<usize>], due: &[usize]) -> Vec<usize> {
+    let mut missing: Vec<usize> = before.iter().map(BTreeSet::len).collect();
+    let free = (0..before.len()).filter(|&group| missing[group] == 0);
+    let mut ready: BTreeSet<(usize, usize)> = free.map(|group| (due[group], group)).collect();
+    let mut order = Vec::with_capacity(before.len());
+    while let Some((_, group)) = ready.pop_first() {
+        order.push(group);
+        for &next in &after[group] {
+            missing[next] -= 1;
+            if missing[next] == 0 {
+                ready.insert((due[next], next));
+            }
+        }
+    }
+    order
 }

@@ -328,10 +328,13 @@ impl Pass<'_> {
             Op::Conv2d(conv) => {
                 self.filter(inputs[1], conv.groups, node.outputs[0]);
             }
-            Op::WinogradFilter(_) => {
+            Op::WinogradFilter(filter) => {
                 if !self.is_placed(inputs[0]) {
                     let layout = self.conv_layout(self.graph.dims(node.inputs[0]), 1);
                     self.place(inputs[0], layout);
+                }
+                if filter.turned {
+                    inputs[0] = self.backward(id, inputs[0]);
                 }
                 layouts[0] = self.matrices(node.outputs[0]);
             }

@@ -5,18 +5,19 @@
 //!                                           %3 = winograd_conv %0, %2 tile 4,4 pad 1,1,1,1
 //! ```
 //!
-//! Only where the filter follows from parameters alone: it is then transformed once a session, not for every batch.
-//! Which way takes less is decided by counting: multiply-adds, the transforms of tiles, and the bytes of filters that the
-//! nearer caches cannot hold, of which the method has more.
+//! The gradient by the input is such a convolution too, of the outputs' gradient by the filter turned round. A filter that
+//! follows from parameters alone is transformed once a session, any other for every batch. Which way takes less is decided
+//! by counting: multiply-adds, the transforms of tiles and of filters, and the bytes of filters that the nearer caches cannot
+//! hold, of which the method has more.
 
 use super::Remark;
 use super::rewrite::Rewriter;
 use crate::codegen::Target;
-use crate::ir::{Graph, IdVec, Node, ValueId};
+use crate::ir::{Graph, Node};
 use crate::lower::contract::{FAR_BYTES, PANEL_SHARE};
 use crate::lower::winograd::Blocks;
 use crate::ops::winograd::{Form, WinogradConv, WinogradFilter};
-use crate::ops::{Conv2d, Op};
+use crate::ops::{Conv2d, Op, Pads};
 
 /// The share of the limit of multiply-adds that direct convolutions reach, measured on layers of 14 to 56 pixels, and an
 /// estimate of that of the smaller products of the method.
@@ -35,20 +36,20 @@ pub fn run(graph: &Graph, target: &Target, batch: usize) -> (Graph, Vec<Remark>)
     let mut remarks = Vec::new();
     let mut rewriter = Rewriter::new(graph);
     for (id, node) in graph.nodes.iter() {
-        let Op::Conv2d(conv) = &node.op else {
+        let Some(asked) = Asked::of(node) else {
             rewriter.copy(id);
             continue;
         };
-        match form(graph, &fixed, node, conv, target, batch) {
+        match asked.form(graph, fixed[node.inputs[1]], target, batch) {
             Err(text) => {
                 remarks.push(Remark::new("winograd", graph, id, false, text));
                 rewriter.copy(id);
             }
-            Ok((form, gain)) => {
+            Ok(Choice { form, pads, gain }) => {
                 let [x, filter] = [0, 1].map(|input| rewriter.get(node.inputs[input]));
-                let transform = WinogradFilter { form };
+                let turned = asked.turned;
+                let transform = WinogradFilter { form, turned };
                 let filter = rewriter.push(transform.into(), &[filter], &node.origin)[0];
-                let pads = conv.window.pads;
                 let made = WinogradConv { form, pads };
                 let made = rewriter.push(made.into(), &[x, filter], &node.origin)[0];
                 rewriter.replace(node.outputs[0], made);
@@ -61,46 +62,73 @@ pub fn run(graph: &Graph, target: &Target, batch: usize) -> (Graph, Vec<Remark>)
     (rewriter.finish(), remarks)
 }
 
-/// The better form and what it gains, or why there is none.
-fn form(
-    graph: &Graph,
-    fixed: &IdVec<ValueId, bool>,
-    node: &Node,
-    conv: &Conv2d,
-    target: &Target,
-    batch: usize,
-) -> Result<(Form, f64), String> {
-    let window = &conv.window;
-    let fits = window.kernel == [3, 3] && window.stride == [1, 1] && window.dilation == [1, 1];
-    if !fits || conv.groups > 1 {
-        return Err("not a dense 3 x 3 of stride 1".to_owned());
+/// A convolution, or its gradient by the input, which is one of the outputs' gradient.
+struct Asked<'g> {
+    node: &'g Node,
+    conv: &'g Conv2d,
+    turned: bool,
+}
+
+/// How it is done.
+struct Choice {
+    form: Form,
+    pads: Pads,
+    gain: f64,
+}
+
+impl Asked<'_> {
+    fn of(node: &Node) -> Option<Asked<'_>> {
+        let (conv, turned) = match &node.op {
+            Op::Conv2d(conv) => (conv, false),
+            Op::Conv2dInputGrad(grad) => (&grad.conv, true),
+            _ => return None,
+        };
+        Some(Asked { node, conv, turned })
     }
-    if !fixed[node.inputs[1]] {
-        return Err("its filter changes from batch to batch".to_owned());
-    }
-    let &[channels, ..] = graph.dims(node.inputs[0]) else {
-        unreachable!("a map")
-    };
-    let &[outputs, height, width] = graph.dims(node.outputs[0]) else {
-        unreachable!("a map")
-    };
-    let sizes = Sizes {
-        channels,
-        outputs,
-        map: [height, width],
-        batch,
-    };
-    let direct = sizes.direct(target);
-    let gains = [Form::Two, Form::Four].map(|form| (form, direct / sizes.cycles(target, form)));
-    let best = gains.into_iter().max_by(|a, b| a.1.total_cmp(&b.1));
-    match best {
-        Some((form, gain)) if gain >= LEAST_GAIN => Ok((form, gain)),
-        Some((form, gain)) => {
-            let (m, cycles) = (form.outputs(), 1.0 / gain);
-            let text = "of the cycles of the direct sum by count";
-            Err(format!("tiles of {m} x {m} would take {cycles:.2} {text}"))
+
+    /// The better form and what it gains, or why there is none.
+    fn form(
+        &self,
+        graph: &Graph,
+        is_fixed: bool,
+        target: &Target,
+        batch: usize,
+    ) -> Result<Choice, String> {
+        let window = &self.conv.window;
+        let fits = window.kernel == [3, 3] && window.stride == [1, 1] && window.dilation == [1, 1];
+        if !fits || self.conv.groups > 1 {
+            return Err("not a dense 3 x 3 of stride 1".to_owned());
         }
-        None => Err("no form".to_owned()),
+        let pads = match self.turned {
+            true => WinogradConv::turned_pads(window.pads),
+            false => Some(window.pads),
+        };
+        let Some(pads) = pads else {
+            return Err("its padding is wider than its filter reaches".to_owned());
+        };
+        let &[channels, ..] = graph.dims(self.node.inputs[0]) else {
+            unreachable!("a map")
+        };
+        let &[outputs, height, width] = graph.dims(self.node.outputs[0]) else {
+            unreachable!("a map")
+        };
+        let sizes = Sizes {
+            channels,
+            outputs,
+            map: [height, width],
+            batch,
+            is_fixed,
+        };
+        let direct = sizes.direct(target);
+        let gain = |form| direct / sizes.cycles(target, form);
+        let [two, four] = [Form::Two, Form::Four].map(|form| (form, gain(form)));
+        let (form, gain) = if four.1 >= two.1 { four } else { two };
+        if gain >= LEAST_GAIN {
+            return Ok(Choice { form, pads, gain });
+        }
+        let (m, cycles) = (form.outputs(), 1.0 / gain);
+        let text = "times the cycles of the direct sum by count";
+        Err(format!("tiles of {m} x {m} would take {cycles:.2} {text}"))
     }
 }
 
@@ -110,6 +138,8 @@ struct Sizes {
     outputs: usize,
     map: [usize; 2],
     batch: usize,
+    /// Whether its filter is transformed once for all batches.
+    is_fixed: bool,
 }
 
 impl Sizes {
@@ -141,6 +171,18 @@ impl Sizes {
         arithmetic.max(Self::traffic(target, self.filter_bytes(9), 1))
     }
 
+    /// Cycles to transform the filter.
+    fn transform(&self, target: &Target, form: Form) -> f64 {
+        // Loads, sums and stores of a vector of filters, an estimate as those of tiles.
+        let one = match form {
+            Form::Two => 40.0,
+            Form::Four => 100.0,
+        };
+        let vectors = self.channels * self.outputs.div_ceil(target.lanes);
+        let bytes = self.filter_bytes(9) + self.filter_bytes(form.inputs() * form.inputs());
+        (vectors as f64 * one).max(Self::traffic(target, bytes, 1))
+    }
+
     fn cycles(&self, target: &Target, form: Form) -> f64 {
         let blocks = Blocks::new(form, self.map, self.batch);
         let places = form.inputs() * form.inputs();
@@ -154,6 +196,10 @@ impl Sizes {
         let arithmetic = tiles * places as f64 * self.products(target) / PRODUCT_SHARE;
         let times = blocks.of_batch(self.batch);
         let traffic = Self::traffic(target, self.filter_bytes(places), times);
-        arithmetic.max(traffic) + tiles * vectors * transform
+        let filter = match self.is_fixed {
+            true => 0.0,
+            false => self.transform(target, form),
+        };
+        arithmetic.max(traffic) + tiles * vectors * transform + filter
     }
 }

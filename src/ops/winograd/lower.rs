@@ -79,7 +79,7 @@ pub fn filter(form: Form, b: &mut BodyBuilder, g: &[Reg]) -> Vec<Reg> {
 
 /// Lanes are filters.
 pub fn filter_taps(cx: &mut Cx<'_>, op: &WinogradFilter, node: &Node) {
-    winograd::filter(cx, op.form, node.inputs[0], node.outputs[0]);
+    winograd::filter(cx, op, node.inputs[0], node.outputs[0]);
 }
 
 /// Transforms in, a product of matrices for each place of a tile, transforms out.
