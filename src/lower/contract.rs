@@ -17,8 +17,8 @@ use crate::codegen::Target;
 use crate::kernel::{Index, NestBuilder};
 use cut::{Cut, Over, Part, TASK_ROWS};
 use maker::{At, Maker};
+pub use shape::PANEL_SHARE;
 use shape::{ColumnRun, Shape, choose, column_runs, panel_runs};
-pub use shape::{FAR_BYTES, PANEL_SHARE};
 
 /// How many positions an axis of m has.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

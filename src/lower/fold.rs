@@ -7,7 +7,10 @@
 
 use super::access::add;
 use super::strided::{Axis, Operand, go, imm, load, merged, nested};
-use super::{Args, Buffer, Cx, Domain, ELEMENT, Units, chunk, partial, split, vectors};
+use super::{
+    Args, Buffer, Cx, Domain, ELEMENT, Units, chunk, over_channels_abreast, partial, split,
+};
+use crate::codegen::Target;
 use crate::ir::ValueId;
 use crate::kernel::{
     Address, Body, BodyBuilder, Cmp, Count, Index, Int, LaneType, Lanes, NestBuilder, Op, Ptr,
@@ -24,8 +27,8 @@ const RUN: usize = 1024;
 /// Images of a chunk, so that a batch makes at most this many partial results.
 const MAX_CHUNKS: usize = 16;
 
-/// Makes the terms of one place from the sources there.
-pub type Terms<'s> = dyn Fn(&mut BodyBuilder, &[Reg]) -> Vec<Reg> + 's;
+/// Makes the terms of one place from the sources there, in the vector of that number of those that are abreast.
+pub type Terms<'s> = dyn Fn(&mut BodyBuilder, usize, &[Reg]) -> Vec<Reg> + 's;
 
 /// What is done along the reduced axes.
 #[derive(Clone, Copy)]
@@ -190,19 +193,18 @@ fn slot_size(cx: &Cx<'_>, result: ValueId) -> usize {
 fn reduce(cx: &mut Cx<'_>, fold: &Fold<'_>, targets: &[Operand], images: usize) {
     let loops = Loops::new(fold, cx.lanes());
     let operands: Vec<Operand> = fold.sources.iter().chain(targets).copied().collect();
-    let (n_vectors, last) = match loops.along {
-        Along::Kept => vectors(loops.lanes.count, cx.lanes()),
-        Along::Reduced | Along::Nothing => (1, Lanes::First(1)),
+    let n_vectors = match loops.along {
+        Along::Kept => loops.lanes.count.div_ceil(cx.lanes()),
+        Along::Reduced | Along::Nothing => 1,
     };
-    let whole = n_vectors - usize::from(last != Lanes::All);
     let mut args = Args::default();
     let mut nest = NestBuilder::new();
     nest.for_domain(|nest, unit| {
         let (chunk, turn) = split(unit, loops.outer.count);
         let first = nest.let_(chunk.clone() * images as i64);
         let count = nest.let_((Index::Batch - first.clone()).min(images as i64));
-        let mut call = |nest: &mut NestBuilder, lane: Index, width: Lanes| {
-            let body = nest.add_body(body(cx, fold, &loops, &operands, width));
+        let mut call = |nest: &mut NestBuilder, lane: Index, abreast: usize, width: Lanes| {
+            let body = nest.add_body(body(cx, fold, &loops, &operands, (abreast, width)));
             let mut ptrs: Vec<Address> = Vec::with_capacity(operands.len());
             for (position, operand) in operands.iter().enumerate() {
                 let is_source = position < fold.sources.len();
@@ -232,13 +234,16 @@ fn reduce(cx: &mut Cx<'_>, fold: &Fold<'_>, targets: &[Operand], images: usize) 
             };
             nest.call(body, ptrs, ints);
         };
-        let lanes = cx.lanes() as i64;
-        let end = whole as i64 * lanes;
-        if whole > 0 {
-            nest.for_(0, end, lanes, |nest, lane| call(nest, lane, Lanes::All));
-        }
-        if last != Lanes::All {
-            call(nest, Index::Const(end), last);
+        match loops.along {
+            Along::Kept => {
+                let abreast = match fold.rule {
+                    Rule::Sum(_) => abreast(cx.target, targets.len()),
+                    Rule::Max => 1,
+                };
+                let channels = loops.lanes.count;
+                over_channels_abreast(nest, channels, cx.lanes(), abreast, call);
+            }
+            Along::Reduced | Along::Nothing => call(nest, Index::Const(0), 1, Lanes::First(1)),
         }
     });
     let outer = loops.outer.count;
@@ -263,8 +268,20 @@ fn reduce(cx: &mut Cx<'_>, fold: &Fold<'_>, targets: &[Operand], images: usize) 
     cx.step(kernel, args, domain);
 }
 
-/// All results of one vector of the lanes' axis.
-fn body(cx: &Cx<'_>, fold: &Fold<'_>, loops: &Loops, operands: &[Operand], width: Lanes) -> Body {
+/// How many vectors of results are summed at once, each having so many sums: a line of memory for each is less than what is
+/// fetched at once from afar. Half of the registers hold the sums.
+pub fn abreast(target: &Target, sums: usize) -> usize {
+    (target.registers / 2 / (sums * INTERLEAVE)).clamp(1, 4)
+}
+
+/// All results of some vectors of the lanes' axis, and the lanes in use if it is one.
+fn body(
+    cx: &Cx<'_>,
+    fold: &Fold<'_>,
+    loops: &Loops,
+    operands: &[Operand],
+    (abreast, width): (usize, Lanes),
+) -> Body {
     let mut b = BodyBuilder::new(format!("{}_fold", cx.name), cx.lanes());
     let ptrs: Vec<Ptr> = operands.iter().map(|_| b.ptr_arg()).collect();
     let images = (fold.batch == Batch::Summed).then(|| b.int_arg());
@@ -279,6 +296,7 @@ fn body(cx: &Cx<'_>, fold: &Fold<'_>, loops: &Loops, operands: &[Operand], width
                     reduced: &loops.reduced,
                     terms,
                     sums: targets.len(),
+                    abreast,
                     width,
                 };
                 sum.emit(b, sources, images)
@@ -295,14 +313,16 @@ fn body(cx: &Cx<'_>, fold: &Fold<'_>, loops: &Loops, operands: &[Operand], width
                 )
             }
         };
-        for (&ptr, result) in targets.iter().zip(results) {
-            b.store(ptr, 0, result, width);
+        for (number, result) in results.into_iter().enumerate() {
+            let (vector, target) = (number / targets.len(), number % targets.len());
+            let off = vector as i32 * b.vector_bytes();
+            b.store(targets[target], off, result, width);
         }
     });
     b.finish()
 }
 
-/// The sums of one vector.
+/// The sums of one vector, or of several that are neighbours.
 pub struct Sum<'s> {
     /// What is read.
     operands: &'s [Operand],
@@ -311,19 +331,20 @@ pub struct Sum<'s> {
     reduced: &'s [Axis],
     terms: &'s Terms<'s>,
     sums: usize,
+    /// How many vectors; several only where lanes stay.
+    abreast: usize,
     width: Lanes,
 }
 
 impl<'s> Sum<'s> {
-    /// Sums over pixels of a map and perhaps images, a lane a channel; for bodies that need more than
-    /// one pass.
+    /// A sum over pixels of a map and perhaps images, a lane a channel, for some vectors of channels; for bodies that need
+    /// more than one pass.
     pub fn of_channels(
         operands: &'s [Operand],
         lanes: &'s Axis,
         reduced: &'s [Axis],
         terms: &'s Terms<'s>,
-        sums: usize,
-        width: Lanes,
+        (abreast, width): (usize, Lanes),
     ) -> Sum<'s> {
         Sum {
             operands,
@@ -331,21 +352,24 @@ impl<'s> Sum<'s> {
             along: Along::Kept,
             reduced,
             terms,
-            sums,
+            sums: 1,
+            abreast,
             width,
         }
     }
 
-    /// Emits the loops; pointers end where they were.
+    /// Emits the loops; pointers end where they were. What comes of it are the sums of the first vector, then those of the
+    /// next.
     pub fn emit(&self, b: &mut BodyBuilder, ptrs: &[Ptr], images: Option<Int>) -> Vec<Reg> {
         // What is the same at every place is read once.
-        let fixed: Vec<Option<Reg>> = (0..ptrs.len())
+        let fixed: Vec<Option<Vec<Reg>>> = (0..ptrs.len())
             .map(|at| {
                 let moves = self.reduced.iter().any(|axis| axis.steps[at] != 0)
                     || (images.is_some() && self.operands[at].image != 0)
                     || (self.along == Along::Reduced && self.lanes.steps[at] != 0)
                     || ptrs.len() == 1;
-                (!moves).then(|| self.read(b, ptrs, at, 0, self.width))
+                let mut read = |vector| self.read(b, ptrs, at, (0, vector), self.width);
+                (!moves).then(|| (0..self.abreast).map(&mut read).collect())
             })
             .collect();
         let Some(images) = images else {
@@ -382,7 +406,7 @@ impl<'s> Sum<'s> {
             b.set(sum, Op::float(0.0));
             sum
         };
-        (0..self.sums).map(|_| zero(b)).collect()
+        (0..self.sums * self.abreast).map(|_| zero(b)).collect()
     }
 
     /// The sums along axes from where the pointers stand, which come back.
@@ -390,7 +414,7 @@ impl<'s> Sum<'s> {
         &self,
         b: &mut BodyBuilder,
         ptrs: &[Ptr],
-        fixed: &[Option<Reg>],
+        fixed: &[Option<Vec<Reg>>],
         axes: &[Axis],
     ) -> Vec<Reg> {
         match axes {
@@ -451,7 +475,7 @@ impl<'s> Sum<'s> {
     }
 
     /// The sums along the axis that the lanes lie along.
-    fn vectors(&self, b: &mut BodyBuilder, ptrs: &[Ptr], fixed: &[Option<Reg>]) -> Vec<Reg> {
+    fn vectors(&self, b: &mut BodyBuilder, ptrs: &[Ptr], fixed: &[Option<Vec<Reg>>]) -> Vec<Reg> {
         let lanes = b.lanes();
         let (whole, rest) = (self.lanes.count / lanes, self.lanes.count % lanes);
         let vectors = Axis {
@@ -483,7 +507,7 @@ impl<'s> Sum<'s> {
         &self,
         b: &mut BodyBuilder,
         ptrs: &[Ptr],
-        fixed: &[Option<Reg>],
+        fixed: &[Option<Vec<Reg>>],
         axis: &Axis,
         width: Lanes,
     ) -> Vec<Reg> {
@@ -517,24 +541,37 @@ impl<'s> Sum<'s> {
         &self,
         b: &mut BodyBuilder,
         ptrs: &[Ptr],
-        fixed: &[Option<Reg>],
+        fixed: &[Option<Vec<Reg>>],
         ahead: Option<(&Axis, usize)>,
         width: Lanes,
     ) -> Vec<Reg> {
-        let loads: Vec<Reg> = (0..ptrs.len())
-            .map(|at| {
-                fixed[at].unwrap_or_else(|| {
-                    let off = ahead.map_or(0, |(axis, places)| axis.steps[at] * places as i64);
-                    self.read(b, ptrs, at, off, width)
+        let mut terms = Vec::with_capacity(self.sums * self.abreast);
+        for vector in 0..self.abreast {
+            let loads: Vec<Reg> = (0..ptrs.len())
+                .map(|at| match &fixed[at] {
+                    Some(vectors) => vectors[vector],
+                    None => {
+                        let off = ahead.map_or(0, |(axis, places)| axis.steps[at] * places as i64);
+                        self.read(b, ptrs, at, (off, vector), width)
+                    }
                 })
-            })
-            .collect();
-        (self.terms)(b, &loads)
+                .collect();
+            terms.extend((self.terms)(b, vector, &loads));
+        }
+        terms
     }
 
-    fn read(&self, b: &mut BodyBuilder, ptrs: &[Ptr], at: usize, off: i64, width: Lanes) -> Reg {
-        let off = i32::try_from(off).expect("places of a turn are within two gigabytes");
+    fn read(
+        &self,
+        b: &mut BodyBuilder,
+        ptrs: &[Ptr],
+        at: usize,
+        (off, vector): (i64, usize),
+        width: Lanes,
+    ) -> Reg {
         let step = self.lanes.steps[at];
+        let off = off + (vector * b.lanes()) as i64 * step;
+        let off = i32::try_from(off).expect("places of a turn are within two gigabytes");
         load(b, ptrs[at], off, step, width, self.operands[at].lane_type)
     }
 }

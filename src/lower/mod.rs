@@ -259,18 +259,38 @@ pub fn over_channels(
     lanes: usize,
     mut visit: impl FnMut(&mut NestBuilder, Index, Lanes),
 ) {
+    over_channels_abreast(nest, channels, lanes, 1, |nest, channel, _, lanes| {
+        visit(nest, channel, lanes);
+    });
+}
+
+/// The same for so many vectors at a time as there may be abreast: whole ones, then those that are left one by one.
+pub fn over_channels_abreast(
+    nest: &mut NestBuilder,
+    channels: usize,
+    lanes: usize,
+    abreast: usize,
+    mut visit: impl FnMut(&mut NestBuilder, Index, usize, Lanes),
+) {
     let (count, last) = vectors(channels, lanes);
     let whole = count - usize::from(last != Lanes::All);
-    let (end, step) = ((whole * lanes) as i64, lanes as i64);
-    match whole {
-        0 => {}
-        1 => visit(nest, Index::Const(0), Lanes::All),
-        _ => nest.for_(0, end, step, |nest, channel| {
-            visit(nest, channel, Lanes::All);
-        }),
+    let mut first = 0;
+    for at_once in [abreast.min(whole.max(1)), 1] {
+        let (end, step) = (first + (whole - first) / at_once * at_once, at_once);
+        match (end - first) / step {
+            0 => {}
+            1 => visit(nest, Index::Const((first * lanes) as i64), step, Lanes::All),
+            _ => {
+                let [first, end, step] = [first, end, step].map(|at| (at * lanes) as i64);
+                nest.for_(first, end, step, |nest, channel| {
+                    visit(nest, channel, at_once, Lanes::All);
+                });
+            }
+        }
+        first = end;
     }
     if last != Lanes::All {
-        visit(nest, Index::Const(end), last);
+        visit(nest, Index::Const((whole * lanes) as i64), 1, last);
     }
 }
 

@@ -5,9 +5,9 @@
 //! LeVeque ("Updating Formulae and a Pairwise Algorithm for Computing Sample Variances", 1979).
 
 use super::access::{Access, Space, vectors};
-use super::fold::{Sum, Terms};
+use super::fold::{self, Sum, Terms};
 use super::strided::{Axis, Operand, map_steps, merged};
-use super::{Args, Buffer, Cx, Domain, ELEMENT, Units, chunk, over_channels};
+use super::{Args, Buffer, Cx, Domain, ELEMENT, Units, chunk, over_channels_abreast};
 use crate::ir::ValueId;
 use crate::kernel::BodyBuilder;
 use crate::kernel::{Address, Body, Count, Index, Lanes, NestBuilder, Reg};
@@ -30,31 +30,38 @@ pub fn lower(cx: &mut Cx<'_>, x: ValueId, [mean, variance]: [ValueId; 2]) {
     nest.for_domain(|nest, unit| {
         let image = nest.let_(unit.clone() * images as i64);
         let count = nest.let_((Index::Batch - image.clone()).min(images as i64));
-        over_channels(nest, c, cx.lanes(), |nest, channel, lanes| {
-            let body = nest.add_body(chunk_body(cx, x, [c, h, w], lanes));
-            let zero = Index::Const(0);
-            let offset = access.at(image.clone(), zero.clone(), zero, channel.clone());
-            let slot = unit.clone() * (size as i64 * ELEMENT) + channel * ELEMENT;
-            let ptrs = vec![
-                Address {
-                    arg: args.value(x),
-                    offset,
-                },
-                Address {
-                    arg: args.of(means),
-                    offset: slot.clone(),
-                },
-                Address {
-                    arg: args.of(squares),
-                    offset: slot,
-                },
-            ];
-            nest.call(
-                body,
-                ptrs,
-                vec![count.clone(), count.clone() * (h * w) as i64],
-            );
-        });
+        let abreast = fold::abreast(cx.target, 1);
+        over_channels_abreast(
+            nest,
+            c,
+            cx.lanes(),
+            abreast,
+            |nest, channel, abreast, lanes| {
+                let body = nest.add_body(chunk_body(cx, x, [c, h, w], (abreast, lanes)));
+                let zero = Index::Const(0);
+                let offset = access.at(image.clone(), zero.clone(), zero, channel.clone());
+                let slot = unit.clone() * (size as i64 * ELEMENT) + channel * ELEMENT;
+                let ptrs = vec![
+                    Address {
+                        arg: args.value(x),
+                        offset,
+                    },
+                    Address {
+                        arg: args.of(means),
+                        offset: slot.clone(),
+                    },
+                    Address {
+                        arg: args.of(squares),
+                        offset: slot,
+                    },
+                ];
+                nest.call(
+                    body,
+                    ptrs,
+                    vec![count.clone(), count.clone() * (h * w) as i64],
+                );
+            },
+        );
     });
     let units = Units::Images { units: 1, images };
     let work = images * h * w * vectors(c, cx.lanes()).0 * 4;
@@ -68,7 +75,12 @@ pub fn lower(cx: &mut Cx<'_>, x: ValueId, [mean, variance]: [ValueId; 2]) {
 }
 
 /// Mean, then the sum of squared distances, of the pixels of some images.
-fn chunk_body(cx: &Cx<'_>, x: ValueId, [c, h, w]: [usize; 3], lanes: Lanes) -> Body {
+fn chunk_body(
+    cx: &Cx<'_>,
+    x: ValueId,
+    [c, h, w]: [usize; 3],
+    (abreast, lanes): (usize, Lanes),
+) -> Body {
     let mut b = BodyBuilder::new(format!("{}_chunk", cx.name), cx.lanes());
     let (from, mean_to, square_to) = (b.ptr_arg(), b.ptr_arg(), b.ptr_arg());
     let (images, pixels) = (b.int_arg(), b.int_arg());
@@ -77,19 +89,23 @@ fn chunk_body(cx: &Cx<'_>, x: ValueId, [c, h, w]: [usize; 3], lanes: Lanes) -> B
     let channels = Axis::new(c, [channel]);
     let rows_and_columns = merged([Axis::new(h, [row]), Axis::new(w, [pixel])]);
     let sum = |b: &mut BodyBuilder, terms: &Terms<'_>| {
-        let sum = Sum::of_channels(&operands, &channels, &rows_and_columns, terms, 1, lanes);
-        sum.emit(b, &[from], Some(images))[0]
+        let vectors = (abreast, lanes);
+        let sum = Sum::of_channels(&operands, &channels, &rows_and_columns, terms, vectors);
+        sum.emit(b, &[from], Some(images))
     };
-    let total = sum(&mut b, &|_, loads| loads.to_vec());
+    let totals = sum(&mut b, &|_, _, loads| loads.to_vec());
     let pixels = b.splat(pixels);
     let pixels = b.to_float(pixels);
-    let mean = b.div(total, pixels);
-    b.store(mean_to, 0, mean, lanes);
-    let squares = sum(&mut b, &|b, loads| {
-        let distance = b.sub(loads[0], mean);
+    let means: Vec<Reg> = totals.iter().map(|&sum| b.div(sum, pixels)).collect();
+    let squares = sum(&mut b, &|b, vector, loads| {
+        let distance = b.sub(loads[0], means[vector]);
         vec![b.mul(distance, distance)]
     });
-    b.store(square_to, 0, squares, lanes);
+    for (vector, (&mean, &square)) in means.iter().zip(&squares).enumerate() {
+        let off = vector as i32 * b.vector_bytes();
+        b.store(mean_to, off, mean, lanes);
+        b.store(square_to, off, square, lanes);
+    }
     b.finish()
 }
 

@@ -31,7 +31,7 @@ pub fn channel_sums(cx: &mut Cx<'_>, node: &Node) {
         kept: vec![Axis::new(channels, kept)],
         reduced: reduced.to_vec(),
         batch: Batch::Summed,
-        rule: Rule::Sum(&|b, loads| {
+        rule: Rule::Sum(&|b, _, loads| {
             let centred = b.sub(loads[1], loads[2]);
             vec![loads[0], b.mul(loads[0], centred)]
         }),

@@ -74,7 +74,7 @@ pub fn sum_to(cx: &mut Cx<'_>, node: &Node) {
             [true, false] => Batch::Summed,
             [false, _] => Batch::None,
         },
-        rule: Rule::Sum(&|_, loads| loads.to_vec()),
+        rule: Rule::Sum(&|_, _, loads| loads.to_vec()),
     };
     fold::lower(cx, &fold);
 }
