@@ -9,6 +9,7 @@
 
 mod cut;
 mod maker;
+mod order;
 mod shape;
 
 use super::epilogue::Epilogue;
@@ -17,6 +18,7 @@ use crate::codegen::Target;
 use crate::kernel::{Index, NestBuilder};
 use cut::{Cut, Over, Part, TASK_ROWS};
 use maker::{At, Maker};
+use order::{Order, Reads};
 pub use shape::PANEL_SHARE;
 use shape::{ColumnRun, Shape, choose, column_runs, panel_runs};
 
@@ -259,6 +261,27 @@ impl Chosen {
         }
     }
 
+    /// What tiles read, so many along m and along n.
+    fn reads(&self, contract: &Contract<'_>, tiles: [usize; 2]) -> Reads {
+        let [outer, middle, _] = contract.rows;
+        let apart = if self.extents[0] > 1 {
+            outer.a
+        } else {
+            middle.a
+        };
+        let count = if self.extents[0] > 1 {
+            self.extents[0]
+        } else {
+            self.extents[1]
+        };
+        let a = count * usize::try_from(apart).unwrap_or(0);
+        let b = self.depth * contract.columns * size_of::<f32>();
+        Reads {
+            tiles,
+            bytes: [a, b],
+        }
+    }
+
     /// Visits all parts of the sums, for all columns. What has to stay near meanwhile is the result: all of it, if it can;
     /// else so many columns as can are gone through at once.
     fn over_parts(
@@ -383,16 +406,24 @@ pub fn lower(cx: &mut Cx<'_>, contract: &Contract<'_>) {
     let mut args = Args::default();
     let mut nest = NestBuilder::new();
     let blocks = [0, 1, 2].map(|axis| extents[axis].div_ceil(shape.rows[axis]));
+    let row_units = match contract.rows[0].extent {
+        Extent::Batch => Units::Images {
+            units: blocks[1] * blocks[2],
+            images: shape.rows[0],
+        },
+        Extent::Static(_) | Extent::Part => Units::Fixed(blocks.iter().product()),
+    };
+    let n_rows = row_units.count(cx.batch);
+    let n_columns = chosen.runs.iter().map(|run| run.tiles).sum();
+    let order = match &contract.finish {
+        Finish::Epilogue { .. } => chosen.reads(contract, [n_rows, n_columns]).order(cx.target),
+        Finish::Store { .. } => Order::Rows(n_rows),
+    };
     let mut emit = |nest: &mut NestBuilder, groups: &[Index]| match contract.split {
         Split::Tiles => {
-            let over = Over {
-                images: [Index::Const(0), Index::Batch],
-                unit: None,
-            };
-            chosen.over_parts(nest, contract, groups, &over, |nest, at| {
-                nest.for_domain(|nest, unit| {
-                    let rest = nest.let_(super::split(unit, 1).0);
-                    let (rest, inner) = super::split(rest, blocks[2]);
+            let mut rows = |nest: &mut NestBuilder, at: &At<'_>, [first, end]: [Index; 2]| {
+                nest.for_(first, end, 1, |nest, unit| {
+                    let (rest, inner) = super::split(unit, blocks[2]);
                     let rest = nest.let_(rest);
                     let (outer, middle) = super::split(rest, blocks[1]);
                     let starts = [outer, middle, inner]
@@ -402,7 +433,37 @@ pub fn lower(cx: &mut Cx<'_>, contract: &Contract<'_>) {
                         .collect::<Vec<_>>();
                     maker.axis(nest, &mut args, at, shape, &starts, &mut Vec::new());
                 });
-            });
+            };
+            match order {
+                Order::Rows(size) => order::blocks(nest, size, n_rows, |nest, block| {
+                    let over = Over {
+                        images: [Index::Const(0), Index::Batch],
+                        unit: None,
+                    };
+                    chosen.over_parts(nest, contract, groups, &over, |nest, at| {
+                        rows(nest, at, block.clone());
+                    });
+                }),
+                Order::Columns => {
+                    let n_rows = match row_units {
+                        Units::Images { units, images } => {
+                            (Index::Batch + (images as i64 - 1)) / images as i64 * units as i64
+                        }
+                        Units::Fixed(_) | Units::Elements { .. } => Index::Const(n_rows as i64),
+                    };
+                    let n_rows = nest.let_(n_rows);
+                    let (runs, lanes) = (&chosen.runs, chosen.lanes);
+                    order::panels(nest, runs, lanes, &n_rows, |nest, column, run, range| {
+                        let at = At {
+                            groups,
+                            column,
+                            run,
+                            part: None,
+                        };
+                        rows(nest, &at, range);
+                    });
+                }
+            }
         }
         Split::Images(images) => nest.for_domain(|nest, unit| {
             let image = nest.let_(unit.clone() * images as i64);
@@ -420,27 +481,27 @@ pub fn lower(cx: &mut Cx<'_>, contract: &Contract<'_>) {
     let kernel = nest.finish(cx.name.clone(), args.len());
     let n_groups: usize = contract.groups.iter().map(|axis| axis.count).product();
     let per_row = depth * contract.columns.div_ceil(cx.lanes()) * n_groups;
-    let units = match contract.split {
-        Split::Tiles => {
-            let inner = blocks[1] * blocks[2];
-            match contract.rows[0].extent {
-                Extent::Batch => Units::Images {
-                    units: inner,
-                    images: shape.rows[0],
-                },
-                Extent::Static(_) | Extent::Part => Units::Fixed(blocks[0] * inner),
-            }
-        }
-        Split::Images(images) => Units::Images { units: 1, images },
+    let units = match (contract.split, order) {
+        (Split::Images(images), _) => Units::Images { units: 1, images },
+        (Split::Tiles, Order::Rows(_)) => row_units,
+        (Split::Tiles, Order::Columns) => row_units.times(n_columns),
     };
     let tile_rows = shape.rows.iter().product::<usize>();
-    let work = match contract.split {
-        Split::Tiles => tile_rows * per_row,
-        Split::Images(_) => extents.iter().product::<usize>() * per_row,
+    let work = match (contract.split, order) {
+        (Split::Images(_), _) => extents.iter().product::<usize>() * per_row,
+        (Split::Tiles, Order::Rows(_)) => tile_rows * per_row,
+        (Split::Tiles, Order::Columns) => tile_rows * per_row / n_columns,
     };
     let mut chunk = chunk(units.count(cx.batch), work);
-    if chosen.cut.is_some() && contract.split == Split::Tiles {
-        chunk = chunk.max(TASK_ROWS.div_ceil(tile_rows));
+    if contract.split == Split::Tiles {
+        // Less than that of either would be read from afar by too many tasks.
+        if chosen.cut.is_some() {
+            chunk = chunk.max(TASK_ROWS.div_ceil(tile_rows));
+        }
+        if order == Order::Columns {
+            let parts = order::LEAST_TASKS.div_ceil(n_columns).min(n_rows);
+            chunk = chunk.next_multiple_of(n_rows.div_ceil(parts));
+        }
     }
     cx.step(kernel, args, Domain { units, chunk });
 }

@@ -67,6 +67,18 @@ pub enum Units {
 }
 
 impl Units {
+    /// So many times as many.
+    pub fn times(self, count: usize) -> Units {
+        match self {
+            Units::Fixed(units) => Units::Fixed(units * count),
+            Units::Images { units, images } => Units::Images {
+                units: units * count,
+                images,
+            },
+            Units::Elements { .. } => panic!("elements are no rows of a matrix"),
+        }
+    }
+
     /// The number of units for a batch.
     pub fn count(self, batch: usize) -> usize {
         match self {
