@@ -178,15 +178,18 @@ pub fn lower(cx: &mut Cx<'_>, name: &str, moves: &Moves<'_>) {
     // of one.
     axes.sort_by_key(|axis| std::cmp::Reverse(axis.steps[last]));
     let mut axes = merged(axes);
-    let inner = match axes.pop_if(|axis| axis.steps[last] == ELEMENT) {
+    let mut inner = match axes.pop_if(|axis| axis.steps[last] == ELEMENT) {
         Some(inner) => inner,
         // One element at a time.
         None => Axis::new(1, vec![ELEMENT; operands.len()]),
     };
-    let outer = if axes.is_empty() {
-        Axis::new(1, vec![0; operands.len()])
-    } else {
-        axes.remove(0)
+    turn(&mut axes, &mut inner, lanes);
+    // The longest of those around the innermost loop is shared out.
+    let around = axes.len().saturating_sub(1).max(1).min(axes.len());
+    let longest = (0..around).rev().max_by_key(|&at| axes[at].count);
+    let outer = match longest {
+        Some(at) => axes.remove(at),
+        None => Axis::new(1, vec![0; operands.len()]),
     };
     let body = {
         let mut b = BodyBuilder::new(format!("{name}_run"), lanes);
@@ -252,6 +255,33 @@ pub fn lower(cx: &mut Cx<'_>, name: &str, moves: &Moves<'_>) {
         chunk: chunk(total, work),
     };
     cx.step(kernel, args, domain);
+}
+
+/// Vectors of a row that are written before the next row, where lanes are read from lines of their own.
+const TURNED: usize = 4;
+
+/// Where what is written in a row is read from places apart, the lines that it is read from hold the next rows' elements too:
+/// rows are written in short pieces, so that the lines are still near when the next row comes.
+fn turn(axes: &mut Vec<Axis>, inner: &mut Axis, lanes: usize) {
+    let sources = inner.steps.len() - 1;
+    let apart = |source: usize| inner.steps[source].abs() > ELEMENT;
+    let near = axes
+        .iter()
+        .position(|axis| (0..sources).any(|source| apart(source) && axis.steps[source] == ELEMENT));
+    let Some(near) = near else { return };
+    let near = axes.remove(near);
+    let vectors = inner.count / lanes;
+    if inner.count.is_multiple_of(lanes) && vectors > TURNED {
+        let divides = |&piece: &usize| vectors.is_multiple_of(piece);
+        let piece = (1..=TURNED).rev().find(divides).unwrap_or(1) * lanes;
+        axes.push(Axis {
+            count: inner.count / piece,
+            steps: inner.steps.iter().map(|step| step * piece as i64).collect(),
+            number: inner.number * piece as i64,
+        });
+        inner.count = piece;
+    }
+    axes.push(near);
 }
 
 /// Repeats what `fill` adds along axes, the outermost first; pointers and number end where they were.
