@@ -216,9 +216,10 @@ fn convolutions() {
     }
 }
 
-/// With small caches, filter gradients go over their sums in parts: some images at once, or some rows of one.
+/// With small caches, filter gradients go over their sums in parts, some images at once or some rows of one, and tiles come
+/// in other orders.
 #[test]
-fn parts_of_a_sum_add_up_to_the_same_bits() {
+fn caches_of_any_size_give_the_same_bits() {
     let same = [1, 1, 1, 1];
     let cases = [
         // A small result, made of partial ones: parts are rows of an image, evenly or not.
@@ -254,9 +255,12 @@ fn parts_of_a_sum_add_up_to_the_same_bits() {
         },
     ];
     for case in cases {
-        let [.., graph] = case.graphs();
-        let bindings = random(&graph, 7, 11, 3);
-        for target in targets() {
+        for (graph, target) in case.graphs().into_iter().flat_map(|graph| {
+            targets()
+                .into_iter()
+                .map(move |target| (graph.clone(), target))
+        }) {
+            let bindings = random(&graph, 7, 11, 3);
             let with = |caches, threads| {
                 let how = How {
                     target: Target::of(target.isa, caches),

@@ -219,6 +219,8 @@ pub enum Item {
         src: Reg,
         lanes: Lanes,
     },
+    /// Brings the line of an address near, which need not be one that may be read.
+    Prefetch { ptr: Ptr, off: i32 },
     /// Adds bytes to a pointer.
     Advance { ptr: Ptr, bytes: i64 },
     /// Sets a pointer that is no argument to another pointer plus an offset.

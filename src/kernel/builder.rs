@@ -115,6 +115,11 @@ impl BodyBuilder {
         }
     }
 
+    /// Brings the line of an address near, if the tier can: it need not be one that may be read.
+    pub fn prefetch(&mut self, ptr: Ptr, off: i32) {
+        self.push(Item::Prefetch { ptr, off });
+    }
+
     /// Writes lanes to memory.
     pub fn store(&mut self, ptr: Ptr, off: i32, src: Reg, lanes: Lanes) {
         self.push(Item::Store {

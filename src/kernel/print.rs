@@ -144,6 +144,7 @@ pub(crate) fn head<'a>(item: &'a Item, regs: &'a [LaneType]) -> impl Display + '
             let place = place(*ptr, (*off).into());
             write!(f, "store {src}, {place}{}", suffix(*lanes))
         }
+        Item::Prefetch { ptr, off } => write!(f, "prefetch {}", place(*ptr, (*off).into())),
         Item::Advance { ptr, bytes } if *bytes < 0 => {
             write!(f, "{ptr} -= {}", bytes.unsigned_abs())
         }
@@ -178,7 +179,11 @@ fn write_items(
                 write_items(f, items, regs, depth + 1)?;
                 writeln!(f, "{}}}", indent(depth))?;
             }
-            Item::Set { .. } | Item::Store { .. } | Item::Advance { .. } | Item::SetPtr { .. } => {
+            Item::Set { .. }
+            | Item::Store { .. }
+            | Item::Prefetch { .. }
+            | Item::Advance { .. }
+            | Item::SetPtr { .. } => {
                 writeln!(f, "{}{head}", indent(depth))?;
             }
         }

@@ -9,7 +9,7 @@ use crate::kernel::{Index, Lanes};
 pub const CONFLICT_BYTES: usize = 1024;
 
 /// Elements of a cache line.
-const LINE: usize = 16;
+pub const LINE: usize = 16;
 
 /// The distance of neighbouring rows of so many elements: the next cache line's, if theirs is a multiple of so many bytes.
 pub fn apart(elements: usize, conflict: usize) -> usize {

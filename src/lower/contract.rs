@@ -17,7 +17,7 @@ use super::{Args, Buffer, Cx, Domain, Units, chunk};
 use crate::codegen::Target;
 use crate::kernel::{Index, NestBuilder};
 use cut::{Cut, Over, Part, TASK_ROWS};
-use maker::{At, Maker};
+use maker::{Ahead, At, Maker};
 use order::{Order, Reads};
 pub use shape::PANEL_SHARE;
 use shape::{ColumnRun, Shape, choose, column_runs, panel_runs};
@@ -261,6 +261,30 @@ impl Chosen {
         }
     }
 
+    /// What is brought near before it is read.
+    fn ahead(&self, contract: &Contract<'_>) -> Ahead {
+        if let Finish::Store { .. } = contract.finish
+            && self.cut.is_some()
+        {
+            return Ahead::Panels;
+        }
+        let groups = contract.groups.iter().filter(|axis| axis.b != 0);
+        let groups: usize = groups.map(|axis| axis.count).product();
+        let b = groups * self.depth * contract.columns * size_of::<f32>();
+        let panel = self.depth * self.shape.vectors * self.lanes * size_of::<f32>();
+        let tiles = self.extents.iter().zip(self.shape.rows);
+        let tiles: usize = tiles.map(|(&extent, rows)| extent.div_ceil(rows)).product();
+        if b <= self.near {
+            Ahead::Nothing
+        } else if tiles == 1 {
+            Ahead::Steps
+        } else if panel < self.near * 2 / 3 {
+            Ahead::Panels
+        } else {
+            Ahead::Nothing
+        }
+    }
+
     /// What tiles read, so many along m and along n.
     fn reads(&self, contract: &Contract<'_>, tiles: [usize; 2]) -> Reads {
         let [outer, middle, _] = contract.rows;
@@ -372,6 +396,7 @@ pub fn tiles(
         sums: &chosen.sums,
         name: &cx.name,
         lanes: cx.lanes(),
+        ahead: chosen.ahead(contract),
     };
     chosen.over_columns(nest, |nest, column, run| {
         let at = At {
@@ -402,6 +427,7 @@ pub fn lower(cx: &mut Cx<'_>, contract: &Contract<'_>) {
         sums: &chosen.sums,
         name: &cx.name,
         lanes: cx.lanes(),
+        ahead: chosen.ahead(contract),
     };
     let mut args = Args::default();
     let mut nest = NestBuilder::new();

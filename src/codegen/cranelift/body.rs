@@ -100,6 +100,8 @@ impl Lowering<'_, '_> {
                 src,
                 lanes,
             } => self.store(*ptr, *off, *src, *lanes),
+            // Cranelift has no such instruction.
+            Item::Prefetch { .. } => {}
             Item::Advance { ptr, bytes } => {
                 let var = self.ptrs[usize::from(ptr.0)];
                 let value = self.builder.use_var(var);

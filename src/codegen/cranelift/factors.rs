@@ -28,6 +28,6 @@ fn mark_reads(item: &Item, read: &mut [bool]) {
                 mark_reads(item, read);
             }
         }
-        Item::Advance { .. } | Item::SetPtr { .. } => {}
+        Item::Prefetch { .. } | Item::Advance { .. } | Item::SetPtr { .. } => {}
     }
 }

@@ -48,6 +48,24 @@ fn partial_loads_and_stores() {
 }
 
 #[test]
+fn what_is_brought_near_need_not_exist() {
+    for target in targets() {
+        check_exact(&target, target.lanes, &[2], |b, p, q| {
+            let turns = Count::Arg(crate::kernel::Int(0));
+            let x = b.load(p, 0, Lanes::All);
+            let far = b.ptr_copy(p, 0);
+            b.repeat(turns, |b| {
+                b.prefetch(far, 4096);
+                b.prefetch(p, -(1 << 30));
+                b.prefetch(q, i32::MAX);
+                b.advance(far, 1 << 20);
+            });
+            b.store(q, 0, x, Lanes::All);
+        });
+    }
+}
+
+#[test]
 fn more_partial_lengths_than_mask_registers() {
     for target in targets() {
         let mut b = builder(&target);

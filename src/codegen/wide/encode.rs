@@ -113,6 +113,10 @@ impl Encoding<'_> {
                 blend,
             } => self.select(inst, operands, cmp, predicate, blend),
             Kind::Store { code, addr, mask } => self.store(inst, operands, code, addr, mask),
+            Kind::Prefetch(addr) => {
+                let place = self.address(addr);
+                self.buffer.emit(Code::Prefetcht1_m8, &[place]);
+            }
             Kind::Const(id) => self.load(operands.dst, Place::Const(id)),
             Kind::Int { int, code } => self.int(inst, operands, int, code),
             Kind::Gather { code, addr, scale } => self.gather(operands, code, addr, scale),

@@ -51,6 +51,7 @@ pub(super) fn run(program: &mut Program, isa: Isa) {
                 }
             }
             Kind::Fma(_)
+            | Kind::Prefetch(_)
             | Kind::Select { .. }
             | Kind::Const(_)
             | Kind::Int { .. }

@@ -108,6 +108,8 @@ pub(super) enum Kind {
     },
     /// A store of the last source, whose mask vector, if any, comes before it.
     Store { code: Code, addr: Addr, mask: Mask },
+    /// The line of an address is brought near.
+    Prefetch(Addr),
     /// A constant is put into the destination.
     Const(ConstId),
     /// The low half of an integer is put into the destination: its first lane, or all lanes.

@@ -73,6 +73,10 @@ impl Lowering<'_> {
                 src,
                 lanes,
             } => self.store(*ptr, *off, *src, *lanes),
+            Item::Prefetch { ptr, off } => self.bare(Kind::Prefetch(Addr {
+                ptr: *ptr,
+                off: (*off).into(),
+            })),
             Item::Advance { ptr, bytes } => self.bare(Kind::Advance {
                 ptr: *ptr,
                 bytes: *bytes,

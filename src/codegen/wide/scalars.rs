@@ -166,7 +166,7 @@ fn for_each(
         }
     }
     match inst.kind {
-        Kind::Store { addr, .. } | Kind::Gather { addr, .. } => {
+        Kind::Store { addr, .. } | Kind::Gather { addr, .. } | Kind::Prefetch(addr) => {
             found(usize::from(addr.ptr.0), false);
         }
         Kind::Advance { ptr, .. } => found(usize::from(ptr.0), false),

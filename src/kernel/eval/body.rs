@@ -111,6 +111,7 @@ impl Run<'_> {
                             .map_err(|f| self.error(item, f))?;
                     }
                 }
+                Item::Prefetch { .. } => {}
                 Item::Advance { ptr, bytes } => {
                     let place = self.address(*ptr, *bytes);
                     self.ptrs[ptr.0 as usize] = place.map_err(|f| self.error(item, f))?;

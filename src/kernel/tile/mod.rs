@@ -55,6 +55,8 @@ pub struct Tile {
     pub b_vector_step: i32,
     /// The lanes of the last vector of B that may be read: all where rows are padded.
     pub b_last: Lanes,
+    /// What else each step brings near: lines so many bytes from its place in A, and in B.
+    pub ahead: [Vec<i64>; 2],
 }
 
 /// Where the results of [`build`] go.
@@ -102,6 +104,7 @@ impl Tile {
             rest: None,
             b_vector_step: lanes as i32 * 4,
             b_last: Lanes::All,
+            ahead: [Vec::new(), Vec::new()],
         }
     }
 

@@ -136,6 +136,13 @@ impl<'t> Maker<'t> {
                 b.load(b_ptr, displacement(off), lanes)
             })
             .collect();
+        for (ptr, at, ahead) in [(a_ptr, a_at, &tile.ahead[0]), (b_ptr, b_at, &tile.ahead[1])] {
+            for &bytes in ahead {
+                if let Ok(off) = i32::try_from(at + bytes) {
+                    b.prefetch(ptr, off);
+                }
+            }
+        }
         for (&row, accumulators) in tile.a_rows.iter().zip(self.accumulators) {
             let a = b.broadcast(a_ptr, displacement(a_at + i64::from(row)));
             for (&column, &acc) in columns.iter().zip(accumulators) {

@@ -151,6 +151,7 @@ impl Checker<'_> {
                 }
                 Item::Set { .. }
                 | Item::Store { .. }
+                | Item::Prefetch { .. }
                 | Item::Advance { .. }
                 | Item::SetPtr { .. } => {
                     self.simple(item).map_err(|f| self.error(item, f))?;
@@ -204,6 +205,7 @@ impl Checker<'_> {
                 self.read(*src)?;
                 self.lanes(*lanes)
             }
+            Item::Prefetch { ptr, .. } => self.ptr(*ptr),
             Item::Advance { ptr, .. } => {
                 self.not_in_tail(Misplaced::PointerChange)?;
                 self.ptr(*ptr)
@@ -400,8 +402,11 @@ fn remove_varying(items: &[Item], uniform: &mut [bool]) -> bool {
                 }
             }
             Item::Loop { items, .. } => changed |= remove_varying(items, uniform),
-            Item::Tail { .. } | Item::Store { .. } | Item::Advance { .. } | Item::SetPtr { .. } => {
-            }
+            Item::Tail { .. }
+            | Item::Store { .. }
+            | Item::Prefetch { .. }
+            | Item::Advance { .. }
+            | Item::SetPtr { .. } => {}
         }
     }
     changed

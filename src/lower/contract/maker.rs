@@ -22,12 +22,27 @@ pub(super) struct At<'i> {
     pub(super) run: &'i ColumnRun,
 }
 
+/// Steps that are ahead: what memory takes to answer, at some ten cycles a step.
+const STEPS_AHEAD: i64 = 16;
+
+/// What tiles bring near of what comes from beyond the second-level cache.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Ahead {
+    /// All is near.
+    Nothing,
+    /// The next panel of B, which has room beside this one; and the next rows of A, if they are its neighbours.
+    Panels,
+    /// The rows of B that come some steps later: no tile comes back to them.
+    Steps,
+}
+
 /// Makes bodies and calls for tiles.
 pub(super) struct Maker<'c, 'a> {
     pub(super) contract: &'c Contract<'a>,
     pub(super) sums: &'c [SumAxis],
     pub(super) name: &'c str,
     pub(super) lanes: usize,
+    pub(super) ahead: Ahead,
 }
 
 impl Maker<'_, '_> {
@@ -234,6 +249,27 @@ impl Maker<'_, '_> {
         self.sums.iter().any(varies)
     }
 
+    /// What each step of a tile brings near, in bytes from its places in A and in B.
+    fn ahead(&self, run: &ColumnRun, inner: usize) -> [Vec<i64>; 2] {
+        let line = access::LINE as i64 * ELEMENT;
+        let panel = (run.vectors * self.lanes) as i64 * ELEMENT;
+        let lines = |from: i64| (0..panel).step_by(line as usize).map(move |at| from + at);
+        match (self.ahead, self.sums.last()) {
+            (Ahead::Nothing, _) | (_, None) => [Vec::new(), Vec::new()],
+            (Ahead::Steps, Some(axis)) => [Vec::new(), lines(STEPS_AHEAD * axis.b).collect()],
+            (Ahead::Panels, Some(_)) => {
+                let panels = self.contract.panels;
+                let next = match panels.count {
+                    1 => panel,
+                    _ => panel * panels.rows as i64,
+                };
+                let beside = self.contract.rows[2].a == ELEMENT;
+                let of_a = beside.then_some(inner as i64 * ELEMENT + line - ELEMENT);
+                [of_a.into_iter().collect(), lines(next).collect()]
+            }
+        }
+    }
+
     /// The code of a tile; it may add its sums to what the result holds, as often as it is told: once or not at all.
     fn body(&self, sizes: [usize; 3], run: &ColumnRun, adds: bool) -> Body {
         let contract = self.contract;
@@ -292,7 +328,8 @@ impl Maker<'_, '_> {
             }) => 1,
             Some(_) | None => UNROLL,
         };
-        let tile = Tile::new(a_rows, run.vectors, reduce, unroll, self.lanes);
+        let mut tile = Tile::new(a_rows, run.vectors, reduce, unroll, self.lanes);
+        tile.ahead = self.ahead(run, t2);
         let accumulators = tile::accumulators(&mut b, &tile, |_, _| Op::float(0.0));
         let lanes = |vector: usize| {
             if vector + 1 == run.vectors {

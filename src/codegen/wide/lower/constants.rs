@@ -23,7 +23,10 @@ pub(super) fn find(body: &Body) -> Vec<Option<Op>> {
                     };
                 }
                 Item::Loop { items, .. } | Item::Tail { items, .. } => visit(items, states),
-                Item::Store { .. } | Item::Advance { .. } | Item::SetPtr { .. } => {}
+                Item::Store { .. }
+                | Item::Prefetch { .. }
+                | Item::Advance { .. }
+                | Item::SetPtr { .. } => {}
             }
         }
     }
