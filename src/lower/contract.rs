@@ -22,6 +22,9 @@ use order::{Order, Reads};
 pub use shape::PANEL_SHARE;
 use shape::{ColumnRun, Shape, choose, column_runs, panel_runs};
 
+/// A vector of B that comes from afar, in multiply-adds.
+const FAR_LOAD: usize = 8;
+
 /// How many positions an axis of m has.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Extent {
@@ -516,7 +519,9 @@ pub fn lower(cx: &mut Cx<'_>, contract: &Contract<'_>) {
     let work = match (contract.split, order) {
         (Split::Images(_), _) => extents.iter().product::<usize>() * per_row,
         (Split::Tiles, Order::Rows(_)) => tile_rows * per_row,
-        (Split::Tiles, Order::Columns) => tile_rows * per_row / n_columns,
+        (Split::Tiles, Order::Columns) => {
+            tile_rows * per_row / n_columns + FAR_LOAD * depth * shape.vectors / n_rows.max(1)
+        }
     };
     let mut chunk = chunk(units.count(cx.batch), work);
     if contract.split == Split::Tiles {

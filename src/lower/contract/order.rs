@@ -35,6 +35,10 @@ impl Reads {
     pub(super) fn order(&self, target: &Target) -> Order {
         let near = (SHARE * target.caches[1] as f64) as usize;
         let ([rows, columns], [a, b]) = (self.tiles, self.bytes);
+        // Too few rows for threads to share.
+        if rows < LEAST_TASKS && columns > rows {
+            return Order::Columns;
+        }
         if b > near && columns > 1 && (a <= near || a * columns + b < a + b * a.div_ceil(near)) {
             return Order::Columns;
         }
