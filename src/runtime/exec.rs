@@ -2,14 +2,16 @@
 #![allow(unsafe_code, reason = "calls generated code")]
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use rayon::ThreadPool;
-use rayon::prelude::*;
 
 use super::buffer::Arena;
 use super::convert;
+use super::crew;
 use super::float::FlushToZero;
+use crate::codegen::Code;
 use crate::driver::Program;
 use crate::ir::{DType, StepScalar, ValueId, ValueKind};
 use crate::lower::Domain;
@@ -95,22 +97,48 @@ unsafe impl Send for Session {}
 // SAFETY: what takes `&self` reads memory; kernels run only under `&mut self`.
 unsafe impl Sync for Session {}
 
-/// Addresses that tasks share.
-#[derive(Clone, Copy)]
-struct Shared(*const *mut u8);
+/// The steps of a session, for threads that do them together.
+struct Shared<'a, F> {
+    calls: &'a [Call],
+    addresses: *const *mut u8,
+    code: &'a Code,
+    batch: usize,
+    ended: F,
+}
 
-impl Shared {
-    /// The first address. A method, so that a closure captures the whole and not the bare pointer.
-    fn start(&self) -> *const *mut u8 {
-        self.0
+// SAFETY: the list of addresses is not changed while steps run, and the runtime gives tasks of one step disjoint parts of its
+// domain, which by the plan's contract write disjoint memory.
+unsafe impl<F: Sync> Sync for Shared<'_, F> {}
+
+impl<F> Shared<'_, F> {
+    /// The units of a step, and how many of them a task takes.
+    fn split(&self, step: usize) -> (usize, usize) {
+        let domain = self.calls[step].domain;
+        let units = domain.units.count(self.batch);
+        (units, domain.chunk)
     }
 }
 
-// SAFETY: the list is not changed while tasks run, and the runtime gives tasks of one step disjoint
-// parts of its domain, which by the plan's contract write disjoint memory.
-unsafe impl Send for Shared {}
-// SAFETY: as above.
-unsafe impl Sync for Shared {}
+impl<F: Fn(usize) + Sync> crew::Steps for Shared<'_, F> {
+    fn tasks(&self, step: usize) -> usize {
+        let (units, chunk) = self.split(step);
+        units.div_ceil(chunk).max(1)
+    }
+
+    fn work(&self, step: usize, task: usize) {
+        let (units, chunk) = self.split(step);
+        let call = &self.calls[step];
+        let (lo, hi) = (task * chunk, ((task + 1) * chunk).min(units));
+        let kernel = self.code.kernel(call.kernel);
+        // SAFETY: the addresses are those of the step's buffers in the live arena, which the list has from `args` on; `lo..hi`
+        // is within its domain and disjoint from other tasks' parts, and the batch is at most the plan's.
+        unsafe { kernel.call(self.addresses.add(call.args), lo as i64, hi as i64, self.batch as i64) };
+    }
+
+    fn ended(&self, step: usize) {
+        (self.ended)(step);
+    }
+}
 
 impl Session {
     /// Takes memory for a program and starts its threads: `threads` of them, or none beside the
@@ -228,51 +256,34 @@ impl Session {
         Ok(())
     }
 
+    /// Runs all steps from the first one on.
     fn steps(&self, first: usize, batch: usize) {
-        self.each_step(first, batch, |_, step| step());
+        self.each_step(first, batch, |_| {});
     }
 
-    /// Runs all steps from the first one on, each through `around`, which is given its number and must run it.
-    fn each_step(&self, first: usize, batch: usize, mut around: impl FnMut(usize, &dyn Fn())) {
-        if rayon::current_thread_index().is_none() || rayon::current_num_threads() == 1 {
-            let _mode = FlushToZero::set();
-            for (number, call) in self.calls.iter().enumerate().skip(first) {
-                around(number, &|| {
-                    self.call(call, 0, call.domain.units.count(batch), batch);
-                });
-            }
+    /// The same, with each step's number handed to `ended` when it has.
+    fn each_step(&self, first: usize, batch: usize, ended: impl Fn(usize) + Sync) {
+        if rayon::current_thread_index().is_some() && rayon::current_num_threads() > 1 {
+            let shared = Shared {
+                calls: &self.calls,
+                addresses: self.addresses.as_ptr(),
+                code: &self.program.code,
+                batch,
+                ended,
+            };
+            crew::run(&shared, first, self.calls.len());
             return;
         }
+        let _mode = FlushToZero::set();
         for (number, call) in self.calls.iter().enumerate().skip(first) {
-            around(number, &|| self.split_call(call, batch));
+            let args = self.addresses[call.args..].as_ptr();
+            let units = call.domain.units.count(batch);
+            let kernel = self.program.code.kernel(call.kernel);
+            // SAFETY: the addresses are those of the step's buffers in the live arena, this thread has the whole domain,
+            // and the batch is at most the plan's.
+            unsafe { kernel.call(args, 0, units as i64, batch as i64) };
+            ended(number);
         }
-    }
-
-    /// Runs a step on all threads of the current pool.
-    fn split_call(&self, call: &Call, batch: usize) {
-        let units = call.domain.units.count(batch);
-        let tasks = units.div_ceil(call.domain.chunk);
-        if tasks <= 1 {
-            self.call(call, 0, units, batch);
-            return;
-        }
-        let chunk = call.domain.chunk;
-        let shared = Shared(self.addresses[call.args..].as_ptr());
-        let kernel = self.program.code.kernel(call.kernel);
-        (0..tasks).into_par_iter().with_max_len(1).for_each(|task| {
-            let (lo, hi) = (task * chunk, ((task + 1) * chunk).min(units));
-            // SAFETY: the addresses are those of the step's buffers in the live arena, `lo..hi`
-            // is within its domain and disjoint from other tasks' parts, and the batch is at
-            // most the plan's.
-            unsafe { kernel.call(shared.start(), lo as i64, hi as i64, batch as i64) };
-        });
-    }
-
-    fn call(&self, call: &Call, lo: usize, hi: usize, batch: usize) {
-        let args = self.addresses[call.args..].as_ptr();
-        let kernel = self.program.code.kernel(call.kernel);
-        // SAFETY: as in `split_call`; this thread has the whole domain.
-        unsafe { kernel.call(args, lo as i64, hi as i64, batch as i64) };
     }
 
     /// The time of each of the plan's steps, the fastest of several runs, in the order of the plan; nothing for those that
@@ -288,17 +299,24 @@ impl Session {
         times[..fixed].fill(Duration::ZERO);
         // What follows from parameters must be there.
         self.run(batch)?;
+        let ends: Vec<AtomicU64> = self.calls.iter().map(|_| AtomicU64::new(0)).collect();
         for _ in 0..runs.max(1) {
-            let mut profiled = || {
-                self.each_step(fixed, batch, |number, step| {
-                    let start = Instant::now();
-                    step();
-                    times[number] = times[number].min(start.elapsed());
+            let run = || {
+                let start = Instant::now();
+                self.each_step(fixed, batch, |number| {
+                    let end = start.elapsed().as_nanos();
+                    ends[number].store(u64::try_from(end).unwrap_or(u64::MAX), Ordering::Relaxed);
                 });
             };
             match &self.pool {
-                Some(pool) => pool.install(&mut profiled),
-                None => profiled(),
+                Some(pool) => pool.install(run),
+                None => run(),
+            }
+            let mut before = 0;
+            for (time, end) in times.iter_mut().zip(&ends).skip(fixed) {
+                let end = end.load(Ordering::Relaxed);
+                *time = (*time).min(Duration::from_nanos(end - before));
+                before = end;
             }
         }
         Ok(times)

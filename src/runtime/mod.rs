@@ -2,6 +2,7 @@
 
 pub mod buffer;
 pub mod convert;
+mod crew;
 pub mod exec;
 pub mod float;
 pub mod limit;

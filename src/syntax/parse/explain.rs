@@ -221,6 +221,12 @@ impl<'a> Context<'a> {
             {
                 diagnostic.help("items stand outside of all braces")
             }
+            _ if self.bracket.is_none()
+                && ITEM_WORDS.contains(&token)
+                && self.expected(tried) == self.expected_end() =>
+            {
+                diagnostic.edit("each item starts on a line of its own", place.before(), "\n")
+            }
             _ if word
                 && word_like(before)
                 && self.bracket == Some('{')

@@ -53,7 +53,14 @@ pub(super) fn parse(file: FileId, text: &str, scan: &Scan) -> (Option<Ast>, Vec<
                 (ast, builder.errors)
             }
         }
-        Err(_) => (None, parse_by_item(file, text, scan)),
+        Err(error) => {
+            let mut errors = parse_by_item(file, text, scan);
+            // Items that are right by themselves may be wrong side by side, as two on a line.
+            if !errors.iter().any(Diagnostic::is_error) {
+                errors.push(explain::explain(&error, file, text, 0, scan));
+            }
+            (None, errors)
+        }
     }
 }
 
