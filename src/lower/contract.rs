@@ -15,7 +15,7 @@ mod shape;
 use super::epilogue::Epilogue;
 use super::{Args, Buffer, Cx, Domain, Units, chunk};
 use crate::codegen::Target;
-use crate::kernel::{Index, NestBuilder};
+use crate::kernel::{Cond, Index, NestBuilder};
 use cut::{Cut, Over, Part, TASK_ROWS};
 use maker::{Ahead, At, Maker};
 use order::{Order, Reads};
@@ -370,9 +370,18 @@ impl Chosen {
     fn over_columns(
         &self,
         nest: &mut NestBuilder,
+        visit: impl FnMut(&mut NestBuilder, Index, &ColumnRun),
+    ) {
+        self.over_runs(nest, &self.runs, visit);
+    }
+
+    fn over_runs(
+        &self,
+        nest: &mut NestBuilder,
+        runs: &[ColumnRun],
         mut visit: impl FnMut(&mut NestBuilder, Index, &ColumnRun),
     ) {
-        for run in &self.runs {
+        for run in runs {
             let first = (run.first * self.lanes) as i64;
             let step = (run.vectors * self.lanes) as i64;
             if run.tiles == 1 {
@@ -385,13 +394,25 @@ impl Chosen {
     }
 }
 
-/// All tiles of a contraction as part of a larger loop nest, in the groups that are given.
+/// Columns that a loop nest goes through.
+#[derive(Debug)]
+pub struct Columns {
+    /// The first; a tile starts there.
+    pub first: Index,
+    /// The end; a tile ends there, or all columns do.
+    pub end: Index,
+    /// Whether the last one is among them.
+    pub has_last: Cond,
+}
+
+/// The tiles of some columns of a contraction as part of a larger loop nest, in the groups that are given.
 pub fn tiles(
     nest: &mut NestBuilder,
     args: &mut Args,
     cx: &Cx<'_>,
     contract: &Contract<'_>,
     groups: &[Index],
+    columns: Option<&Columns>,
 ) {
     let chosen = Chosen::new(cx, contract, cx.batch);
     let maker = Maker {
@@ -401,7 +422,7 @@ pub fn tiles(
         lanes: cx.lanes(),
         ahead: chosen.ahead(contract),
     };
-    chosen.over_columns(nest, |nest, column, run| {
+    let mut visit = |nest: &mut NestBuilder, column: Index, run: &ColumnRun| {
         let at = At {
             groups,
             column,
@@ -409,7 +430,23 @@ pub fn tiles(
             part: None,
         };
         maker.all_tiles(nest, args, &at, chosen.shape, &mut Vec::new());
-    });
+    };
+    match columns {
+        None => chosen.over_columns(nest, visit),
+        Some(columns) => {
+            let (most, rest) = (&chosen.runs[0], &chosen.runs[1..]);
+            let width = (most.vectors * chosen.lanes) as i64;
+            let end = columns.end.clone().min(most.tiles as i64 * width);
+            nest.for_(columns.first.clone(), end, width, |nest, column| {
+                visit(nest, column, most);
+            });
+            if !rest.is_empty() {
+                nest.if_(columns.has_last.clone(), |nest| {
+                    chosen.over_runs(nest, rest, visit);
+                });
+            }
+        }
+    }
 }
 
 /// Appends the contraction as a step.

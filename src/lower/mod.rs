@@ -250,9 +250,14 @@ const MAX_TASKS: usize = 64;
 /// How many units a task takes when a unit is worth `work` and `total` units are expected.
 pub fn chunk(total: usize, work: usize) -> usize {
     let by_work = TASK_WORK.div_ceil(work.max(1));
-    by_work
+    let units = by_work
         .max(total.div_ceil(MAX_TASKS))
-        .clamp(1, total.max(1))
+        .clamp(1, total.max(1));
+    match total.div_ceil(units) {
+        // Of three tasks, one of two threads would have two.
+        tasks @ 3..=32 => total.div_ceil(tasks.next_multiple_of(4)),
+        _ => units,
+    }
 }
 
 /// The quotient and remainder of a unit number by a static count; no arithmetic if the count is 1.

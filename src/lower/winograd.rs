@@ -6,7 +6,9 @@
 //! Units of one task share their scratch memory.
 
 use super::access::{self, Access, Space, vectors};
-use super::contract::{self, Contract, Extent, Finish, GroupAxis, GroupStep, Panels, RowAxis};
+use super::contract::{
+    self, Columns, Contract, Extent, Finish, GroupAxis, GroupStep, Panels, RowAxis,
+};
 use super::contract::{Split, SumAxis};
 use super::epilogue::{Epilogue, Held, Place};
 use super::{Args, Buffer, Cx, Domain, ELEMENT, Units, chunk, over_channels, split};
@@ -19,8 +21,17 @@ use crate::ops::winograd::{Form, WinogradConv, WinogradFilter};
 /// Tiles of a block that are enough to make good use of a filter's matrix once it is near.
 const BLOCK_TILES: usize = 64;
 
+/// Tiles of a block at least, where there are so many: rows of a register tile.
+const LEAST_TILES: usize = 6;
+
+/// Vectors of the widest register tile: outputs that are no more cannot be shared out.
+const TILE_VECTORS: usize = 3;
+
 /// Tasks of a step at most: each has scratch memory of its own.
 const MOST_TASKS: usize = 16;
+
+/// Tasks that there should be, so that threads have like shares.
+const LEAST_TASKS: usize = 4;
 
 /// Channels of a filter that a unit transforms.
 const FILTER_BLOCK: usize = 16;
@@ -37,20 +48,35 @@ pub struct Blocks {
 }
 
 impl Blocks {
-    /// The blocks for outputs of so many rows and columns.
-    pub fn new(form: Form, [height, width]: [usize; 2], batch: usize) -> Blocks {
+    /// The blocks for so many outputs, each of so many rows and columns. Blocks are large, so that the filter is read seldom;
+    /// but few outputs cannot be shared out among threads by their columns, so they are cut into more blocks.
+    pub fn new(
+        target: &Target,
+        form: Form,
+        outputs: usize,
+        [height, width]: [usize; 2],
+        batch: usize,
+    ) -> Blocks {
         let tiles = [height, width].map(|size| size.div_ceil(form.outputs()));
         let all = tiles[0] * tiles[1];
-        if all <= BLOCK_TILES {
-            let images = (BLOCK_TILES / all.max(1)).clamp(1, batch.max(1));
+        let images = (BLOCK_TILES / all.max(1)).clamp(1, batch.max(1));
+        let is_narrow = outputs <= TILE_VECTORS * target.lanes;
+        let wanted = match is_narrow {
+            true => LEAST_TASKS.div_ceil(batch.div_ceil(images).max(1)),
+            false => 1,
+        };
+        if all <= BLOCK_TILES && wanted == 1 {
             return Blocks {
                 tiles,
                 images,
                 rows: tiles[0],
             };
         }
-        let fits = |&rows: &usize| rows == 1 || rows * tiles[1] <= BLOCK_TILES;
         let divisors = (1..=tiles[0]).filter(|rows| tiles[0].is_multiple_of(*rows));
+        let fits = |&rows: &usize| {
+            let small = rows * tiles[1] <= BLOCK_TILES && tiles[0] / rows >= wanted;
+            small || rows * tiles[1] < 2 * LEAST_TILES || rows == 1
+        };
         Blocks {
             tiles,
             images: 1,
@@ -253,7 +279,7 @@ pub fn conv(cx: &mut Cx<'_>, op: &WinogradConv, [x, filter]: [ValueId; 2], y: Va
     let space = Space::of(cx.graph, y);
     let [_, height, width] = space.map;
     let epilogue = Epilogue::new(cx, &[y], space);
-    let blocks = Blocks::new(form, [height, width], cx.batch);
+    let blocks = Blocks::new(cx.target, form, taps.k, [height, width], cx.batch);
     let scratch = Scratch {
         tiles: blocks.count(),
         places: taps.taps,
@@ -261,12 +287,14 @@ pub fn conv(cx: &mut Cx<'_>, op: &WinogradConv, [x, filter]: [ValueId; 2], y: Va
         sums: row(taps.k, lanes),
     };
     let parts = blocks.tiles[0] / blocks.rows;
-    let units = Units::Images {
+    let whole = Units::Images {
         units: parts,
         images: blocks.images,
     };
+    let shares = Shares::new(&taps, whole.count(cx.batch));
+    let units = whole.times(shares.count);
     let total = units.count(cx.batch);
-    let work = scratch.tiles * scratch.places * taps.c * taps.k.div_ceil(lanes);
+    let work = scratch.tiles * scratch.places * taps.c * shares.columns.div_ceil(lanes);
     let chunk = chunk(total, work).max(total.div_ceil(MOST_TASKS));
     let memory = cx.scratch(total.div_ceil(chunk) * scratch.elements());
     let mut args = Args::default();
@@ -285,7 +313,7 @@ pub fn conv(cx: &mut Cx<'_>, op: &WinogradConv, [x, filter]: [ValueId; 2], y: Va
         start: source.origin - op.pads.top as i64 * source.row - op.pads.left as i64 * source.pixel,
     };
     let product = product(&taps, &scratch, (memory, filter));
-    nest.for_domain(|nest, unit| {
+    shares.over_blocks(&mut nest, |nest, unit, columns| {
         let (block, part) = split(unit, parts);
         let first = nest.let_(block * blocks.images as i64);
         let count = (Index::Batch - first.clone()).min(blocks.images as i64);
@@ -299,12 +327,64 @@ pub fn conv(cx: &mut Cx<'_>, op: &WinogradConv, [x, filter]: [ValueId; 2], y: Va
         };
         maker.inputs(nest, &mut args, &at);
         nest.for_(0, scratch.places as i64, 1, |nest, place| {
-            contract::tiles(nest, &mut args, cx, &product, &[place, slot.clone()]);
+            let groups = [place, slot.clone()];
+            contract::tiles(nest, &mut args, cx, &product, &groups, columns);
         });
-        maker.outputs(nest, &mut args, &at);
+        maker.outputs(nest, &mut args, &at, columns);
     });
     let kernel = nest.finish(cx.name.clone(), args.len());
     cx.step(kernel, args, Domain { units, chunk });
+}
+
+/// How the columns of a block are shared out where there are few blocks. Who makes some of a block's columns transforms all
+/// of its inputs, which is a small part of the work; and reads just those columns' filters, which is most of what comes from
+/// afar. A call that makes several shares of a block transforms its inputs once.
+struct Shares {
+    count: usize,
+    /// Columns of a share, whole panels of the filter; the last has what is left.
+    columns: usize,
+    all: usize,
+}
+
+impl Shares {
+    fn new(taps: &Filter, blocks: usize) -> Shares {
+        let count = LEAST_TASKS.div_ceil(blocks.max(1)).clamp(1, taps.panels);
+        let columns = match count {
+            1 => taps.k,
+            _ => taps.panels.div_ceil(count) * taps.row,
+        };
+        Shares {
+            count: taps.k.div_ceil(columns),
+            columns,
+            all: taps.k,
+        }
+    }
+
+    /// Visits each block that has shares in the call's domain, with its number and, if it is shared out, those columns.
+    fn over_blocks(
+        &self,
+        nest: &mut NestBuilder,
+        mut visit: impl FnMut(&mut NestBuilder, Index, Option<&Columns>),
+    ) {
+        if self.count == 1 {
+            return nest.for_domain(|nest, block| visit(nest, block, None));
+        }
+        let count = self.count as i64;
+        let first = nest.let_(Index::Lo / count);
+        let end = nest.let_((Index::Hi + (count - 1)) / count);
+        nest.for_(first, end, 1, |nest, block| {
+            let before = nest.let_(block.clone() * count);
+            let first = nest.let_((Index::Lo - before.clone()).max(0));
+            let end = nest.let_((Index::Hi - before).min(count));
+            let width = self.columns as i64;
+            let columns = Columns {
+                first: nest.let_(first * width),
+                end: nest.let_((end.clone() * width).min(self.all as i64)),
+                has_last: Cond::Eq(end, Index::Const(count)),
+            };
+            visit(nest, block, Some(&columns));
+        });
+    }
 }
 
 /// The products of a block: tiles by channels times channels by filters, for each place and task.
@@ -470,7 +550,13 @@ impl Maker<'_, '_> {
         b.finish()
     }
 
-    fn outputs(&self, nest: &mut NestBuilder, args: &mut Args, at: &At<'_>) {
+    fn outputs(
+        &self,
+        nest: &mut NestBuilder,
+        args: &mut Args,
+        at: &At<'_>,
+        columns: Option<&Columns>,
+    ) {
         let m = self.form.outputs();
         let [channels, height, _] = self.epilogue.space.map;
         let rest = height % m;
@@ -482,7 +568,7 @@ impl Maker<'_, '_> {
             let first = nest.let_(row.clone() * m as i64);
             let args = std::cell::RefCell::new(&mut *args);
             let call = |nest: &mut NestBuilder, rows: usize| {
-                over_channels(nest, channels, self.cx.lanes(), |nest, channel, lanes| {
+                let each = |nest: &mut NestBuilder, channel: Index, lanes: Lanes| {
                     let body = nest.add_body(self.output_body(rows, lanes));
                     let mut args = args.borrow_mut();
                     let memory = args.of(self.memory);
@@ -492,7 +578,22 @@ impl Maker<'_, '_> {
                     let position = [&image, &first, &zero, &channel];
                     ptrs.extend(self.epilogue.addresses(&mut args, position));
                     nest.call(body, ptrs, self.epilogue.ints(position));
+                };
+                let lanes = self.cx.lanes();
+                let Some(columns) = columns else {
+                    return over_channels(nest, channels, lanes, each);
+                };
+                let (count, last) = vectors(channels, lanes);
+                let whole = (count - usize::from(last != Lanes::All)) * lanes;
+                let end = columns.end.clone().min(whole as i64);
+                nest.for_(columns.first.clone(), end, lanes as i64, |nest, channel| {
+                    each(nest, channel, Lanes::All);
                 });
+                if last != Lanes::All {
+                    nest.if_(columns.has_last.clone(), |nest| {
+                        each(nest, Index::Const(whole as i64), last);
+                    });
+                }
             };
             if rest == 0 {
                 call(nest, m);

@@ -57,7 +57,7 @@ pub fn run(graph: &Graph, target: &Target, batch: usize) -> (Graph, Vec<Remark>)
         halos,
         filters: filters::groups(graph),
         packable: filters::packable(graph),
-        tiled: filters::tiled(graph, batch),
+        tiled: filters::tiled(graph, target, batch),
         batch,
         placed: HashMap::new(),
         converted: HashMap::new(),

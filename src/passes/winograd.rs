@@ -179,7 +179,7 @@ impl Sizes {
     }
 
     fn cycles(&self, target: &Target, form: Form) -> f64 {
-        let blocks = Blocks::new(form, self.map, self.batch);
+        let blocks = Blocks::new(target, form, self.outputs, self.map, self.batch);
         let places = form.inputs() * form.inputs();
         let tiles = (self.batch * blocks.tiles[0] * blocks.tiles[1]) as f64;
         // Loads, stores and sums of the two passes over a tile of one vector, at two a cycle: an estimate.

@@ -1,10 +1,12 @@
 //! Threads that go through the steps of a program side by side.
 //!
 //! A step's tasks are shared out before it begins: each thread gets a run of neighbours, the same part of every step, so
-//! that it finds in its caches what it wrote in the step before. Who has done his own takes from the end of another's. The
+//! that it finds in its caches what it wrote in the step before. It does most of them in one call, so that what the call
+//! keeps near stays there, and the rest in ever smaller ones; who has done his own takes from the end of another's. The
 //! thread that finishes the last task of a step gives out the next; the others wait for that in a loop, since most steps
 //! last no longer than the system takes to wake a thread. Who does a task makes no difference to its result.
 
+use std::ops::Range;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 /// Loads of a waiting thread that follow each other at once, some 5 µs of them.
@@ -29,8 +31,8 @@ pub(super) const MOST_STEPS: usize = 1 << (u64::BITS - 2 * PLACE_BITS);
 pub(super) trait Steps: Sync {
     /// The number of tasks of a step, from 1 to [`MOST_TASKS`].
     fn tasks(&self, step: usize) -> usize;
-    /// Does one of them. Those of one step may be done by several threads at once.
-    fn work(&self, step: usize, task: usize);
+    /// Does some of them. Those of one step may be done by several threads at once.
+    fn work(&self, step: usize, tasks: Range<usize>);
     /// Hears that a step has ended, before the next one begins.
     fn ended(&self, step: usize);
 }
@@ -103,9 +105,9 @@ impl<S: Steps> Crew<'_, S> {
         let mut step = self.current.0.load(Ordering::Acquire);
         while step < self.end {
             let mut done = 0;
-            while let Some(task) = self.take(me, step) {
-                self.steps.work(step, task);
-                done += 1;
+            while let Some(tasks) = self.take(me, step) {
+                done += tasks.len();
+                self.steps.work(step, tasks);
             }
             // What every thread wrote in this step is seen by who counts the last task, and so by all who hear of the next.
             step = match done > 0 && self.left.0.fetch_sub(done, Ordering::AcqRel) == done {
@@ -127,7 +129,7 @@ impl<S: Steps> Crew<'_, S> {
             if tasks > 1 {
                 break;
             }
-            self.steps.work(step, 0);
+            self.steps.work(step, 0..1);
             self.steps.ended(step);
             step += 1;
         }
@@ -153,34 +155,35 @@ impl<S: Steps> Crew<'_, S> {
         (self.end - step) as u64
     }
 
-    /// A task of a step that nobody has: the next of the thread's own, else the last of another's.
-    fn take(&self, me: usize, step: usize) -> Option<usize> {
+    /// Tasks of a step that nobody has: the next of the thread's own, else the last of another's.
+    fn take(&self, me: usize, step: usize) -> Option<Range<usize>> {
         let threads = self.shares.len();
         (0..threads).find_map(|turn| {
-            let share = &self.shares[(me + turn) % threads].0;
-            let mut word = share.load(Ordering::Acquire);
+            let of = &self.shares[(me + turn) % threads].0;
+            let mut word = of.load(Ordering::Acquire);
             loop {
-                let mut rest = Share::of(word);
-                if rest.step != self.tag(step) || rest.first >= rest.end {
+                let share = Share::of(word);
+                if share.step != self.tag(step) || share.first >= share.end {
                     return None;
                 }
-                let task = match turn {
+                let (mut rest, count) = (share, share.end - share.first);
+                let tasks = match turn {
                     0 => {
-                        rest.first += 1;
-                        rest.first - 1
+                        rest.first += (count * 3).div_ceil(4);
+                        share.first..rest.first
                     }
                     _ => {
-                        rest.end -= 1;
-                        rest.end
+                        rest.end -= count.div_ceil(2);
+                        rest.end..share.end
                     }
                 };
-                match share.compare_exchange_weak(
+                match of.compare_exchange_weak(
                     word,
                     rest.word(),
                     Ordering::AcqRel,
                     Ordering::Acquire,
                 ) {
-                    Ok(_) => return Some(task as usize),
+                    Ok(_) => return Some(tasks.start as usize..tasks.end as usize),
                     Err(now) => word = now,
                 }
             }
@@ -237,14 +240,16 @@ mod tests {
             self.tasks[step]
         }
 
-        fn work(&self, step: usize, task: usize) {
+        fn work(&self, step: usize, tasks: Range<usize>) {
             // All of the step before is done, each task once.
             if step > 0 {
                 for count in &self.done[step - 1] {
                     assert_eq!(count.load(Ordering::Relaxed), 1, "before step {step}");
                 }
             }
-            self.done[step][task].fetch_add(1, Ordering::Relaxed);
+            for task in tasks {
+                self.done[step][task].fetch_add(1, Ordering::Relaxed);
+            }
         }
 
         fn ended(&self, step: usize) {

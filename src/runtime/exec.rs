@@ -1,6 +1,7 @@
 //! Sessions: a program with its memory and threads.
 #![allow(unsafe_code, reason = "calls generated code")]
 
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -125,14 +126,21 @@ impl<F: Fn(usize) + Sync> crew::Steps for Shared<'_, F> {
         units.div_ceil(chunk).max(1)
     }
 
-    fn work(&self, step: usize, task: usize) {
+    fn work(&self, step: usize, tasks: Range<usize>) {
         let (units, chunk) = self.split(step);
         let call = &self.calls[step];
-        let (lo, hi) = (task * chunk, ((task + 1) * chunk).min(units));
+        let (lo, hi) = (tasks.start * chunk, (tasks.end * chunk).min(units));
         let kernel = self.code.kernel(call.kernel);
         // SAFETY: the addresses are those of the step's buffers in the live arena, which the list has from `args` on; `lo..hi`
         // is within its domain and disjoint from other tasks' parts, and the batch is at most the plan's.
-        unsafe { kernel.call(self.addresses.add(call.args), lo as i64, hi as i64, self.batch as i64) };
+        unsafe {
+            kernel.call(
+                self.addresses.add(call.args),
+                lo as i64,
+                hi as i64,
+                self.batch as i64,
+            )
+        };
     }
 
     fn ended(&self, step: usize) {

@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use super::Pass;
+use crate::codegen::Target;
 use crate::ir::{FilterOrder, Graph, IdVec, Layout, NodeId, ValueId};
 use crate::lower::winograd::Blocks;
 use crate::lower::{access, contract};
@@ -66,12 +67,12 @@ pub(super) fn packable(graph: &Graph) -> HashSet<ValueId> {
 }
 
 /// For each filter that a convolution by the method of Winograd reads, the blocks that the first such reader works in.
-pub(super) fn tiled(graph: &Graph, batch: usize) -> HashMap<ValueId, Blocks> {
+pub(super) fn tiled(graph: &Graph, target: &Target, batch: usize) -> HashMap<ValueId, Blocks> {
     let mut tiled = HashMap::new();
     for (_, node) in graph.nodes.iter() {
         if let Op::WinogradConv(conv) = node.op {
-            let (_, height, width) = graph.ty(node.outputs[0]).shape.chw();
-            let blocks = || Blocks::new(conv.form, [height, width], batch);
+            let (outputs, height, width) = graph.ty(node.outputs[0]).shape.chw();
+            let blocks = || Blocks::new(target, conv.form, outputs, [height, width], batch);
             tiled.entry(node.inputs[1]).or_insert_with(blocks);
         }
     }

@@ -225,7 +225,11 @@ impl<'a> Context<'a> {
                 && ITEM_WORDS.contains(&token)
                 && self.expected(tried) == self.expected_end() =>
             {
-                diagnostic.edit("each item starts on a line of its own", place.before(), "\n")
+                diagnostic.edit(
+                    "each item starts on a line of its own",
+                    place.before(),
+                    "\n",
+                )
             }
             _ if word
                 && word_like(before)
