@@ -94,20 +94,37 @@ fn apart(found: &Run, wanted: &Run) -> f64 {
     apart.fold(0.0, |most, x| if x <= most { most } else { x })
 }
 
-/// How far compiled gradients are from the interpreter's, for the best of three pictures. Where a rectifier's argument is
-/// within rounding of 0, one side switches it on and the other does not, and all gradients before it differ: that happens
-/// for a picture here and there, a mistake for all of them.
-fn gradient_apart(graph: &Graph, params: &[NamedParam]) -> f64 {
-    let mut least = f64::INFINITY;
-    for picture in 1..=3 {
-        let found = run(graph, &Engine::host(), params, picture);
-        let wanted = run(graph, &Engine::InterpretF32, params, picture);
-        least = least.min(apart(&found, &wanted));
-        if least <= BOUND {
-            break;
-        }
+/// How far gradients in f32 are from the interpreter's in f64: compiled ones, and the interpreter's own.
+struct Gradients {
+    compiled: f64,
+    interpreted: f64,
+}
+
+impl Gradients {
+    /// Where a rectifier's argument or the lead of a maximum is within rounding of 0, f32 goes the other way than f64, and
+    /// all gradients before it differ: in compiled code as in the interpreter, though not at the same places.
+    fn are_good(&self) -> bool {
+        self.compiled <= BOUND.max(3.0 * self.interpreted)
     }
-    least
+
+    /// Those of the first picture of three that shows no mistake, or of the third: one that goes the other way comes now and
+    /// then, a mistake always.
+    fn of(graph: &Graph, params: &[NamedParam]) -> Gradients {
+        let mut last = None;
+        for picture in 1..=3 {
+            let exact = run(graph, &Engine::InterpretF64, params, picture);
+            let off = |engine: Engine| apart(&run(graph, &engine, params, picture), &exact);
+            let gradients = Gradients {
+                compiled: off(Engine::host()),
+                interpreted: off(Engine::InterpretF32),
+            };
+            if gradients.are_good() {
+                return gradients;
+            }
+            last = Some(gradients);
+        }
+        last.expect("there are three pictures")
+    }
 }
 
 #[test]
@@ -118,9 +135,9 @@ fn every_preset_at_its_full_size() {
     };
     let mut wrong = Vec::new();
     println!(
-        "| net | MACs | compile, s | step, ms | inference, ms | interpreter, s | inference off by | gradient off by |"
+        "| net | MACs | compile, s | step, ms | inference, ms | interpreter, s | inference off by | gradient off by | the interpreter's |"
     );
-    println!("| --- | --- | --- | --- | --- | --- | --- | --- |");
+    println!("| --- | --- | --- | --- | --- | --- | --- | --- | --- |");
     for path in files() {
         let file = path
             .file_name()
@@ -152,9 +169,12 @@ fn every_preset_at_its_full_size() {
                 .outputs
                 .iter()
                 .all(|(_, data)| data.iter().all(|x| x.is_finite()));
-            let gradient_off = (macs <= MOST_MACS).then(|| gradient_apart(&gradient, &in_training));
-            let shown =
-                gradient_off.map_or("not interpreted".to_owned(), |off| format!("{off:.1e}"));
+            let gradients = (macs <= MOST_MACS).then(|| Gradients::of(&gradient, &in_training));
+            let shown = gradients
+                .as_ref()
+                .map_or("not interpreted | ".to_owned(), |off| {
+                    format!("{:.1e} | {:.1e}", off.compiled, off.interpreted)
+                });
             println!(
                 "| {spec} | {macs} | {:.2} | {:.1} | {:.1} | {:.1} | {off:.1e} | {shown} |",
                 both.prepared.as_secs_f64(),
@@ -162,8 +182,8 @@ fn every_preset_at_its_full_size() {
                 forward.ran.as_secs_f64() * 1e3,
                 exact.ran.as_secs_f64(),
             );
-            let good = |off: f64| off <= BOUND;
-            if !finite || !good(off) || !gradient_off.is_none_or(good) {
+            if !finite || off > BOUND || off.is_nan() || !gradients.is_none_or(|off| off.are_good())
+            {
                 wrong.push(spec);
             }
         }

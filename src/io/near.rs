@@ -89,7 +89,7 @@ mod tests {
         }
         assert_eq!(said("lennet5.net"), "; did you mean `lenet5.net`?");
         assert_eq!(said("lenet5"), "; did you mean `lenet5.net`?");
-        assert_eq!(said("resnet50.net"), "; there are `lenet5.net`, `xor.net`");
+        assert_eq!(said("deep50.net"), "; there are `lenet5.net`, `xor.net`");
         assert_eq!(said("xor.net"), "");
         assert!(said("no/xor.net").contains("there is no folder"));
         let found = hint(folder.path(), "net");

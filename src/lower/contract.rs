@@ -13,9 +13,10 @@ mod order;
 mod shape;
 
 use super::epilogue::Epilogue;
+use super::shares::Within;
 use super::{Args, Buffer, Cx, Domain, Units, chunk};
 use crate::codegen::Target;
-use crate::kernel::{Cond, Index, NestBuilder};
+use crate::kernel::{Index, NestBuilder};
 use cut::{Cut, Over, Part, TASK_ROWS};
 use maker::{Ahead, At, Maker};
 use order::{Order, Reads};
@@ -394,17 +395,6 @@ impl Chosen {
     }
 }
 
-/// Columns that a loop nest goes through.
-#[derive(Debug)]
-pub struct Columns {
-    /// The first; a tile starts there.
-    pub first: Index,
-    /// The end; a tile ends there, or all columns do.
-    pub end: Index,
-    /// Whether the last one is among them.
-    pub has_last: Cond,
-}
-
 /// The tiles of some columns of a contraction as part of a larger loop nest, in the groups that are given.
 pub fn tiles(
     nest: &mut NestBuilder,
@@ -412,7 +402,7 @@ pub fn tiles(
     cx: &Cx<'_>,
     contract: &Contract<'_>,
     groups: &[Index],
-    columns: Option<&Columns>,
+    within: Option<&Within>,
 ) {
     let chosen = Chosen::new(cx, contract, cx.batch);
     let maker = Maker {
@@ -431,17 +421,18 @@ pub fn tiles(
         };
         maker.all_tiles(nest, args, &at, chosen.shape, &mut Vec::new());
     };
-    match columns {
+    match within {
         None => chosen.over_columns(nest, visit),
-        Some(columns) => {
+        // Shares are of whole panels, and tiles start where panels do.
+        Some(within) => {
             let (most, rest) = (&chosen.runs[0], &chosen.runs[1..]);
             let width = (most.vectors * chosen.lanes) as i64;
-            let end = columns.end.clone().min(most.tiles as i64 * width);
-            nest.for_(columns.first.clone(), end, width, |nest, column| {
+            let end = within.end.clone().min(most.tiles as i64 * width);
+            nest.for_(within.first.clone(), end, width, |nest, column| {
                 visit(nest, column, most);
             });
             if !rest.is_empty() {
-                nest.if_(columns.has_last.clone(), |nest| {
+                nest.if_(within.has_last.clone(), |nest| {
                     chosen.over_runs(nest, rest, visit);
                 });
             }

@@ -6,11 +6,10 @@
 //! Units of one task share their scratch memory.
 
 use super::access::{self, Access, Space, vectors};
-use super::contract::{
-    self, Columns, Contract, Extent, Finish, GroupAxis, GroupStep, Panels, RowAxis,
-};
+use super::contract::{self, Contract, Extent, Finish, GroupAxis, GroupStep, Panels, RowAxis};
 use super::contract::{Split, SumAxis};
 use super::epilogue::{Epilogue, Held, Place};
+use super::shares::{Shares, Within, over_channels_within};
 use super::{Args, Buffer, Cx, Domain, ELEMENT, Units, chunk, over_channels, split};
 use crate::codegen::Target;
 use crate::ir::{FilterOrder, Layout, ValueId};
@@ -291,10 +290,10 @@ pub fn conv(cx: &mut Cx<'_>, op: &WinogradConv, [x, filter]: [ValueId; 2], y: Va
         units: parts,
         images: blocks.images,
     };
-    let shares = Shares::new(&taps, whole.count(cx.batch));
+    let shares = shares(&taps, whole.count(cx.batch));
     let units = whole.times(shares.count);
     let total = units.count(cx.batch);
-    let work = scratch.tiles * scratch.places * taps.c * shares.columns.div_ceil(lanes);
+    let work = scratch.tiles * scratch.places * taps.c * shares.size.div_ceil(lanes);
     let chunk = chunk(total, work).max(total.div_ceil(MOST_TASKS));
     let memory = cx.scratch(total.div_ceil(chunk) * scratch.elements());
     let mut args = Args::default();
@@ -313,7 +312,7 @@ pub fn conv(cx: &mut Cx<'_>, op: &WinogradConv, [x, filter]: [ValueId; 2], y: Va
         start: source.origin - op.pads.top as i64 * source.row - op.pads.left as i64 * source.pixel,
     };
     let product = product(&taps, &scratch, (memory, filter));
-    shares.over_blocks(&mut nest, |nest, unit, columns| {
+    over_blocks(&mut nest, &shares, |nest, unit, within| {
         let (block, part) = split(unit, parts);
         let first = nest.let_(block * blocks.images as i64);
         let count = (Index::Batch - first.clone()).min(blocks.images as i64);
@@ -328,63 +327,43 @@ pub fn conv(cx: &mut Cx<'_>, op: &WinogradConv, [x, filter]: [ValueId; 2], y: Va
         maker.inputs(nest, &mut args, &at);
         nest.for_(0, scratch.places as i64, 1, |nest, place| {
             let groups = [place, slot.clone()];
-            contract::tiles(nest, &mut args, cx, &product, &groups, columns);
+            contract::tiles(nest, &mut args, cx, &product, &groups, within);
         });
-        maker.outputs(nest, &mut args, &at, columns);
+        maker.outputs(nest, &mut args, &at, within);
     });
     let kernel = nest.finish(cx.name.clone(), args.len());
     cx.step(kernel, args, Domain { units, chunk });
 }
 
-/// How the columns of a block are shared out where there are few blocks. Who makes some of a block's columns transforms all
-/// of its inputs, which is a small part of the work; and reads just those columns' filters, which is most of what comes from
-/// afar. A call that makes several shares of a block transforms its inputs once.
-struct Shares {
-    count: usize,
-    /// Columns of a share, whole panels of the filter; the last has what is left.
-    columns: usize,
-    all: usize,
+/// How the filters are shared out where there are few blocks. Who makes some of a block's outputs transforms all of its
+/// inputs, which is a small part of the work; and reads just those outputs' filters, which is most of what comes from afar.
+fn shares(taps: &Filter, blocks: usize) -> Shares {
+    match taps.panels {
+        1 => Shares::new(taps.k, taps.k.max(1), 1),
+        _ => Shares::new(taps.k, taps.row, LEAST_TASKS.div_ceil(blocks.max(1))),
+    }
 }
 
-impl Shares {
-    fn new(taps: &Filter, blocks: usize) -> Shares {
-        let count = LEAST_TASKS.div_ceil(blocks.max(1)).clamp(1, taps.panels);
-        let columns = match count {
-            1 => taps.k,
-            _ => taps.panels.div_ceil(count) * taps.row,
-        };
-        Shares {
-            count: taps.k.div_ceil(columns),
-            columns,
-            all: taps.k,
-        }
+/// Visits each block that has shares in the call's domain, with its number and those shares. So a call that makes several
+/// shares of a block transforms its inputs once.
+fn over_blocks(
+    nest: &mut NestBuilder,
+    shares: &Shares,
+    mut visit: impl FnMut(&mut NestBuilder, Index, Option<&Within>),
+) {
+    if shares.count == 1 {
+        return nest.for_domain(|nest, block| visit(nest, block, None));
     }
-
-    /// Visits each block that has shares in the call's domain, with its number and, if it is shared out, those columns.
-    fn over_blocks(
-        &self,
-        nest: &mut NestBuilder,
-        mut visit: impl FnMut(&mut NestBuilder, Index, Option<&Columns>),
-    ) {
-        if self.count == 1 {
-            return nest.for_domain(|nest, block| visit(nest, block, None));
-        }
-        let count = self.count as i64;
-        let first = nest.let_(Index::Lo / count);
-        let end = nest.let_((Index::Hi + (count - 1)) / count);
-        nest.for_(first, end, 1, |nest, block| {
-            let before = nest.let_(block.clone() * count);
-            let first = nest.let_((Index::Lo - before.clone()).max(0));
-            let end = nest.let_((Index::Hi - before).min(count));
-            let width = self.columns as i64;
-            let columns = Columns {
-                first: nest.let_(first * width),
-                end: nest.let_((end.clone() * width).min(self.all as i64)),
-                has_last: Cond::Eq(end, Index::Const(count)),
-            };
-            visit(nest, block, Some(&columns));
-        });
-    }
+    let count = shares.count as i64;
+    let first = nest.let_(Index::Lo / count);
+    let end = nest.let_((Index::Hi + (count - 1)) / count);
+    nest.for_(first, end, 1, |nest, block| {
+        let before = nest.let_(block.clone() * count);
+        let first = nest.let_((Index::Lo - before.clone()).max(0));
+        let end = nest.let_((Index::Hi - before).min(count));
+        let within = shares.within(nest, &first, &end);
+        visit(nest, block, within.as_ref());
+    });
 }
 
 /// The products of a block: tiles by channels times channels by filters, for each place and task.
@@ -555,7 +534,7 @@ impl Maker<'_, '_> {
         nest: &mut NestBuilder,
         args: &mut Args,
         at: &At<'_>,
-        columns: Option<&Columns>,
+        within: Option<&Within>,
     ) {
         let m = self.form.outputs();
         let [channels, height, _] = self.epilogue.space.map;
@@ -580,20 +559,7 @@ impl Maker<'_, '_> {
                     nest.call(body, ptrs, self.epilogue.ints(position));
                 };
                 let lanes = self.cx.lanes();
-                let Some(columns) = columns else {
-                    return over_channels(nest, channels, lanes, each);
-                };
-                let (count, last) = vectors(channels, lanes);
-                let whole = (count - usize::from(last != Lanes::All)) * lanes;
-                let end = columns.end.clone().min(whole as i64);
-                nest.for_(columns.first.clone(), end, lanes as i64, |nest, channel| {
-                    each(nest, channel, Lanes::All);
-                });
-                if last != Lanes::All {
-                    nest.if_(columns.has_last.clone(), |nest| {
-                        each(nest, Index::Const(whole as i64), last);
-                    });
-                }
+                over_channels_within(nest, channels, lanes, within, each);
             };
             if rest == 0 {
                 call(nest, m);

@@ -3,7 +3,7 @@
 //! A file of one line can describe billions of layers. These limits are far above what machines of this kind run, and
 //! low enough that a mistake is reported at once.
 
-/// Nodes of the graph; EfficientNet-B7 has about two thousand, a residual network of a thousand layers ten.
+/// Nodes of the graph; the largest published nets have about two thousand, a residual network of a thousand layers ten.
 pub(super) const MAX_NODES: usize = 20_000;
 /// Elements of chains, statements and expressions evaluated for one net.
 pub(super) const MAX_STEPS: usize = 2_000_000;

@@ -32,7 +32,7 @@ pub struct Edition {
 /// Something that stands at the top level.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Item {
-    /// `use std.resnet`
+    /// `use std.conv`
     Use(Use),
     /// `net LeNet5(classes = 10) { … }`
     Net(Net),
@@ -40,11 +40,11 @@ pub enum Item {
     Block(Block),
     /// `fn double(n) { 2 * n }`
     Fn(Fn),
-    /// `preset B0 = EfficientNet()`
+    /// `preset Small = Net(width = 8)`
     Preset(Preset),
     /// `train LeNet5 { … }`
     Train(Train),
-    /// `search EfficientNet { … }`
+    /// `search Net { … }`
     Search(Search),
 }
 
@@ -57,7 +57,7 @@ pub struct Name {
     pub span: Span,
 }
 
-/// `use "blocks.net"` or `use std.resnet`
+/// `use "blocks.net"` or `use std.conv`
 #[derive(Clone, Debug, PartialEq)]
 pub struct Use {
     /// What to bring in.
