@@ -21,6 +21,9 @@ const NAP: std::time::Duration = std::time::Duration::from_micros(50);
 /// Bits of the first and of the end of a share. What is left of the word is the number of its step.
 const PLACE_BITS: u32 = 24;
 
+/// Threads that have a share of their own; of more, some begin with the same share.
+const MOST_SHARES: usize = 64;
+
 /// Tasks that a step may have at most.
 pub(super) const MOST_TASKS: usize = (1 << PLACE_BITS) - 1;
 
@@ -69,39 +72,51 @@ struct Crew<'a, S> {
     steps: &'a S,
     /// The number after that of the last step.
     end: usize,
+    threads: usize,
     /// A word for each thread: step, first and end change together, so a thread that was asleep since an earlier step cannot
     /// take a task of this one for that.
-    shares: Vec<Apart<AtomicU64>>,
+    shares: [Apart<AtomicU64>; MOST_SHARES],
     /// The step whose tasks are given out.
     current: Apart<AtomicUsize>,
     /// Its tasks that are not finished.
     left: Apart<AtomicUsize>,
 }
 
-/// Goes through steps, from one number up to another, with all threads of the pool that the caller is in.
+/// Goes through steps, from one number up to another, with all threads of the pool that the caller is in. Allocates nothing.
 pub(super) fn run<S: Steps>(steps: &S, first: usize, end: usize) {
+    let threads = rayon::current_num_threads();
     let mut first = first;
     while first < end {
         let part = end.min(first + MOST_STEPS - 1);
         let crew = Crew {
             steps,
             end: part,
-            shares: (0..rayon::current_num_threads())
-                .map(|_| Apart::default())
-                .collect(),
+            threads: threads.min(MOST_SHARES),
+            shares: std::array::from_fn(|_| Apart::default()),
             current: Apart(AtomicUsize::new(first)),
             left: Apart(AtomicUsize::new(0)),
         };
         if crew.advance(first) < part {
-            rayon::broadcast(|member| crew.member(member.index()));
+            crew.members(threads);
         }
         first = part;
     }
 }
 
 impl<S: Steps> Crew<'_, S> {
+    /// Calls so many threads in: this one begins at once, and the others come as they wake. Who comes when all is done goes again.
+    fn members(&self, count: usize) {
+        match count {
+            0 | 1 => self.member(),
+            _ => {
+                rayon::join(|| self.member(), || self.members(count - 1));
+            }
+        }
+    }
+
     /// What one thread does, from the step on that is given out when it comes.
-    fn member(&self, me: usize) {
+    fn member(&self) {
+        let me = rayon::current_thread_index().unwrap_or(0) % self.threads;
         let mut step = self.current.0.load(Ordering::Acquire);
         while step < self.end {
             let mut done = 0;
@@ -135,9 +150,9 @@ impl<S: Steps> Crew<'_, S> {
         }
         if step < self.end {
             debug_assert!(tasks <= MOST_TASKS, "plans cut a step into fewer");
-            let threads = self.shares.len();
+            let threads = self.threads;
             self.left.0.store(tasks, Ordering::Relaxed);
-            for (thread, share) in self.shares.iter().enumerate() {
+            for (thread, share) in self.shares[..threads].iter().enumerate() {
                 let rest = Share {
                     step: self.tag(step),
                     first: (tasks * thread / threads) as u64,
@@ -157,7 +172,7 @@ impl<S: Steps> Crew<'_, S> {
 
     /// Tasks of a step that nobody has: the next of the thread's own, else the last of another's.
     fn take(&self, me: usize, step: usize) -> Option<Range<usize>> {
-        let threads = self.shares.len();
+        let threads = self.threads;
         (0..threads).find_map(|turn| {
             let of = &self.shares[(me + turn) % threads].0;
             let mut word = of.load(Ordering::Acquire);
