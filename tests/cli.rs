@@ -965,3 +965,85 @@ fn searches_are_counted_and_documentation_is_shown() {
     );
     assert!(summary.contains("search A: 4 x 2 = 8 points"), "{summary}");
 }
+
+/// What a net, its parameters, and the blocks that it uses say of themselves.
+#[test]
+fn comments_that_document_show_in_the_summary() {
+    let folder = Folder::new();
+    folder.write(
+        "told.net",
+        "/// A net that is told of.
+net Told(
+    /// How many.
+    classes = 3,
+) {
+    input [2, 6, 6]
+    narrow(4) -> narrow(2) -> plain
+    global_avgpool -> dense(classes)
+}
+
+/// Fewer channels.
+block narrow(
+    /// What is left of them.
+    width,
+) {
+    conv(width, 1)
+}
+
+block plain { relu }
+
+/// Nobody uses this one.
+block idle { relu }
+
+train Told { loss cross_entropy }
+",
+    );
+    let text = folder.ok("summary told.net");
+    let head = "Told: [2, 6, 6] to [3]
+A net that is told of.
+  classes = 3  How many.
+  block narrow(width)  Fewer channels.
+    width  What is left of them.
+
+layer";
+    assert!(text.starts_with(head), "{text}");
+    assert!(!text.contains("Nobody"), "{text}");
+    assert!(
+        text.contains("memory, training step the `train` section names no optimizer"),
+        "{text}"
+    );
+    let object = &folder.json("summary told.net --json")[0];
+    let block = &object["blocks"][0];
+    assert_eq!(block["call"], "narrow(width)");
+    assert_eq!(block["doc"], "Fewer channels.");
+    assert_eq!(block["parameters"][0]["doc"], "What is left of them.");
+    assert_eq!(object["blocks"].as_array().map(Vec::len), Some(1));
+}
+
+/// How running statistics move is no part of a graph for use, and frameworks differ in it.
+#[test]
+fn a_dump_of_training_says_how_statistics_move() {
+    let folder = Folder::new();
+    folder.write(
+        "norms.net",
+        "net Norms {
+    input [2, 6, 6]
+    shared twice { bn(momentum = 0.01) }
+    conv(4, 3) -> bn -> twice -> twice -> kept: bn
+    global_avgpool -> dense(3)
+}
+
+train Norms {
+    loss cross_entropy
+    optimizer sgd(lr = 0.1)
+    freeze kept
+}
+",
+    );
+    let text = folder.ok("dump norms.net --stage train");
+    let moving = "\
+// running statistics, momentum 0.1, variance stored unbiased: bn1
+// running statistics, momentum 0.01, variance stored unbiased: twice.bn1
+";
+    assert!(text.contains(moving), "{text}");
+}

@@ -68,6 +68,7 @@ pub(super) fn run(args: &Args, common: &Common, out: &mut Out) -> Result<(), Cli
                 &Described {
                     section,
                     graph: &model.graph,
+                    norms: &model.norms,
                 }
                 .to_string(),
             );

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use serde_json::json;
 
 use super::common::{Common, Interpret, NamedFile, Switch};
-use super::data::{check_batch, of_each, place, read_batch, read_target};
+use super::data::{check_batch, of_each, place, read_inputs, read_target};
 use super::error::CliError;
 use super::output::Out;
 use crate::engine::Runner;
@@ -52,25 +52,10 @@ pub(super) fn run(args: &Args, common: &Common, out: &mut Out) -> Result<(), Cli
     let forward = &model.graph;
     let graph = model::gradient_graph(&model)?;
     let params = net.parameters(mode, Some(&args.weights), 0)?;
-    let known: Vec<_> = forward.inputs().collect();
-    let mut inputs: Vec<(&str, Vec<f32>)> = Vec::new();
-    let mut total = None;
-    for file in &of_each(&args.input, &known) {
-        let (value, name) = place(file, "input", &known)?;
-        let (tensor, batch) = read_batch(&file.path, forward, value, name)?;
-        check_batch(&file.path, batch, *total.get_or_insert(batch))?;
-        inputs.push((name, tensor.into_data()));
-    }
-    if let Some((_, name)) = known
-        .iter()
-        .find(|(_, name)| inputs.iter().all(|(given, _)| given != name))
-    {
-        return Err(CliError::Usage(format!("the input `{name}` is missing")));
-    }
-    let batch = total.unwrap_or(0);
+    let (inputs, batch) = read_inputs(&args.input, forward)?;
     let mut runner = Runner::new(&graph, batch, &engine, &params)?;
-    for (name, data) in &inputs {
-        runner.set_input(name, data)?;
+    for input in &inputs {
+        runner.set_input(input.name, &input.data)?;
     }
     set_targets(
         &mut runner,

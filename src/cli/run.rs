@@ -6,16 +6,16 @@ use serde_json::json;
 
 use super::answers::{self, Subject};
 use super::common::{Common, Interpret, NamedFile, Switch, count};
-use super::data::{Indices, check_batch, of_each, place, read_batch};
+use super::data::{Indices, Input, place, read_inputs};
 use super::error::CliError;
 use super::output::Out;
 use super::table::shape;
 use crate::engine::Runner;
 use crate::io::{image, npy};
-use crate::ir::Graph;
+use crate::ir::{Graph, ValueId};
 use crate::model::Net;
 use crate::sema::Model;
-use crate::train::data::{BatchConfig, Batches, Part};
+use crate::train::data::{Answers, BatchConfig, Batches, Part};
 use crate::train::rate::dropout_seed;
 use crate::train::source;
 
@@ -29,10 +29,12 @@ use crate::train::source;
         netc run examples/lenet5.net --weights lenet5.safetensors --image shoe.png\n  \
         netc run net.net --weights w.safetensors --input x.npy --output y.npy\n  \
         netc run twins.net --weights w.safetensors --input left=a.npy --input right=b.npy\n  \
-        netc run twins.net --weights w.safetensors --input both.npz\n\n\
+        netc run twins.net --weights w.safetensors --input both.npz\n  \
+        netc run twins.net --weights w.safetensors --data pairs --index 0..9\n\n\
         Without --output, the likeliest classes of each sample are printed: softmax of the net's first output, \
         unless the net ends in softmax or is trained by another loss than cross-entropy.\n\
-        A picture becomes the input as the net's `input … from image(…)` says; data sets of pictures do too."
+        A picture becomes the input as the net's `input … from image(…)` says; data sets of pictures do too.\n\
+        A data set of arrays has one for each input, as `pairs/test/left.npy` and `pairs/test/right.npy`."
 )]
 pub(super) struct Args {
     /// The net
@@ -71,13 +73,6 @@ pub(super) struct Args {
 
 /// Images at once where nothing is said: enough for all threads, and little memory.
 const BATCH: usize = 64;
-
-/// An input, read.
-struct Input<'g> {
-    name: &'g str,
-    data: Vec<f32>,
-    elements: usize,
-}
 
 /// What is computed on.
 struct Samples<'g> {
@@ -171,35 +166,10 @@ pub(super) fn run(args: &Args, common: &Common, out: &mut Out) -> Result<(), Cli
 
 /// Reads arrays for all inputs.
 fn arrays<'g>(args: &Args, graph: &'g Graph) -> Result<Samples<'g>, CliError> {
-    let known: Vec<_> = graph.inputs().collect();
-    let mut inputs: Vec<Input<'g>> = Vec::new();
-    let mut total = None;
-    for file in &of_each(&args.input, &known) {
-        let (value, name) = place(file, "input", &known)?;
-        if inputs.iter().any(|input| input.name == name) {
-            return Err(CliError::Usage(format!(
-                "the input `{name}` is given twice"
-            )));
-        }
-        let (tensor, batch) = read_batch(&file.path, graph, value, name)?;
-        check_batch(&file.path, batch, *total.get_or_insert(batch))?;
-        inputs.push(Input {
-            name,
-            data: tensor.into_data(),
-            elements: graph.ty(value).shape.elements(),
-        });
-    }
-    let missing = known
-        .iter()
-        .find(|(_, name)| inputs.iter().all(|input| input.name != *name));
-    if let Some((_, name)) = missing {
-        return Err(CliError::Usage(format!(
-            "the input `{name}` is missing: add --input {name}=FILE"
-        )));
-    }
+    let (inputs, total) = read_inputs(&args.input, graph)?;
     Ok(Samples {
         inputs,
-        subjects: (0..total.unwrap_or(0)).map(Subject::sample).collect(),
+        subjects: (0..total).map(Subject::sample).collect(),
         class_names: Vec::new(),
     })
 }
@@ -218,10 +188,16 @@ fn samples_of_data<'g>(
         None => (0..part.len().min(10)).collect(),
     };
     let part = part.pick(&chosen);
-    let subject = |(&number, &label)| Subject::labelled(number, label);
-    let subjects = chosen.iter().zip(part.labels()).map(subject).collect();
+    let subjects = match part.answers() {
+        Answers::Labels(labels) => {
+            let labelled = |(&number, &label)| Subject::labelled(number, label);
+            chosen.iter().zip(labels).map(labelled).collect()
+        }
+        // Numbers as answers are no classes to be right about.
+        Answers::Targets { .. } => chosen.iter().copied().map(Subject::sample).collect(),
+    };
     Ok(Samples {
-        inputs: vec![from_part(model, &part, name)?],
+        inputs: from_part(model, &part, name)?,
         subjects,
         class_names: samples.dataset.class_names,
     })
@@ -229,7 +205,8 @@ fn samples_of_data<'g>(
 
 /// Decodes pictures.
 fn pictures<'g>(args: &Args, net: &Net, model: &'g Model) -> Result<Samples<'g>, CliError> {
-    let Some(input) = source::picture_input(model) else {
+    let input = source::picture_input(model).filter(|_| model.inputs.len() == 1);
+    let Some(input) = input else {
         return Err(no_pictures(net, model));
     };
     let mut decoded = Vec::new();
@@ -242,7 +219,7 @@ fn pictures<'g>(args: &Args, net: &Net, model: &'g Model) -> Result<Samples<'g>,
     let part = Part::joined(&decoded);
     let class_names = source::class_names(model).unwrap_or_default();
     Ok(Samples {
-        inputs: vec![from_part(model, &part, "the pictures")?],
+        inputs: from_part(model, &part, "the pictures")?,
         subjects: args.image.iter().map(|path| Subject::file(path)).collect(),
         class_names,
     })
@@ -254,6 +231,13 @@ fn no_pictures(net: &Net, model: &Model) -> CliError {
     let inputs = model.inputs.as_slice();
     let dims = |input: &crate::sema::ModelInput| model.graph.dims(input.value).to_vec();
     CliError::user(match inputs.first().map(dims).as_deref() {
+        Some(_) if inputs.len() > 1 => {
+            let names: Vec<&str> = inputs.iter().map(|input| input.name.as_str()).collect();
+            format!(
+                "`{name}` has the inputs {}, and a picture is one: give each an array with --input NAME=FILE",
+                names.join(", ")
+            )
+        }
         Some(dims @ [1 | 3, _, _]) => format!(
             "`{name}` does not say how a picture becomes its input: write \
              `input {} from image()` in `{file}`, with the `mean` and `std` that it is trained with",
@@ -267,41 +251,58 @@ fn no_pictures(net: &Net, model: &Model) -> CliError {
     })
 }
 
-/// All samples of a part as the only input of a net, scaled as the net says.
-fn from_part<'g>(model: &'g Model, part: &Part, name: &str) -> Result<Input<'g>, CliError> {
-    let inputs: Vec<_> = model.graph.inputs().collect();
-    let &[(value, input)] = inputs.as_slice() else {
-        let names: Vec<&str> = inputs.iter().map(|(_, name)| *name).collect();
+/// All samples of a part as the inputs of a net, scaled as the net says.
+fn from_part<'g>(model: &'g Model, part: &Part, of: &str) -> Result<Vec<Input<'g>>, CliError> {
+    let graph = &model.graph;
+    let inputs: Vec<_> = graph.inputs().collect();
+    let names: Vec<&str> = inputs.iter().map(|&(_, name)| name).collect();
+    let Some(places) = part.places(&names) else {
+        let found: Vec<&str> = part.inputs().map(|(name, _)| name).collect();
+        let found = match found.as_slice() {
+            [""] => "one array".to_owned(),
+            names => names.join(", "),
+        };
         return Err(CliError::user(format!(
-            "`{}` has {} inputs, {}: give each an array with --input NAME=FILE",
+            "`{}` has the inputs {}, but each sample of {of} has {found}: give each input an array with \
+             --input NAME=FILE, or all in a folder with --data, as in `test/{}.npy`",
             model.name,
-            inputs.len(),
-            names.join(", ")
+            names.join(", "),
+            names.first().unwrap_or(&"input"),
         )));
     };
-    let wanted = model.graph.dims(value);
-    if wanted != part.shape() {
-        return Err(CliError::user(format!(
-            "the net takes samples of {}, but those of {name} are {}",
-            shape(wanted),
-            shape(part.shape())
-        )));
+    let shapes: Vec<&[usize]> = part.inputs().map(|(_, shape)| shape).collect();
+    for (&(value, name), &place) in inputs.iter().zip(&places) {
+        let (wanted, found) = (graph.dims(value), shapes[place]);
+        if wanted != found {
+            let input = match names.len() {
+                1 => "the net".to_owned(),
+                _ => format!("the input `{name}`"),
+            };
+            return Err(CliError::user(format!(
+                "{input} takes samples of {}, but those of {of} are {}",
+                shape(wanted),
+                shape(found)
+            )));
+        }
     }
-    let elements = wanted.iter().product::<usize>();
     let size = std::num::NonZeroUsize::new(part.len())
-        .ok_or_else(|| CliError::user(format!("{name} has no samples")))?;
+        .ok_or_else(|| CliError::user(format!("{of} has no samples")))?;
     let config = BatchConfig {
         size,
         seed: None,
         drop_last: false,
     };
-    let scaling = source::scaling(model);
-    let mut data = vec![0.0; part.len() * elements];
-    let mut labels = vec![0; part.len()];
-    Batches::new(part, scaling.as_ref(), config)?.fill(&mut data, &mut labels);
-    Ok(Input {
-        name: input,
+    let scalings = source::scalings(model);
+    let scaled = |(input, place)| (place, scalings.get(input).and_then(Option::as_ref));
+    let columns: Vec<_> = places.into_iter().enumerate().map(scaled).collect();
+    let elements = |value| graph.ty(value).shape.elements();
+    let room = |&(value, _): &(ValueId, &str)| vec![0.0; part.len() * elements(value)];
+    let mut data: Vec<Vec<f32>> = inputs.iter().map(room).collect();
+    Batches::of_inputs(part, &columns, config)?.fill_inputs(&mut data);
+    let read = |((value, name), data)| Input {
+        name,
         data,
-        elements,
-    })
+        elements: elements(value),
+    };
+    Ok(inputs.into_iter().zip(data).map(read).collect())
 }

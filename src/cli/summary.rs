@@ -319,6 +319,12 @@ fn object(model: &Model, summary: &Summary, memory: &Memory) -> Value {
         "settings": model.settings.iter().map(|setting| json!({
             "name": setting.name, "value": setting.value, "doc": setting.docs.join("\n"),
         })).collect::<Vec<_>>(),
+        "blocks": model.blocks.iter().map(|block| json!({
+            "name": block.name, "call": block.call, "doc": block.docs.join("\n"),
+            "parameters": block.params.iter().map(|(name, docs)| json!({
+                "name": name, "doc": docs.join("\n"),
+            })).collect::<Vec<_>>(),
+        })).collect::<Vec<_>>(),
         "params": summary.params,
         "params_train": memory.params_train,
         "bn_stats": summary.statistics,
@@ -336,7 +342,7 @@ fn object(model: &Model, summary: &Summary, memory: &Memory) -> Value {
     object
 }
 
-/// What the file says of the net: its comment, and its parameters with theirs.
+/// What is said of the net: its comment, its parameters with theirs, and the blocks that it uses, if they have one.
 fn about(model: &Model) -> String {
     let mut text: String = model.docs.iter().map(|line| format!("{line}\n")).collect();
     for setting in &model.settings {
@@ -344,6 +350,15 @@ fn about(model: &Model) -> String {
         let line = format!("  {} = {}  {doc}", setting.name, setting.value);
         text.push_str(line.trim_end());
         text.push('\n');
+    }
+    for block in &model.blocks {
+        let doc = block.docs.join(" ");
+        let line = format!("  block {}  {doc}", block.call);
+        text.push_str(line.trim_end());
+        text.push('\n');
+        for (name, docs) in &block.params {
+            text.push_str(&format!("    {name}  {}\n", docs.join(" ")));
+        }
     }
     text
 }
@@ -399,7 +414,10 @@ fn text(model: &Model, summary: &Summary, memory: &Memory) -> String {
         ),
         None => line(
             "memory, training step",
-            "the file does not say how to train".to_owned(),
+            match model.train {
+                Some(_) => "the `train` section names no optimizer".to_owned(),
+                None => "the file does not say how to train".to_owned(),
+            },
         ),
     }
     text

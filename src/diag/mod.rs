@@ -11,6 +11,7 @@ mod render;
 mod suggest;
 
 pub use codes::Code;
+pub(crate) use files::BOM;
 pub use files::{FileId, Files, Location, Span};
 pub use render::{Renderer, Terminal};
 pub(crate) use suggest::suggest;

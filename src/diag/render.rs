@@ -38,7 +38,8 @@ impl Renderer for Terminal {
             .id(diagnostic.code.id);
         let mut group = title.elements(excerpts(diagnostic, files));
         for note in &diagnostic.notes {
-            group = group.element(Level::NOTE.message(note.as_str()));
+            // What they say needs no word in front, and the chain of block uses reads as one.
+            group = group.element(Level::NOTE.no_name().message(note.as_str()));
         }
         for help in &diagnostic.help {
             group = group.element(Level::HELP.message(help.text.as_str()));

@@ -24,7 +24,9 @@ pub(crate) fn suggest<'c>(
         let extends = short.len() >= START && long.starts_with(short.as_str());
         // What starts the same way is the better guess of two that are equally far.
         let start = !candidate.starts_with(word.chars().next().unwrap_or_default());
-        (distance <= limit || extends).then_some((distance > limit, distance, start, candidate))
+        // A word of which no letter is kept is another word.
+        let near = distance <= limit && distance < lower.chars().count();
+        (near || extends).then_some((distance > limit, distance, start, candidate))
     };
     candidates
         .into_iter()
@@ -49,5 +51,7 @@ mod tests {
         assert_eq!(suggest("padding", layers), Some("pad"));
         assert_eq!(suggest("den", layers), Some("dense"));
         assert_eq!(suggest("transformer", layers), None);
+        assert_eq!(suggest("y", ["x", "b"]), None);
+        assert_eq!(suggest("N", ["m", "n"]), Some("n"));
     }
 }

@@ -138,12 +138,7 @@ impl Conv2d {
     }
 
     fn text(&self) -> String {
-        let window = self.window.attributes(false);
-        if self.groups == 1 {
-            window
-        } else {
-            format!("{window} groups {}", self.groups)
-        }
+        format!("{} groups {}", self.window.attributes(), self.groups)
     }
 }
 

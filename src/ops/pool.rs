@@ -124,10 +124,15 @@ fn height_and_width(dims: &[usize]) -> [usize; 2] {
     [height, width]
 }
 
-fn text(window: &Window, include_pad: bool, input: Option<[usize; 2]>) -> String {
-    let mut text = window.attributes(true);
-    if include_pad {
-        text += " include_pad";
+/// The attributes for dumps; those of averages say which cells count.
+fn text(window: &Window, include_pad: Option<bool>, input: Option<[usize; 2]>) -> String {
+    let ([height, width], ceil) = (window.kernel, window.ceil);
+    let mut text = format!(
+        "kernel {height},{width} {} ceil {ceil}",
+        window.attributes()
+    );
+    if let Some(include_pad) = include_pad {
+        text += &format!(" include_pad {include_pad}");
     }
     if let Some([height, width]) = input {
         text += &format!(" input {height},{width}");
@@ -141,7 +146,7 @@ impl OpRules for MaxPool {
     }
 
     fn attributes(&self) -> String {
-        text(&self.window, false, None)
+        text(&self.window, None, None)
     }
 
     fn infer(&self, inputs: &[Type]) -> Result<Vec<Type>, ShapeError> {
@@ -207,7 +212,7 @@ impl OpRules for MaxPoolGrad {
     }
 
     fn attributes(&self) -> String {
-        text(&self.window, false, Some(self.input))
+        text(&self.window, None, Some(self.input))
     }
 
     fn infer(&self, inputs: &[Type]) -> Result<Vec<Type>, ShapeError> {
@@ -258,7 +263,7 @@ impl OpRules for AvgPool {
     }
 
     fn attributes(&self) -> String {
-        text(&self.window, self.include_pad, None)
+        text(&self.window, Some(self.include_pad), None)
     }
 
     fn infer(&self, inputs: &[Type]) -> Result<Vec<Type>, ShapeError> {
@@ -311,7 +316,7 @@ impl OpRules for AvgPoolGrad {
     }
 
     fn attributes(&self) -> String {
-        text(&self.window, self.include_pad, Some(self.input))
+        text(&self.window, Some(self.include_pad), Some(self.input))
     }
 
     fn infer(&self, inputs: &[Type]) -> Result<Vec<Type>, ShapeError> {

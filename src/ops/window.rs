@@ -384,21 +384,16 @@ impl Window {
         along[0] * along[1]
     }
 
-    /// All attributes, for dumps. A convolution's filter tells its kernel.
-    pub(crate) fn attributes(&self, with_kernel: bool) -> String {
+    /// The attributes that convolutions and pools have, for dumps: all of them, defaults too, as frameworks differ in
+    /// these. A convolution's filter tells its kernel.
+    pub(crate) fn attributes(&self) -> String {
         let pair = |[height, width]: [usize; 2]| format!("{height},{width}");
-        let mut text = String::new();
-        if with_kernel {
-            text += &format!("kernel {} ", pair(self.kernel));
-        }
-        text += &format!("stride {} pad {}", pair(self.stride), self.pads);
-        if self.dilation != [1, 1] {
-            text += &format!(" dilation {}", pair(self.dilation));
-        }
-        if self.ceil {
-            text += " ceil";
-        }
-        text
+        format!(
+            "stride {} pad {} dilation {}",
+            pair(self.stride),
+            self.pads,
+            pair(self.dilation)
+        )
     }
 }
 

@@ -250,7 +250,7 @@ impl OpRules for WinogradConv {
     }
 
     fn attributes(&self) -> String {
-        let window = self.window().attributes(false);
+        let window = self.window().attributes();
         format!("tile {0},{0} {window}", self.form.outputs())
     }
 

@@ -71,9 +71,8 @@ impl Program {
         let program = Program {
             modules: found.into_iter().map(|found| found.module).collect(),
         };
-        if !broken {
-            diagnostics.extend(circle(&program, files));
-        }
+        // A file that is missing or broken uses nothing, so it closes no circle.
+        diagnostics.extend(circle(&program, files));
         crate::diag::sort(&mut diagnostics);
         let sound = !broken && !diagnostics.iter().any(Diagnostic::is_error);
         Loaded {

@@ -58,6 +58,15 @@ pub struct Shown {
     pub doc: Option<String>,
 }
 
+/// The head of a block or a function as it is written.
+pub(crate) fn call(name: &Name, params: &[Param], files: &Files) -> String {
+    let params: Vec<&str> = params.iter().map(|param| files.slice(param.span)).collect();
+    match params.as_slice() {
+        [] => name.text.clone(),
+        params => format!("{}({})", name.text, params.join(", ")),
+    }
+}
+
 /// What a shipped module declares, in order.
 #[must_use]
 pub fn declared(module: Shipped) -> Vec<Shown> {
@@ -65,17 +74,10 @@ pub fn declared(module: Shipped) -> Vec<Shown> {
     let file = files.add(module.name, module.text);
     let ast = crate::syntax::parse(file, module.text).ast;
     let items = ast.map(|ast| ast.items).unwrap_or_default();
-    let shown = |name: &Name, params: &[Param], docs: &[String]| {
-        let params: Vec<&str> = params.iter().map(|param| files.slice(param.span)).collect();
-        let call = match params.as_slice() {
-            [] => name.text.clone(),
-            params => format!("{}({})", name.text, params.join(", ")),
-        };
-        Shown {
-            name: name.text.clone(),
-            call,
-            doc: docs.first().cloned(),
-        }
+    let shown = |name: &Name, params: &[Param], docs: &[String]| Shown {
+        name: name.text.clone(),
+        call: call(name, params, &files),
+        doc: docs.first().cloned(),
     };
     let items = items.iter().filter_map(|item| match item {
         Item::Block(block) => Some(shown(&block.name, &block.params, &block.docs)),

@@ -76,7 +76,10 @@ impl<'a> Elab<'a> {
         // Defaults belong to the block; what is wrong with the arguments belongs to its user.
         self.bind_params(&env, callee, &block.params, args)?;
         self.check_path(segment.text(), span)?;
-        self.enter(&block.name.text, span, input)?;
+        self.enter(("block", &block.name.text), span, input)?;
+        if self.blocks_seen.insert(block.name.span) {
+            self.used_blocks.push(block);
+        }
         self.names.enter(segment.text());
         self.learned.enter_block(span, block.name.span);
         let output = self.stmts(&env, &block.body, Flowing::of(input));
@@ -86,8 +89,13 @@ impl<'a> Elab<'a> {
         output.tensor()
     }
 
-    /// Notes that a block is being expanded.
-    fn enter(&mut self, name: &str, span: Span, input: Option<ValueId>) -> Option<()> {
+    /// Notes that a block or a shared body is being expanded.
+    fn enter(
+        &mut self,
+        (what, name): (&'static str, &str),
+        span: Span,
+        input: Option<ValueId>,
+    ) -> Option<()> {
         if self.calls >= MAX_CALLS {
             let message = format!(
                 "functions and blocks are used inside of one another more than {MAX_CALLS} deep"
@@ -103,6 +111,7 @@ impl<'a> Elab<'a> {
         self.calls += 1;
         let input = input.map(|input| self.builder.graph().dims(input).to_vec());
         self.uses.push(Use {
+            what,
             name: name.to_owned(),
             span,
             input,
@@ -152,7 +161,7 @@ impl<'a> Elab<'a> {
             path,
             frames,
         } = self.shared[index].clone();
-        self.enter(name, span, input)?;
+        self.enter(("shared body", name), span, input)?;
         self.names.enter_shared(path);
         let outside = std::mem::replace(&mut self.learned.frames, frames);
         self.learned.enter(body.span, 0);

@@ -42,7 +42,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::diag::{Code, Diagnostic, FileId, Files, Span, codes};
 use crate::ir::{Builder, Graph, ValueId};
 use crate::program::Program;
-use crate::syntax::ast::{Body, Name};
+use crate::syntax::ast::{Block, Body, Name};
 pub use learned::{Frame, Learned, LearnedLayer, LoopRounds};
 pub use net::net_names;
 pub use overrides::Override;
@@ -90,6 +90,10 @@ pub struct Model {
     pub train: Option<TrainConfig>,
     /// Where its learned group convolutions stand in the source.
     pub learned: Learned,
+    /// Its batch norms whose running statistics training moves; none in use.
+    pub norms: Vec<MovingNorm>,
+    /// The documented blocks that it uses, in the order of their first use.
+    pub blocks: Vec<UsedBlock>,
     /// Findings that the net survives.
     pub warnings: Vec<Diagnostic>,
 }
@@ -103,6 +107,28 @@ pub struct Setting {
     pub value: String,
     /// The lines of its `///` comment.
     pub docs: Vec<String>,
+}
+
+/// A batch norm whose running statistics follow those of the batches.
+#[derive(Clone, Debug, PartialEq)]
+pub struct MovingNorm {
+    /// The path of the layer.
+    pub path: String,
+    /// The share of the new value.
+    pub momentum: f32,
+}
+
+/// A block with a `///` comment, or with one at a parameter.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UsedBlock {
+    /// Its name.
+    pub name: String,
+    /// Its head as it is written, as `fire(squeeze, expand)`.
+    pub call: String,
+    /// The lines of its comment.
+    pub docs: Vec<String>,
+    /// The parameters that have a comment, with its lines.
+    pub params: Vec<(String, Vec<String>)>,
 }
 
 /// An input of a net.
@@ -199,6 +225,10 @@ struct Elab<'a> {
     /// Auxiliary heads so far, built or not.
     auxes: usize,
     learned: Learned,
+    norms: Vec<MovingNorm>,
+    /// The blocks that have been used, in the order of their first use, and the places of their names.
+    used_blocks: Vec<&'a Block>,
+    blocks_seen: BTreeSet<Span>,
     /// Dropout layers so far.
     dropouts: u32,
     inputs: Vec<ModelInput>,
@@ -245,6 +275,9 @@ impl<'a> Elab<'a> {
             aux: Vec::new(),
             auxes: 0,
             learned: Learned::default(),
+            norms: Vec::new(),
+            used_blocks: Vec::new(),
+            blocks_seen: BTreeSet::new(),
             dropouts: 0,
             inputs: Vec::new(),
             input_places: BTreeMap::new(),

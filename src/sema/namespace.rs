@@ -14,8 +14,8 @@ use super::layers;
 use super::report::suggest;
 use super::train::init;
 use super::value::{LayerValue, Target, Value};
-use crate::diag::{Diagnostic, FileId, Span, codes};
-use crate::program::{Module, Program};
+use crate::diag::{BOM, Diagnostic, FileId, Span, codes};
+use crate::program::{Module, Program, shipped};
 use crate::syntax::ast::{Block, Fn, Item, Name};
 
 /// The blocks and functions that a file can name.
@@ -23,6 +23,8 @@ use crate::syntax::ast::{Block, Fn, Item, Name};
 pub(super) struct Namespace<'a> {
     blocks: BTreeMap<&'a str, &'a Block>,
     fns: BTreeMap<&'a str, &'a Fn>,
+    /// Where one more `use` can stand, on a line of its own.
+    use_place: Option<Span>,
 }
 
 /// A block or a function.
@@ -39,6 +41,14 @@ impl<'a> Declared<'a> {
             Self::Fn(function) => &function.name,
         }
     }
+
+    /// The whole declaration.
+    fn span(self) -> Span {
+        match self {
+            Self::Block(block) => block.span,
+            Self::Fn(function) => function.span,
+        }
+    }
 }
 
 /// The blocks and functions that a file declares.
@@ -50,11 +60,27 @@ fn declared(module: &Module) -> impl Iterator<Item = Declared<'_>> {
     })
 }
 
+/// An item without its comment.
+fn item_span(item: &Item) -> Span {
+    match item {
+        Item::Use(item) => item.span,
+        Item::Net(item) => item.span,
+        Item::Block(item) => item.span,
+        Item::Fn(item) => item.span,
+        Item::Preset(item) => item.span,
+        Item::Train(item) => item.span,
+        Item::Search(item) => item.span,
+    }
+}
+
 impl<'a> Elab<'a> {
     /// Takes in what the files declare and use, and refuses what is declared twice.
     pub(super) fn collect(&mut self, program: &'a Program) {
         for module in program.modules() {
-            let mut space = Namespace::default();
+            let mut space = Namespace {
+                use_place: self.use_place(module),
+                ..Namespace::default()
+            };
             let seen = self.declarations(module);
             for declared in declared(module) {
                 space.add(declared);
@@ -65,15 +91,29 @@ impl<'a> Elab<'a> {
                 for declared in brought.filter(public) {
                     let name = declared.name();
                     let own = seen.get(name.text.as_str()).copied();
-                    let other = space.origin(&name.text);
-                    match own.or(other) {
-                        Some(earlier) => self.clash(name, earlier, used.span, module),
-                        None => space.add(declared),
+                    match (own, space.origin(&name.text)) {
+                        (Some(own), _) => self.clash_with_own(declared, own, used.span, module),
+                        (None, Some(earlier)) => self.clash(name, earlier, used.span, module),
+                        (None, None) => space.add(declared),
                     }
                 }
             }
             self.namespaces.insert(module.ast.file, space);
         }
+    }
+
+    /// Where one more `use` can stand: before the first one, or else before the first item and its comment.
+    fn use_place(&self, module: &Module) -> Option<Span> {
+        let items = &module.ast.items;
+        let is_use = |item: &&Item| matches!(item, Item::Use(_));
+        let first = items.iter().find(is_use).or(items.first())?;
+        let place = self.with_docs(item_span(first));
+        let before = &self.files.text(place.file)[..place.start as usize];
+        let own_line = before.is_empty() || before.ends_with(['\n', BOM]);
+        own_line.then_some(Span {
+            end: place.start,
+            ..place
+        })
     }
 
     /// The names that a file declares; twice the same is an error.
@@ -96,7 +136,57 @@ impl<'a> Elab<'a> {
         seen
     }
 
-    /// A `use` brings a name that is there already.
+    /// A `use` brings a name that the file itself declares, at `own`.
+    fn clash_with_own(&mut self, brought: Declared<'a>, own: Span, by: Span, module: &'a Module) {
+        let name = brought.name();
+        let message = format!(
+            "`{}` is declared here, and a `use` brings another",
+            name.text
+        );
+        let diagnostic = Diagnostic::error(codes::DUPLICATE_NAME, message)
+            .primary(own, "the first one")
+            .secondary(by, "brings the second one")
+            .secondary(name.span, "the second one");
+        let twin = declared(module).find(|declared| declared.name().span == own);
+        let twin = twin.filter(|twin| self.say_the_same(twin.span(), brought.span()));
+        self.report(match twin {
+            Some(twin) => {
+                let item = self.with_docs(twin.span());
+                diagnostic.edit("both say the same: remove the one here", item, "")
+            }
+            None => diagnostic.help(format!(
+                "rename the one here, or remove it and let `{}` be the one of the `use`",
+                name.text
+            )),
+        });
+    }
+
+    /// Whether two places hold the same text, however it is laid out.
+    fn say_the_same(&self, a: Span, b: Span) -> bool {
+        let words = |span| self.files.slice(span).split_whitespace();
+        words(a).eq(words(b))
+    }
+
+    /// An item with the `///` lines in front of it and the end of its last line.
+    fn with_docs(&self, item: Span) -> Span {
+        let text = self.files.text(item.file);
+        let (mut start, mut end) = (item.start as usize, item.end as usize);
+        while let Some(line) = text[..start].strip_suffix('\n') {
+            let line = &line[line.rfind('\n').map_or(0, |at| at + 1)..];
+            if !line.trim_start().starts_with("///") {
+                break;
+            }
+            start -= line.len() + 1;
+        }
+        end += usize::from(text[end..].starts_with('\n'));
+        Span {
+            start: start as u32,
+            end: end as u32,
+            ..item
+        }
+    }
+
+    /// A `use` brings a name that another one has brought already.
     fn clash(&mut self, name: &Name, earlier: Span, by: Span, module: &Module) {
         let message = format!("this `use` brings `{}`, which is there already", name.text);
         let other_use = module.uses.iter().find(|used| used.file == earlier.file);
@@ -210,14 +300,19 @@ impl<'a> Elab<'a> {
         known.extend(visible);
         known.extend(self.known_layers(span.file));
         known.extend(self.known_functions(span.file));
+        known.extend(["true", "false"]);
         let truth: Option<&str> = match name {
             "yes" | "True" | "TRUE" | "on" => Some("true"),
             "no" | "False" | "FALSE" | "off" => Some("false"),
             _ => None,
         };
+        let shipped = shipped::declaring(name);
         let diagnostic = match truth.or_else(|| suggest(name, known)) {
-            Some(near) => diagnostic.edit(format!("did you mean `{near}`?"), span, near),
-            None => self.shipped_with(name, diagnostic),
+            // A name that is shipped letter by letter is no slip of another one.
+            Some(near) if shipped.is_none() => {
+                diagnostic.edit(format!("did you mean `{near}`?"), span, near)
+            }
+            _ => self.shipped_with(shipped, span, diagnostic),
         };
         self.report(diagnostic);
     }
@@ -247,28 +342,36 @@ impl<'a> Elab<'a> {
             )));
             return None;
         }
+        let shipped = shipped::declaring(text);
         let diagnostic = match (foreign(text), near) {
             (Some(help), _) => diagnostic.help(help),
+            // A name that is shipped letter by letter is no slip of another one.
+            (None, _) if shipped.is_some() => self.shipped_with(shipped, span, diagnostic),
             (None, Some(near)) => diagnostic.edit(format!("did you mean `{near}`?"), span, near),
             (None, None) => match elsewhere() {
                 Some(help) => diagnostic.help(format!("did you mean this: {help}?")),
-                None => self.shipped_with(text, diagnostic),
+                None => diagnostic,
             },
         };
         self.report(diagnostic);
-        near.filter(|near| foreign(text).is_none() && !visible.contains(near))
+        near.filter(|near| foreign(text).is_none() && shipped.is_none() && !visible.contains(near))
             .and_then(|near| self.applicable(near, span.file))
     }
 
-    /// Says which shipped module declares a name that is missing.
-    fn shipped_with(&self, name: &str, diagnostic: Diagnostic) -> Diagnostic {
-        let module = crate::program::shipped::declaring(name);
-        match module {
-            Some(module) => diagnostic.help(format!(
-                "`use {}.{module}` at the start of the file brings one",
-                crate::program::shipped::ROOT
-            )),
-            None => diagnostic,
+    /// Says which shipped module declares a name that is missing at a place.
+    fn shipped_with(&self, module: Option<&str>, span: Span, diagnostic: Diagnostic) -> Diagnostic {
+        let Some(module) = module else {
+            return diagnostic;
+        };
+        let line = format!("use {}.{module}", shipped::ROOT);
+        let help = format!("`{line}` at the start of the file brings one");
+        let place = self
+            .namespaces
+            .get(&span.file)
+            .and_then(|space| space.use_place);
+        match place {
+            Some(place) => diagnostic.edit(help, place, format!("{line}\n")),
+            None => diagnostic.help(help),
         }
     }
 

@@ -4,10 +4,10 @@ use super::build::Flowing;
 use super::overrides::Override;
 use super::scope::{Env, Scope};
 use super::value::Value;
-use super::{Elab, Mode, Model, ModelInput, Setting};
+use super::{Elab, Mode, Model, ModelInput, Setting, UsedBlock};
 use crate::diag::{Diagnostic, codes};
 use crate::ir::{Shape, Type};
-
+use crate::program::shipped;
 use crate::syntax::Ast;
 use crate::syntax::ast::{Input, Item, Net, Preset};
 
@@ -94,8 +94,28 @@ impl<'a> Elab<'a> {
             train,
             init_files: std::mem::take(&mut self.init_files),
             learned: std::mem::take(&mut self.learned),
+            norms: std::mem::take(&mut self.norms),
+            blocks: self.documented(),
             warnings: Vec::new(),
         })
+    }
+
+    /// The used blocks that say something of themselves.
+    fn documented(&self) -> Vec<UsedBlock> {
+        let blocks = self.used_blocks.iter();
+        let told = blocks.map(|block| UsedBlock {
+            name: block.name.text.clone(),
+            call: shipped::call(&block.name, &block.params, self.files),
+            docs: block.docs.clone(),
+            params: block
+                .params
+                .iter()
+                .filter(|param| !param.docs.is_empty())
+                .map(|param| (param.name.text.clone(), param.docs.clone()))
+                .collect(),
+        });
+        told.filter(|block| !block.docs.is_empty() || !block.params.is_empty())
+            .collect()
     }
 
     /// An input from which nothing comes is a mistake, or a chain that starts somewhere else than was meant.

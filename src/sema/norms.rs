@@ -3,7 +3,7 @@
 use super::apply::Site;
 use super::attrs::Attrs;
 use super::report::Fact;
-use super::{Elab, Mode};
+use super::{Elab, Mode, MovingNorm};
 use crate::ir::{ParamRole, StepScalar, ValueId, ValueKind};
 use crate::ops::dropout::Dropout;
 use crate::ops::{Op, Pointwise, norm};
@@ -69,6 +69,9 @@ impl<'a> Elab<'a> {
         // Statistics that are frozen normalise as in use, and stay.
         let frozen = running.iter().any(|&statistic| self.is_frozen(statistic));
         let batch_stats = self.mode == Mode::Train && !frozen;
+        if batch_stats {
+            self.moving_norm(site, momentum);
+        }
         let [mean, var] = if batch_stats {
             self.batch_stats(input, running, momentum, site)?
         } else {
@@ -76,6 +79,14 @@ impl<'a> Elab<'a> {
         };
         let op = Pointwise::BatchNorm { eps, batch_stats };
         self.keep(Op::Pointwise(op), &[input, mean, var, scale, shift], site)
+    }
+
+    /// Notes once, however often a shared body is used, how the running statistics of a layer move.
+    fn moving_norm(&mut self, site: Site<'_>, momentum: f32) {
+        let path = self.names.path(site.segment.text());
+        if self.norms.iter().all(|norm| norm.path != path) {
+            self.norms.push(MovingNorm { path, momentum });
+        }
     }
 
     fn is_frozen(&self, param: ValueId) -> bool {

@@ -10,9 +10,11 @@ use crate::ops::ShapeError;
 use crate::ops::error::{Advice, Change};
 use crate::ops::window::{Window, WindowError};
 
-/// A block that is being expanded.
+/// A block or a shared body that is being expanded.
 #[derive(Clone, Debug)]
 pub(super) struct Use {
+    /// What it is: a block or a shared body.
+    pub what: &'static str,
     /// Its name.
     pub name: String,
     /// Where it is used.
@@ -92,7 +94,8 @@ impl Elab<'_> {
             .as_ref()
             .map(|dims| format!(" with input {dims:?}"));
         format!(
-            "in `{}`, used at {place}{}",
+            "in {} `{}`, used at {place}{}",
+            used.what,
             used.name,
             input.unwrap_or_default()
         )

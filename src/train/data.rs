@@ -123,6 +123,18 @@ impl Part {
         columns.map(|column| (column.name.as_str(), column.shape.as_slice()))
     }
 
+    /// For each of a net's inputs, the place of its samples among those of the part; none if the names differ. Where
+    /// both have one, the name does not matter.
+    #[must_use]
+    pub fn places(&self, inputs: &[&str]) -> Option<Vec<usize>> {
+        if let ([_], [_]) = (inputs, self.columns.as_slice()) {
+            return Some(vec![0]);
+        }
+        let place = |input: &&str| self.columns.iter().position(|column| column.name == *input);
+        let places: Vec<usize> = inputs.iter().map(place).collect::<Option<_>>()?;
+        (places.len() == self.columns.len()).then_some(places)
+    }
+
     /// What a net should say of each sample.
     #[must_use]
     pub fn answers(&self) -> &Answers {

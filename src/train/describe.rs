@@ -5,7 +5,7 @@ use std::fmt;
 use super::source::with_defaults;
 use super::step::StepConfig;
 use crate::ir::{Graph, Param};
-use crate::sema::TrainConfig;
+use crate::sema::{MovingNorm, TrainConfig};
 
 /// A section for a net, in the form that a section is written in; the lists of parameters follow as comments.
 #[derive(Clone, Copy, Debug)]
@@ -14,6 +14,8 @@ pub struct Described<'a> {
     pub section: &'a TrainConfig,
     /// The net, as built for training.
     pub graph: &'a Graph,
+    /// Its batch norms.
+    pub norms: &'a [MovingNorm],
 }
 
 /// The keys that stand for nothing where a section does not have them.
@@ -48,6 +50,7 @@ impl fmt::Display for Described<'_> {
         if !absent.is_empty() {
             writeln!(f, "// none: {}", absent.join(", "))?;
         }
+        self.statistics(f)?;
         let Some(optimizer) = section.optimizer else {
             return Ok(());
         };
@@ -80,6 +83,28 @@ impl fmt::Display for Described<'_> {
                 names.join(", ")
             };
             writeln!(f, "// {title}: {names}")?;
+        }
+        Ok(())
+    }
+}
+
+impl Described<'_> {
+    /// How running statistics move, a line for each momentum.
+    fn statistics(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut momenta: Vec<f32> = Vec::new();
+        for norm in self.norms {
+            if !momenta.contains(&norm.momentum) {
+                momenta.push(norm.momentum);
+            }
+        }
+        for momentum in momenta {
+            let alike = self.norms.iter().filter(|norm| norm.momentum == momentum);
+            let paths: Vec<&str> = alike.map(|norm| norm.path.as_str()).collect();
+            let paths = paths.join(", ");
+            writeln!(
+                f,
+                "// running statistics, momentum {momentum}, variance stored unbiased: {paths}"
+            )?;
         }
         Ok(())
     }

@@ -226,6 +226,172 @@ fn several_inputs_and_outputs_go_by_name() {
     );
 }
 
+/// Pairs of pictures in a folder: a folder of arrays for each of two inputs, one of which is scaled.
+fn pairs() -> Folder {
+    let folder = Folder::new();
+    folder.write(
+        "twins.net",
+        "net Twins {
+    input left: [1, 4, 5] from image(mean = 0.5, std = 0.25)
+    input right: [1, 4, 5]
+    shared tower { conv(2, 3) -> relu -> flatten }
+    concat { left -> tower; right -> tower } -> dense(2)
+}
+
+train Twins {
+    data folder(\"pairs\")
+    loss cross_entropy
+    optimizer sgd(lr = 0.1)
+    batch 3
+}
+",
+    );
+    for part in ["train", "test"] {
+        std::fs::create_dir_all(folder.path("pairs").join(part)).unwrap();
+        array(&folder, &format!("pairs/{part}/left.npy"), &[6, 1, 4, 5]);
+        array(&folder, &format!("pairs/{part}/right.npy"), &[6, 1, 4, 5]);
+        super::labels(
+            &folder,
+            &format!("pairs/{part}/labels.npy"),
+            &[0, 1, 1, 0, 1, 0],
+        );
+    }
+    folder.ok("init twins.net --out w.safetensors --seed 3");
+    folder
+}
+
+/// Samples of several inputs are those of the arrays, each scaled as its input says.
+#[test]
+fn samples_of_several_inputs_are_taken_by_number() {
+    let folder = pairs();
+    let run = "run twins.net --weights w.safetensors";
+    folder.ok(&format!("{run} --index 4,1,2 --output by_number.npy"));
+    folder.ok(&format!(
+        "{run} --data pairs --index 4,1,2 --output by_name.npy"
+    ));
+    let all = |side: &str| npy::read(&folder.path(&format!("pairs/test/{side}.npy"))).unwrap();
+    let pick = |side: &str, scale: &dyn Fn(f32) -> f32| {
+        let all = all(side);
+        let rows = [4, 1, 2].map(|at| &all.data()[at * 20..(at + 1) * 20]);
+        let data: Vec<f32> = rows.concat().into_iter().map(scale).collect();
+        npy::write(&folder.path(&format!("{side}.npy")), &[3, 1, 4, 5], &data).unwrap();
+    };
+    pick("left", &|x| (x - 0.5) / 0.25);
+    pick("right", &|x| x);
+    folder.ok(&format!(
+        "{run} --input right=right.npy --input left=left.npy --output by_hand.npy"
+    ));
+    let output = |name: &str| npy::read(&folder.path(name)).unwrap();
+    assert_eq!(output("by_number.npy").shape(), [3, 2]);
+    assert_eq!(output("by_number.npy"), output("by_hand.npy"));
+    assert_eq!(output("by_name.npy"), output("by_hand.npy"));
+    let lines = folder.json(&format!("{run} --index 4,1,2 --json"));
+    let labels: Vec<u64> = lines
+        .iter()
+        .map(|line| line["label"].as_u64().unwrap())
+        .collect();
+    assert_eq!(labels, [1, 1, 1]);
+    // Without a number the first ten, here all.
+    assert!(
+        folder
+            .ok(run.replace("--weights", "--data pairs --weights").as_str())
+            .contains(" of 6 right")
+    );
+}
+
+/// Where the answers are numbers there is nothing to be right about, and the outputs are told all the same.
+#[test]
+fn samples_with_numbers_as_answers_are_computed() {
+    let folder = pairs();
+    for part in ["train", "test"] {
+        std::fs::remove_file(folder.path(&format!("pairs/{part}/labels.npy"))).unwrap();
+        array(&folder, &format!("pairs/{part}/target.npy"), &[6, 2]);
+    }
+    let text = std::fs::read_to_string(folder.path("twins.net")).unwrap();
+    folder.write("twins.net", &text.replace("cross_entropy", "mse"));
+    let run = "run twins.net --weights w.safetensors --index 0..2";
+    assert_eq!(folder.ok(run).lines().count(), 3);
+    folder.ok(&format!("{run} --output y.npy"));
+    assert_eq!(npy::read(&folder.path("y.npy")).unwrap().shape(), [3, 2]);
+}
+
+/// Each mistake with inputs names the input, the sizes and the way out.
+#[test]
+fn mistakes_with_inputs_are_explained() {
+    let folder = pairs();
+    array(&folder, "a.npy", &[3, 1, 4, 5]);
+    array(&folder, "four.npy", &[4, 1, 4, 5]);
+    array(&folder, "wide.npy", &[3, 1, 4, 6]);
+    array(&folder, "flat.npy", &[3, 20]);
+    let fails = |args: &str, code, message: &str| {
+        folder.fails(
+            &format!("run twins.net --weights w.safetensors {args}"),
+            code,
+            message,
+        );
+    };
+    fails(
+        "--input lft=a.npy --input right=a.npy",
+        1,
+        "the net has no input `lft`: it has left, right; did you mean `left`?",
+    );
+    fails(
+        "--input right=a.npy",
+        2,
+        "the input `left` is missing: add --input left=FILE",
+    );
+    fails(
+        "--input left=a.npy --input left=a.npy",
+        2,
+        "the input `left` is given twice",
+    );
+    fails(
+        "--input left=a.npy --input right=four.npy",
+        1,
+        "`four.npy` holds 4 samples for the input `right`, but `a.npy` 3 samples for `left`",
+    );
+    fails(
+        "--input left=a.npy --input right=wide.npy",
+        1,
+        "width 6 in place of 5; a sample has 1 x 4 x 5 = 20 numbers, not 1 x 4 x 6 = 24; \
+         `input right: [1, 4, 6]` in the net would take it",
+    );
+    fails(
+        "--input left=a.npy --input right=flat.npy",
+        1,
+        "reshape it to [3, 1, 4, 5]",
+    );
+    fails(
+        "--image a.png",
+        1,
+        "`Twins` has the inputs left, right, and a picture is one: give each an array with --input NAME=FILE",
+    );
+    fails(
+        "--data fashion_mnist_small",
+        1,
+        "`Twins` has the inputs left, right, but each sample of fashion_mnist_small has one array: \
+         give each input an array with --input NAME=FILE",
+    );
+    array(&folder, "pairs/test/right.npy", &[6, 1, 4, 6]);
+    array(&folder, "pairs/train/right.npy", &[6, 1, 4, 6]);
+    fails(
+        "--index 0",
+        1,
+        "the input `right` takes samples of [1, 4, 5], but those of pairs are [1, 4, 6]",
+    );
+    folder.fails(
+        "eval twins.net --weights w.safetensors",
+        1,
+        "`right` of the net takes samples of [1, 4, 5]",
+    );
+    let grad = "grad twins.net --weights w.safetensors --target a.npy --input left=a.npy";
+    folder.fails(
+        grad,
+        2,
+        "the input `right` is missing: add --input right=FILE",
+    );
+}
+
 #[test]
 fn a_wrong_file_name_is_answered_with_the_right_one() {
     let folder = linear();

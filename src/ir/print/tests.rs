@@ -51,8 +51,8 @@ fn everything_stands_in_the_text() {
       %1 = param conv1.weight {weight, fan_in_uniform(9)} : f32[2, 1, 3, 3]
       %2 = step seed : i32[]
       %3 = state memory : f32[2]
-      %4 = conv %0, %1 {stride 2,1 pad 0,0,1,0} : f32[N, 2, 3, 4]  @ conv1
-      %5, %6 = maxpool %4 {kernel 2,3 stride 1,1 pad 0,0,0,0 ceil} : f32[N, 2, 2, 2], i32[N, 2, 2, 2]  @ pool
+      %4 = conv %0, %1 {stride 2,1 pad 0,0,1,0 dilation 1,1 groups 1} : f32[N, 2, 3, 4]  @ conv1
+      %5, %6 = maxpool %4 {kernel 2,3 stride 1,1 pad 0,0,0,0 dilation 1,1 ceil true} : f32[N, 2, 2, 2], i32[N, 2, 2, 2]  @ pool
       %7 = dropout %5, %2 {rate 0.5 stream 1} : f32[N, 2, 2, 2]  @ drop
       %8 = sum_to %7 : f32[2]
       %9 = add %3, %8 : f32[2]

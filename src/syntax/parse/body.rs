@@ -227,7 +227,10 @@ impl Builder<'_> {
             }
             "else" => {
                 let message = "`else` without an `if` in front of it";
-                self.report(Diagnostic::error(codes::SYNTAX, message).primary(call.name.span, ""));
+                let diagnostic = Diagnostic::error(codes::SYNTAX, message);
+                self.report(diagnostic.primary(call.name.span, "").help(
+                    "it stands behind the `}` of its `if`, and its own `{` on the line of the word",
+                ));
                 ElementKind::Id
             }
             _ => {

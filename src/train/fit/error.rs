@@ -71,10 +71,14 @@ pub enum FitError {
         source: LabelError,
     },
     /// Samples of another shape than the net's input.
-    #[error("the net takes samples of {wanted:?}, but the {part} samples are {found:?}")]
+    #[error(
+        "`{input}` of the net takes samples of {wanted:?}, but the {part} samples are {found:?}"
+    )]
     SampleShape {
         /// Training, validation or test.
         part: &'static str,
+        /// The net's input.
+        input: String,
         /// The input's sizes.
         wanted: Vec<usize>,
         /// The samples' sizes.

@@ -46,23 +46,16 @@ impl Feed {
 
     /// For each input of the net, the place of its samples among those of a part.
     pub(super) fn places(&self, part: &Part, name: &'static str) -> Result<Vec<usize>, FitError> {
-        let known: Vec<&str> = part.inputs().map(|(known, _)| known).collect();
-        if self.inputs.len() == 1 && known.len() == 1 {
-            return Ok(vec![0]);
-        }
-        let places: Option<Vec<usize>> = self
+        let inputs: Vec<&str> = self
             .inputs
             .iter()
-            .map(|(input, _)| known.iter().position(|known| known == input))
+            .map(|(input, _)| input.as_str())
             .collect();
-        match places {
-            Some(places) if places.len() == known.len() => Ok(places),
-            _ => Err(FitError::Inputs {
-                part: name,
-                wanted: self.inputs.iter().map(|(input, _)| input.clone()).collect(),
-                found: known.into_iter().map(str::to_owned).collect(),
-            }),
-        }
+        part.places(&inputs).ok_or_else(|| FitError::Inputs {
+            part: name,
+            wanted: inputs.into_iter().map(str::to_owned).collect(),
+            found: part.inputs().map(|(known, _)| known.to_owned()).collect(),
+        })
     }
 
     /// Takes the next batch in; the number of its samples.
@@ -126,6 +119,7 @@ impl Worker {
             if wanted != given[place] {
                 return Err(FitError::SampleShape {
                     part: name,
+                    input: input.clone(),
                     wanted: wanted.to_vec(),
                     found: given[place].to_vec(),
                 });
