@@ -247,7 +247,7 @@ train Twins {
 ",
     );
     for part in ["train", "test"] {
-        std::fs::create_dir_all(folder.path("pairs").join(part)).unwrap();
+        std::fs::create_dir_all(folder.path("pairs").join(part)).expect("a folder can be made");
         array(&folder, &format!("pairs/{part}/left.npy"), &[6, 1, 4, 5]);
         array(&folder, &format!("pairs/{part}/right.npy"), &[6, 1, 4, 5]);
         super::labels(
