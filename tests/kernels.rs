@@ -290,6 +290,11 @@ fn dense_layers() {
         (400, 120, 13, 64),
         (84, 10, 64, 64),
         (33, 130, 1, 7),
+        // What is left of tiles of images: by a full batch, by fewer, and nothing.
+        (20, 64, 64, 64),
+        (20, 64, 61, 64),
+        (20, 64, 52, 64),
+        (20, 64, 29, 29),
     ] {
         let shape = |size| Type::f32(Shape::batched([size]));
         let mut forward = Builder::new(format!("dense {features} to {outputs}"));

@@ -410,6 +410,7 @@ pub fn tiles(
         sums: &chosen.sums,
         name: &cx.name,
         lanes: cx.lanes(),
+        images: cx.batch,
         ahead: chosen.ahead(contract),
     };
     let mut visit = |nest: &mut NestBuilder, column: Index, run: &ColumnRun| {
@@ -458,6 +459,7 @@ pub fn lower(cx: &mut Cx<'_>, contract: &Contract<'_>) {
         sums: &chosen.sums,
         name: &cx.name,
         lanes: cx.lanes(),
+        images: cx.batch,
         ahead: chosen.ahead(contract),
     };
     let mut args = Args::default();

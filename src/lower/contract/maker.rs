@@ -42,6 +42,8 @@ pub(super) struct Maker<'c, 'a> {
     pub(super) sums: &'c [SumAxis],
     pub(super) name: &'c str,
     pub(super) lanes: usize,
+    /// Images of a full batch.
+    pub(super) images: usize,
     pub(super) ahead: Ahead,
 }
 
@@ -74,13 +76,23 @@ impl Maker<'_, '_> {
                 let end = start.clone() + size as i64;
                 let beyond = Cond::Lt(Index::Batch, end);
                 let with = std::cell::RefCell::new(with);
+                let one_by_one = |nest: &mut NestBuilder| {
+                    nest.for_(start.clone(), Index::Batch, 1, |nest, image| {
+                        (with.borrow_mut())(self, nest, image, 1);
+                    });
+                };
+                // What a full batch leaves is a tile; what another leaves goes image by image, whatever its number.
+                let rest = self.images % size;
+                let left = Cond::Eq(start.clone() + rest as i64, Index::Batch);
                 nest.if_else(
                     beyond,
-                    // What is left of the batch goes image by image, whatever its number.
-                    |nest| {
-                        nest.for_(start.clone(), Index::Batch, 1, |nest, image| {
-                            (with.borrow_mut())(self, nest, image, 1);
-                        });
+                    |nest| match rest {
+                        0 | 1 => one_by_one(nest),
+                        _ => nest.if_else(
+                            left,
+                            |nest| (with.borrow_mut())(self, nest, start.clone(), rest),
+                            one_by_one,
+                        ),
                     },
                     |nest| (with.borrow_mut())(self, nest, start.clone(), size),
                 );
