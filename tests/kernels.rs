@@ -282,6 +282,40 @@ fn caches_of_any_size_give_the_same_bits() {
     }
 }
 
+/// A map of one block is shared out by channels, the last share being short and its last vector too.
+#[test]
+fn depthwise_shares_of_any_number_of_threads_are_the_convolution() {
+    let case = Conv {
+        c: 2003,
+        k: 2003,
+        groups: 2003,
+        size: [7, 7],
+        kernel: [5, 5],
+        pads: [2, 2, 2, 2],
+        ..PLAIN
+    };
+    for graph in case.graphs() {
+        check_linear(&graph, 1, 1, 5 * 5 + 7 * 7);
+        let bindings = random(&graph, 1, 11, 3);
+        for target in targets() {
+            let with = |threads| {
+                let how = How {
+                    target: target.clone(),
+                    most: 1,
+                    threads,
+                    fuse: true,
+                };
+                compiled(&graph, &bindings, &how)
+            };
+            let one = with(1);
+            for threads in [2, 3, 5] {
+                let (isa, name) = (target.isa, &graph.name);
+                assert_eq!(with(threads), one, "{name} on {isa}, {threads} threads");
+            }
+        }
+    }
+}
+
 #[test]
 fn dense_layers() {
     for (features, outputs, batch, most) in [

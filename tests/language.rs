@@ -10,8 +10,8 @@ mod common;
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use netc::diag::{Diagnostic, Files, Renderer, Terminal};
-use netc::program::Program;
+use common::{load, render};
+use netc::diag::Files;
 use netc::sema::{self, Mode, Model};
 use netc::syntax;
 use netc::train::describe::Described;
@@ -81,21 +81,6 @@ fn read(folder: &str, file: &str) -> String {
         .join(folder)
         .join(file);
     std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
-}
-
-fn render(diagnostics: &[Diagnostic], files: &Files) -> String {
-    let terminal = Terminal { color: false };
-    let shown = diagnostics.iter().map(|d| terminal.render(d, files) + "\n");
-    shown.collect()
-}
-
-fn load(name: &str, text: &str) -> (Program, Files) {
-    let mut files = Files::new();
-    let file = files.add(name, text);
-    let loaded = Program::alone(&mut files, file);
-    let found = render(&loaded.diagnostics, &files);
-    assert!(found.is_empty(), "{found}");
-    (loaded.program.expect("there was no finding"), files)
 }
 
 /// A net of a text, of which nothing is found.

@@ -3,28 +3,15 @@
 //!
 //! A file may start with `//@ params NET: COUNT`, the number of trained values that a net or preset of it must have.
 
+mod common;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use netc::diag::{Diagnostic, Files, Renderer, Terminal};
-use netc::program::{Program, shipped};
+use common::{load, render};
+use netc::diag::Diagnostic;
+use netc::program::shipped;
 use netc::sema::{self, Mode};
-
-fn render(diagnostics: &[Diagnostic], files: &Files) -> String {
-    let terminal = Terminal { color: false };
-    let shown = diagnostics.iter().map(|d| terminal.render(d, files) + "\n");
-    shown.collect()
-}
-
-fn load(name: &str, text: &str) -> (Program, Files) {
-    let mut files = Files::new();
-    let file = files.add(name, text);
-    let loaded = Program::alone(&mut files, file);
-    let program = loaded
-        .program
-        .unwrap_or_else(|| panic!("{}", render(&loaded.diagnostics, &files)));
-    (program, files)
-}
 
 fn cases() -> Vec<(PathBuf, String)> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/std");

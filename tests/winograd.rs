@@ -78,30 +78,44 @@ fn tiles_are_the_convolution_on_every_tier() {
     }
 }
 
-/// Scratch memory belongs to tasks, whose number follows from the shapes.
+/// Scratch memory belongs to tasks, whose number follows from the shapes; and a task may begin within a block, where one
+/// block's outputs are shared out.
 #[test]
 fn any_number_of_threads_gives_the_same_bits() {
-    let graph = tiled(Form::Four, [32, 48, 50, 30], SAME);
-    let bindings = random(&graph, 3, 9, 3);
-    for target in targets() {
-        let options = Options {
-            target,
-            ..Options::new(4)
-        };
-        let program = Arc::new(driver::compile(&graph, &options).expect("compiles"));
-        let run = |threads| {
-            let mut session = Session::new(program.clone(), threads).expect("starts");
-            bind(&graph, &bindings, &mut session);
-            session.run(3).expect("runs");
-            // Once more, the scratch memory not being zero now.
-            session.run(3).expect("runs");
-            results(&graph, &session, 3)["y"]
-                .iter()
-                .map(|x| x.to_bits())
-                .collect::<Vec<u32>>()
-        };
-        let one = run(1);
-        assert!([2, 3].into_iter().all(|threads| run(threads) == one));
+    let cases: [(Sizes, usize, usize); 4] = [
+        ([32, 48, 50, 30], 3, 4),
+        // One block: outputs in shares, the last one short.
+        ([256, 250, 16, 16], 1, 1),
+        // Two blocks, the second of one image.
+        ([256, 128, 8, 16], 9, 9),
+        // Outputs too few for shares: more blocks.
+        ([256, 24, 28, 28], 1, 1),
+    ];
+    for (sizes, batch, most) in cases {
+        let graph = tiled(Form::Four, sizes, SAME);
+        let bindings = random(&graph, batch, 9, 3);
+        for target in targets() {
+            let options = Options {
+                target,
+                ..Options::new(most)
+            };
+            let program = Arc::new(driver::compile(&graph, &options).expect("compiles"));
+            let run = |threads| {
+                let mut session = Session::new(program.clone(), threads).expect("starts");
+                bind(&graph, &bindings, &mut session);
+                session.run(batch).expect("runs");
+                // Once more, the scratch memory not being zero now.
+                session.run(batch).expect("runs");
+                results(&graph, &session, batch)["y"]
+                    .iter()
+                    .map(|x| x.to_bits())
+                    .collect::<Vec<u32>>()
+            };
+            let one = run(1);
+            for threads in [2, 3, 5] {
+                assert!(run(threads) == one, "{sizes:?} on {threads} threads");
+            }
+        }
     }
 }
 

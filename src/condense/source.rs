@@ -408,7 +408,7 @@ impl<'n> Maker<'n> {
         // What stands above a `use` speaks of the file, what stands right above another item speaks of that.
         let first = main.items.first().map_or(0, |item| match item {
             Item::Use(item) => item.span.start,
-            item => self.edits.with_comments(span(item)).start,
+            item => self.edits.with_comments(item.span()).start,
         });
         let head = &self.files.text(main.file)[..first as usize];
         let mut text = String::new();
@@ -435,7 +435,7 @@ impl<'n> Maker<'n> {
                     }
                     _ => continue,
                 };
-                let place = self.edits.with_comments(span(item));
+                let place = self.edits.with_comments(item.span());
                 parts.push((name, self.edits.text(place)));
             }
         }
@@ -469,16 +469,4 @@ fn drop_unmentioned(parts: &mut Vec<(Option<&str>, String)>) {
 fn mentions(text: &str, name: &str) -> bool {
     let is_word = |c: char| c.is_ascii_alphanumeric() || c == '_';
     text.split(|c| !is_word(c)).any(|word| word == name)
-}
-
-fn span(item: &Item) -> Span {
-    match item {
-        Item::Use(item) => item.span,
-        Item::Net(item) => item.span,
-        Item::Block(item) => item.span,
-        Item::Fn(item) => item.span,
-        Item::Preset(item) => item.span,
-        Item::Train(item) => item.span,
-        Item::Search(item) => item.span,
-    }
 }

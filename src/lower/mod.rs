@@ -240,8 +240,8 @@ impl Args {
 pub const ELEMENT: i64 = 4;
 
 /// The work of a task, in elementary operations (a multiply-add, or an element moved, of a vector), that pays for handing it
-/// to another thread: 4 µs at a core's peak, where a hand-over takes one or two. With two threads and one image, steps of a
-/// net of depthwise convolutions took 4.6 ms with tasks of 200,000, 3.8 with 80,000, 3.5 with 30,000 and with 15,000.
+/// to another thread: 4 µs at a core's peak. When each task was handed over by itself, a net of depthwise convolutions took
+/// 4.6 ms for an image on two threads with tasks of 200,000, 3.8 with 80,000, 3.5 with 30,000 and with 15,000.
 const TASK_WORK: usize = 30_000;
 
 /// Tasks of a step at most: enough to balance any machine of this class, few enough that a task

@@ -38,22 +38,21 @@ impl Shares {
 
     /// The channels of one share; none if all are one share, which needs no arithmetic.
     pub fn one(&self, nest: &mut NestBuilder, number: Index) -> Option<Within> {
-        if self.count == 1 {
-            return None;
-        }
-        let number = nest.let_(number);
-        let end = nest.let_(number.clone() + 1);
-        self.within(nest, &number, &end)
+        (self.count > 1).then(|| {
+            let number = nest.let_(number);
+            let end = nest.let_(number.clone() + 1);
+            self.within(nest, number, end)
+        })
     }
 
-    /// The same of the shares from one number up to another.
-    pub fn within(&self, nest: &mut NestBuilder, first: &Index, end: &Index) -> Option<Within> {
+    /// The channels of the shares from one number up to another.
+    pub fn within(&self, nest: &mut NestBuilder, first: Index, end: Index) -> Within {
         let size = self.size as i64;
-        (self.count > 1).then(|| Within {
-            first: nest.let_(first.clone() * size),
+        Within {
+            first: nest.let_(first * size),
             end: nest.let_((end.clone() * size).min(self.all as i64)),
-            has_last: Cond::Eq(end.clone(), Index::Const(self.count as i64)),
-        })
+            has_last: Cond::Eq(end, Index::Const(self.count as i64)),
+        }
     }
 }
 

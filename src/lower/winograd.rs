@@ -361,8 +361,8 @@ fn over_blocks(
         let before = nest.let_(block.clone() * count);
         let first = nest.let_((Index::Lo - before.clone()).max(0));
         let end = nest.let_((Index::Hi - before).min(count));
-        let within = shares.within(nest, &first, &end);
-        visit(nest, block, within.as_ref());
+        let within = shares.within(nest, first, end);
+        visit(nest, block, Some(&within));
     });
 }
 

@@ -60,19 +60,6 @@ fn declared(module: &Module) -> impl Iterator<Item = Declared<'_>> {
     })
 }
 
-/// An item without its comment.
-fn item_span(item: &Item) -> Span {
-    match item {
-        Item::Use(item) => item.span,
-        Item::Net(item) => item.span,
-        Item::Block(item) => item.span,
-        Item::Fn(item) => item.span,
-        Item::Preset(item) => item.span,
-        Item::Train(item) => item.span,
-        Item::Search(item) => item.span,
-    }
-}
-
 impl<'a> Elab<'a> {
     /// Takes in what the files declare and use, and refuses what is declared twice.
     pub(super) fn collect(&mut self, program: &'a Program) {
@@ -107,7 +94,7 @@ impl<'a> Elab<'a> {
         let items = &module.ast.items;
         let is_use = |item: &&Item| matches!(item, Item::Use(_));
         let first = items.iter().find(is_use).or(items.first())?;
-        let place = self.with_docs(item_span(first));
+        let place = self.with_docs(first.span());
         let before = &self.files.text(place.file)[..place.start as usize];
         let own_line = before.is_empty() || before.ends_with(['\n', BOM]);
         own_line.then_some(Span {

@@ -8,9 +8,11 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use netc::codegen::{Isa, Target};
+use netc::diag::{Diagnostic, Files, Renderer, Terminal};
 use netc::driver::{self, Options};
 use netc::ir::{DType, Graph, Init, Param, ParamRole, StepScalar, ValueId, ValueKind};
 use netc::ops::{Array, Op, OpRules, Real};
+use netc::program::Program;
 use netc::runtime::Session;
 use netc::sema::Model;
 use netc::train::loss::{Loss, LossKind};
@@ -331,4 +333,21 @@ pub(crate) fn distance(found: &[f32], exact: &[f64]) -> f64 {
     } else {
         error.sqrt() / size.sqrt().max(1e-20)
     }
+}
+
+/// Findings as they are shown, one after another.
+pub(crate) fn render(diagnostics: &[Diagnostic], files: &Files) -> String {
+    let terminal = Terminal { color: false };
+    let shown = diagnostics.iter().map(|d| terminal.render(d, files) + "\n");
+    shown.collect()
+}
+
+/// A program of a text, which must have no finding.
+pub(crate) fn load(name: &str, text: &str) -> (Program, Files) {
+    let mut files = Files::new();
+    let file = files.add(name, text);
+    let loaded = Program::alone(&mut files, file);
+    let found = render(&loaded.diagnostics, &files);
+    assert!(found.is_empty(), "{found}");
+    (loaded.program.expect("there was no finding"), files)
 }

@@ -48,6 +48,22 @@ pub enum Item {
     Search(Search),
 }
 
+impl Item {
+    /// Its place, without the comment that documents it.
+    #[must_use]
+    pub fn span(&self) -> Span {
+        match self {
+            Item::Use(item) => item.span,
+            Item::Net(item) => item.span,
+            Item::Block(item) => item.span,
+            Item::Fn(item) => item.span,
+            Item::Preset(item) => item.span,
+            Item::Train(item) => item.span,
+            Item::Search(item) => item.span,
+        }
+    }
+}
+
 /// A word that names something.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Name {
