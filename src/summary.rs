@@ -63,7 +63,9 @@ pub fn macs(graph: &Graph, node: &Node) -> u64 {
         }
         Op::Conv2d(_) => of_conv(node.inputs[1], node.outputs[0]),
         Op::Conv2dInputGrad(_) => of_conv(node.inputs[1], node.inputs[0]),
-        Op::Conv2dFilterGrad(_) => of_conv(node.outputs[0], node.inputs[1]),
+        Op::Conv2dFilterGrad(_) | Op::WinogradFilterGrad(_) => {
+            of_conv(node.outputs[0], node.inputs[1])
+        }
         Op::Dense | Op::DenseInputGrad => elements(graph.dims(node.inputs[1])),
         Op::DenseFilterGrad => elements(graph.dims(node.outputs[0])),
         _ => 0,

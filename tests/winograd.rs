@@ -7,8 +7,8 @@ use std::sync::Arc;
 use common::{bind, check_norm, param, random, reference, results, targets};
 use netc::driver::{self, Options};
 use netc::ir::{Builder, Graph, Shape, Type};
-use netc::ops::winograd::{Form, WinogradConv, WinogradFilter};
-use netc::ops::{Conv2d, Conv2dInputGrad, Op, Pads, Pointwise, Window};
+use netc::ops::winograd::{Form, WinogradConv, WinogradFilter, WinogradFilterGrad};
+use netc::ops::{Conv2d, Conv2dFilterGrad, Conv2dInputGrad, Op, Pads, Pointwise, Window};
 use netc::runtime::Session;
 
 /// Channels, filters, height and width.
@@ -93,29 +93,92 @@ fn any_number_of_threads_gives_the_same_bits() {
     ];
     for (sizes, batch, most) in cases {
         let graph = tiled(Form::Four, sizes, SAME);
-        let bindings = random(&graph, batch, 9, 3);
-        for target in targets() {
-            let options = Options {
-                target,
-                ..Options::new(most)
-            };
-            let program = Arc::new(driver::compile(&graph, &options).expect("compiles"));
-            let run = |threads| {
-                let mut session = Session::new(program.clone(), threads).expect("starts");
-                bind(&graph, &bindings, &mut session);
-                session.run(batch).expect("runs");
-                // Once more, the scratch memory not being zero now.
-                session.run(batch).expect("runs");
-                results(&graph, &session, batch)["y"]
-                    .iter()
-                    .map(|x| x.to_bits())
-                    .collect::<Vec<u32>>()
-            };
-            let one = run(1);
-            for threads in [2, 3, 5] {
-                assert!(run(threads) == one, "{sizes:?} on {threads} threads");
-            }
+        has_the_same_bits(&graph, "y", batch, most);
+    }
+}
+
+fn has_the_same_bits(graph: &Graph, output: &str, batch: usize, most: usize) {
+    let bindings = random(graph, batch, 9, 3);
+    for target in targets() {
+        let options = Options {
+            target,
+            ..Options::new(most)
+        };
+        let program = Arc::new(driver::compile(graph, &options).expect("compiles"));
+        let run = |threads| {
+            let mut session = Session::new(program.clone(), threads).expect("starts");
+            bind(graph, &bindings, &mut session);
+            session.run(batch).expect("runs");
+            // Once more, the scratch memory not being zero now.
+            session.run(batch).expect("runs");
+            results(graph, &session, batch)[output]
+                .iter()
+                .map(|x| x.to_bits())
+                .collect::<Vec<u32>>()
+        };
+        let one = run(1);
+        for threads in [2, 3, 5] {
+            assert!(run(threads) == one, "{} on {threads} threads", graph.name);
         }
+    }
+}
+
+/// The gradient by a filter.
+fn filter_grad(form: Form, [c, k, h, w]: Sizes, pads: Pads) -> Graph {
+    let window = Window {
+        pads,
+        ..Window::new([3, 3])
+    };
+    let [height, width] = window.output([h, w]).expect("fits");
+    let mut b = Builder::new(format!("gradient {form:?} {c} {k} {h} {w} {pads:?}"));
+    let x = b.input("x", Type::f32(Shape::batched([c, h, w])));
+    let dy = b.input("dy", Type::f32(Shape::batched([k, height, width])));
+    let dw = b.op(WinogradFilterGrad { form, pads }, &[x, dy]);
+    b.output("dw", dw);
+    b.finish()
+}
+
+#[test]
+fn gradients_by_the_filter_are_right_on_every_tier() {
+    let uneven = Pads {
+        top: 0,
+        left: 2,
+        bottom: 1,
+        right: 0,
+    };
+    let cases: [(Sizes, Pads, usize, usize); 9] = [
+        ([1, 1, 3, 3], Pads::all(0), 1, 1),
+        ([16, 16, 8, 8], SAME, 1, 1),
+        ([3, 5, 7, 9], SAME, 2, 3),
+        ([20, 33, 6, 5], uneven, 3, 3),
+        ([17, 24, 13, 11], SAME, 1, 2),
+        // Several blocks an image, and chunks of images.
+        ([24, 40, 38, 37], SAME, 5, 5),
+        // Several images a block, the last one short.
+        ([8, 40, 4, 4], SAME, 5, 7),
+        // Several units, of some channels and of some filters.
+        ([96, 200, 5, 6], SAME, 3, 3),
+        // More chunks of images for the largest batch than this one has.
+        ([16, 16, 6, 6], SAME, 1, 40),
+    ];
+    for form in [Form::Two, Form::Four] {
+        for (sizes, pads, batch, most) in cases {
+            let graph = filter_grad(form, sizes, pads);
+            check_norm(&graph, &random(&graph, batch, 5, 3), most, bound(form));
+        }
+    }
+}
+
+#[test]
+fn gradients_by_the_filter_have_the_same_bits_on_any_number_of_threads() {
+    let cases: [(Sizes, usize, usize); 3] = [
+        ([32, 48, 50, 30], 3, 4),
+        ([256, 250, 8, 8], 9, 9),
+        ([16, 24, 12, 12], 31, 32),
+    ];
+    for (sizes, batch, most) in cases {
+        let graph = filter_grad(Form::Four, sizes, SAME);
+        has_the_same_bits(&graph, "dw", batch, most);
     }
 }
 
@@ -136,7 +199,7 @@ fn uses_tiles(graph: &Graph, winograd: bool) -> bool {
     };
     let prepared = driver::prepare(graph, &options);
     let mut nodes = prepared.graph.nodes.iter();
-    nodes.any(|(_, node)| matches!(node.op, Op::WinogradConv(_)))
+    nodes.any(|(_, node)| matches!(node.op, Op::WinogradConv(_) | Op::WinogradFilterGrad(_)))
 }
 
 #[test]
@@ -158,6 +221,34 @@ fn the_pass_takes_what_pays_and_leaves_the_rest() {
     // A filter that changes is transformed with every batch, which few pixels are not worth.
     assert!(uses_tiles(&changing([64, 64, 56, 56], window), true));
     assert!(!uses_tiles(&changing([256, 256, 7, 7], window), true));
+}
+
+/// The pass makes the gradient by the filter of a convolution by tiles where that pays.
+#[test]
+fn gradients_by_the_filter_are_made_by_tiles() {
+    let cases = [
+        ([64, 64, 28, 28], [1, 1], true),
+        ([64, 64, 28, 28], [2, 2], false),
+        ([3, 8, 28, 28], [1, 1], false),
+    ];
+    for ([c, k, h, w], stride, by_tiles) in cases {
+        let window = Window {
+            pads: SAME,
+            stride,
+            ..Window::new([3, 3])
+        };
+        let conv = Conv2d { window, groups: 1 };
+        let [height, width] = window.output([h, w]).expect("fits");
+        let mut b = Builder::new("gradient");
+        let x = b.input("x", Type::f32(Shape::batched([c, h, w])));
+        let dy = b.input("dy", Type::f32(Shape::batched([k, height, width])));
+        let dw = b.op(Conv2dFilterGrad { conv }, &[x, dy]);
+        b.output("dw", dw);
+        let graph = b.finish();
+        assert_eq!(uses_tiles(&graph, true), by_tiles, "{c} {k} {stride:?}");
+        let bindings = random(&graph, 4, 21, 3);
+        check_norm(&graph, &bindings, 4, bound(Form::Four));
+    }
 }
 
 /// A step that changes its filter.

@@ -13,7 +13,7 @@ mod order;
 mod shape;
 
 use super::epilogue::Epilogue;
-use super::shares::Within;
+use super::shares;
 use super::{Args, Buffer, Cx, Domain, Units, chunk};
 use crate::codegen::Target;
 use crate::kernel::{Index, NestBuilder};
@@ -395,14 +395,25 @@ impl Chosen {
     }
 }
 
-/// The tiles of some columns of a contraction as part of a larger loop nest, in the groups that are given.
+/// Where in a contraction that is part of a larger loop nest some tiles are.
+#[derive(Debug)]
+pub struct Within<'i> {
+    /// The groups.
+    pub groups: &'i [Index],
+    /// The columns; none for all.
+    pub columns: Option<&'i shares::Within>,
+    /// How often the result has been added to. The tiles add to what it holds, but for the first time; always they set it if
+    /// there is none.
+    pub after: Option<&'i Index>,
+}
+
+/// The tiles of a contraction as part of a larger loop nest.
 pub fn tiles(
     nest: &mut NestBuilder,
     args: &mut Args,
     cx: &Cx<'_>,
     contract: &Contract<'_>,
-    groups: &[Index],
-    within: Option<&Within>,
+    within: &Within<'_>,
 ) {
     let chosen = Chosen::new(cx, contract, cx.batch);
     let maker = Maker {
@@ -413,16 +424,22 @@ pub fn tiles(
         images: cx.batch,
         ahead: chosen.ahead(contract),
     };
+    let part = within.after.map(|number| Part {
+        offset: [Index::Const(0), Index::Const(0)],
+        count: Index::Const(1),
+        number: Some(number.clone()),
+        unit: None,
+    });
     let mut visit = |nest: &mut NestBuilder, column: Index, run: &ColumnRun| {
         let at = At {
-            groups,
+            groups: within.groups,
             column,
             run,
-            part: None,
+            part: part.as_ref(),
         };
         maker.all_tiles(nest, args, &at, chosen.shape, &mut Vec::new());
     };
-    match within {
+    match within.columns {
         None => chosen.over_columns(nest, visit),
         // Shares are of whole panels, and tiles start where panels do.
         Some(within) => {

@@ -25,6 +25,7 @@ pub fn lower(graph: &Graph, target: &Target, batch: usize, group: &Group, name: 
         Op::Conv2dFilterGrad(op) => conv::lower::filter_grad(&mut cx, op, node),
         Op::WinogradFilter(op) => winograd::lower::filter_taps(&mut cx, op, node),
         Op::WinogradConv(op) => winograd::lower::conv(&mut cx, op, node),
+        Op::WinogradFilterGrad(op) => winograd::lower::filter_grad_of(&mut cx, op, node),
         Op::Dense => linear::lower::forward(&mut cx, node),
         Op::DenseInputGrad => linear::lower::input_grad(&mut cx, node),
         Op::DenseFilterGrad => linear::lower::filter_grad(&mut cx, node),

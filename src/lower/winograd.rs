@@ -5,6 +5,8 @@
 //! filter's matrix of that place; and the products are transformed into the output, which goes through the epilogue.
 //! Units of one task share their scratch memory.
 
+pub mod grad;
+
 use super::access::{self, Access, Space, vectors};
 use super::contract::{self, Contract, Extent, Finish, GroupAxis, GroupStep, Panels, RowAxis};
 use super::contract::{Split, SumAxis};
@@ -83,6 +85,33 @@ impl Blocks {
         }
     }
 
+    /// All ways to cut a batch into blocks of at most so many tiles, or of one row.
+    pub fn all(
+        form: Form,
+        map: [usize; 2],
+        batch: usize,
+        most: usize,
+    ) -> impl Iterator<Item = Blocks> {
+        let tiles = map.map(|size| size.div_ceil(form.outputs()));
+        let rows = (1..=tiles[0]).filter(move |&rows| tiles[0].is_multiple_of(rows));
+        let parts = rows.map(|rows| (1, rows));
+        let images = (2..=batch).map(move |images| (images, tiles[0]));
+        let fits = move |&(images, rows): &(usize, usize)| {
+            images * rows * tiles[1] <= most || images * rows == 1
+        };
+        let blocks = move |(images, rows)| Blocks {
+            tiles,
+            images,
+            rows,
+        };
+        parts.chain(images).take_while(fits).map(blocks)
+    }
+
+    /// Blocks of an image, if it has several.
+    pub fn parts(&self) -> usize {
+        self.tiles[0] / self.rows
+    }
+
     /// Tiles of a block.
     pub fn count(&self) -> usize {
         self.images * self.rows * self.tiles[1]
@@ -90,7 +119,7 @@ impl Blocks {
 
     /// Blocks of a whole batch.
     pub fn of_batch(&self, batch: usize) -> usize {
-        batch.div_ceil(self.images) * (self.tiles[0] / self.rows)
+        batch.div_ceil(self.images) * self.parts()
     }
 
     /// Columns of a panel of the filter's matrices.
@@ -243,24 +272,48 @@ fn offset(bytes: i64) -> i32 {
     i32::try_from(bytes).expect("a filter stays within two gigabytes")
 }
 
-/// Scratch memory of a task, in elements: for each place of a tile, a row of channels for each tile of a block, and a row
-/// of sums.
-struct Scratch {
-    tiles: usize,
-    places: usize,
+/// Matrices in the scratch memory of a task, one for each place of a tile.
+struct Matrices {
+    /// The first element.
+    start: usize,
+    /// Rows of each.
+    rows: usize,
     /// Elements of a row.
-    channels: usize,
-    sums: usize,
+    row: usize,
+}
+
+impl Matrices {
+    /// The end of so many of them.
+    fn end(&self, places: usize) -> usize {
+        self.start + places * self.rows * self.row
+    }
+
+    /// The first byte of a row of the first matrix.
+    fn at(&self, row: usize) -> i64 {
+        (self.start + row * self.row) as i64 * ELEMENT
+    }
+
+    /// Bytes from one place to the next.
+    fn place(&self) -> i64 {
+        (self.rows * self.row) as i64 * ELEMENT
+    }
+
+    /// Bytes from one row to the next.
+    fn row_bytes(&self) -> i64 {
+        self.row as i64 * ELEMENT
+    }
+}
+
+/// Scratch memory of a task: for each place of a tile, a row of channels for each tile of a block, and a row of sums.
+struct Scratch {
+    places: usize,
+    inputs: Matrices,
+    sums: Matrices,
 }
 
 impl Scratch {
-    /// Where the sums start.
-    fn sums_at(&self) -> usize {
-        self.places * self.tiles * self.channels
-    }
-
     fn elements(&self) -> usize {
-        self.sums_at() + self.places * self.tiles * self.sums
+        self.sums.end(self.places)
     }
 }
 
@@ -279,13 +332,18 @@ pub fn conv(cx: &mut Cx<'_>, op: &WinogradConv, [x, filter]: [ValueId; 2], y: Va
     let [_, height, width] = space.map;
     let epilogue = Epilogue::new(cx, &[y], space);
     let blocks = Blocks::new(cx.target, form, taps.k, [height, width], cx.batch);
-    let scratch = Scratch {
-        tiles: blocks.count(),
-        places: taps.taps,
-        channels: row(taps.c, lanes),
-        sums: row(taps.k, lanes),
+    let matrices = |start, row| Matrices {
+        start,
+        rows: blocks.count(),
+        row,
     };
-    let parts = blocks.tiles[0] / blocks.rows;
+    let inputs = matrices(0, row(taps.c, lanes));
+    let scratch = Scratch {
+        places: taps.taps,
+        sums: matrices(inputs.end(taps.taps), row(taps.k, lanes)),
+        inputs,
+    };
+    let parts = blocks.parts();
     let whole = Units::Images {
         units: parts,
         images: blocks.images,
@@ -293,7 +351,7 @@ pub fn conv(cx: &mut Cx<'_>, op: &WinogradConv, [x, filter]: [ValueId; 2], y: Va
     let shares = shares(&taps, whole.count(cx.batch));
     let units = whole.times(shares.count);
     let total = units.count(cx.batch);
-    let work = scratch.tiles * scratch.places * taps.c * shares.size.div_ceil(lanes);
+    let work = blocks.count() * scratch.places * taps.c * shares.size.div_ceil(lanes);
     let chunk = chunk(total, work).max(total.div_ceil(MOST_TASKS));
     let memory = cx.scratch(total.div_ceil(chunk) * scratch.elements());
     let mut args = Args::default();
@@ -326,8 +384,12 @@ pub fn conv(cx: &mut Cx<'_>, op: &WinogradConv, [x, filter]: [ValueId; 2], y: Va
         };
         maker.inputs(nest, &mut args, &at);
         nest.for_(0, scratch.places as i64, 1, |nest, place| {
-            let groups = [place, slot.clone()];
-            contract::tiles(nest, &mut args, cx, &product, &groups, within);
+            let inside = contract::Within {
+                groups: &[place, slot.clone()],
+                columns: within,
+                after: None,
+            };
+            contract::tiles(nest, &mut args, cx, &product, &inside);
         });
         maker.outputs(nest, &mut args, &at, within);
     });
@@ -384,8 +446,8 @@ fn product(
             one,
             one,
             RowAxis {
-                extent: Extent::Static(scratch.tiles),
-                a: bytes(scratch.channels),
+                extent: Extent::Static(scratch.inputs.rows),
+                a: scratch.inputs.row_bytes(),
             },
         ],
         columns: taps.k,
@@ -402,9 +464,9 @@ fn product(
         groups: vec![
             GroupAxis {
                 count: scratch.places,
-                a: bytes(scratch.tiles * scratch.channels),
+                a: scratch.inputs.place(),
                 b: taps.tap(),
-                c: GroupStep::Bytes(bytes(scratch.tiles * scratch.sums)),
+                c: GroupStep::Bytes(scratch.sums.place()),
             },
             // The task; how many there are, the loop around knows.
             GroupAxis {
@@ -416,8 +478,8 @@ fn product(
         ],
         finish: Finish::Store {
             to: memory,
-            start: bytes(scratch.sums_at()),
-            steps: [0, 0, bytes(scratch.sums)],
+            start: scratch.sums.at(0),
+            steps: [0, 0, scratch.sums.row_bytes()],
             slot: 0,
         },
         split: Split::Tiles,
@@ -476,14 +538,17 @@ impl Maker<'_, '_> {
         self.rows(nest, at, |nest, image, row, tile| {
             let from = image * access.image + row * (m * access.row) + self.start;
             let from = nest.let_(from);
-            let to = tile * (self.scratch.channels as i64 * ELEMENT) + at.base.clone();
+            let to = tile * self.scratch.inputs.row_bytes() + at.base.clone();
             let to = nest.let_(to);
             over_channels(
                 nest,
                 self.channels,
                 self.cx.lanes(),
                 |nest, channel, lanes| {
-                    let body = nest.add_body(self.input_body(lanes));
+                    let matrices = &self.scratch.inputs;
+                    let count = self.blocks.tiles[1];
+                    let body = input_body(self.cx, self.form, access, matrices, count, lanes);
+                    let body = nest.add_body(body);
                     let bytes = channel * ELEMENT;
                     let ptrs = vec![
                         args.value(*x).at(from.clone() + bytes.clone()),
@@ -493,40 +558,6 @@ impl Maker<'_, '_> {
                 },
             );
         });
-    }
-
-    /// A row of tiles in one vector of channels.
-    fn input_body(&self, lanes: Lanes) -> Body {
-        let (form, access) = (self.form, &self.source.1);
-        let size = form.inputs();
-        let mut b = BodyBuilder::new(format!("{}_in", self.cx.name), self.cx.lanes());
-        let (from, to) = (b.ptr_arg(), b.ptr_arg());
-        let place = |row: usize, column: usize| {
-            let rows = (row * size + column) * self.scratch.tiles;
-            offset((rows * self.scratch.channels) as i64 * ELEMENT)
-        };
-        b.repeat(Count::Imm(self.blocks.tiles[1] as u32), |b| {
-            // There are more values than registers: what comes of the columns waits where the results will be.
-            for column in 0..size {
-                let cells: Vec<Reg> = (0..size)
-                    .map(|row| b.load(from, access.delta(0, row as i64, column as i64, 0), lanes))
-                    .collect();
-                for (row, made) in transforms::input(form, b, &cells).into_iter().enumerate() {
-                    b.store(to, place(row, column), made, Lanes::All);
-                }
-            }
-            for row in 0..size {
-                let cells: Vec<Reg> = (0..size)
-                    .map(|column| b.load(to, place(row, column), Lanes::All))
-                    .collect();
-                for (column, made) in transforms::input(form, b, &cells).into_iter().enumerate() {
-                    b.store(to, place(row, column), made, Lanes::All);
-                }
-            }
-            b.advance(from, form.outputs() as i64 * access.pixel);
-            b.advance(to, self.scratch.channels as i64 * ELEMENT);
-        });
-        b.finish()
     }
 
     fn outputs(
@@ -540,9 +571,8 @@ impl Maker<'_, '_> {
         let [channels, height, _] = self.epilogue.space.map;
         let rest = height % m;
         self.rows(nest, at, |nest, image, row, tile| {
-            let from = tile * (self.scratch.sums as i64 * ELEMENT)
-                + at.base.clone()
-                + self.scratch.sums_at() as i64 * ELEMENT;
+            let sums = &self.scratch.sums;
+            let from = tile * sums.row_bytes() + at.base.clone() + sums.at(0);
             let from = nest.let_(from);
             let first = nest.let_(row.clone() * m as i64);
             let args = std::cell::RefCell::new(&mut *args);
@@ -586,10 +616,8 @@ impl Maker<'_, '_> {
         let ptrs = epilogue.declare(&mut b);
         let element = epilogue.counts_elements.then(|| b.int_arg());
         let number = element.map(|element| epilogue.element_lanes(&mut b, element));
-        let place = |row: usize, column: usize| {
-            let rows = (row * size + column) * self.scratch.tiles;
-            offset((rows * self.scratch.sums) as i64 * ELEMENT)
-        };
+        let sums = &self.scratch.sums;
+        let place = |row: usize, column: usize| offset((row * size + column) as i64 * sums.place());
         let tile = |b: &mut BodyBuilder, columns: usize| {
             // The sums of a column make room for what comes of it.
             for column in 0..size {
@@ -621,7 +649,7 @@ impl Maker<'_, '_> {
         if whole > 0 {
             b.repeat(Count::Imm(whole as u32), |b| {
                 tile(b, m);
-                b.advance(from, self.scratch.sums as i64 * ELEMENT);
+                b.advance(from, self.scratch.sums.row_bytes());
                 for (&ptr, access) in ptrs.iter().zip(epilogue.accesses()) {
                     b.advance(ptr, m as i64 * access.pixel);
                 }
@@ -636,4 +664,42 @@ impl Maker<'_, '_> {
         }
         b.finish()
     }
+}
+
+/// The transforms of a row of so many tiles in one vector of channels.
+fn input_body(
+    cx: &Cx<'_>,
+    form: Form,
+    access: &Access,
+    to_matrices: &Matrices,
+    tiles: usize,
+    lanes: Lanes,
+) -> Body {
+    let size = form.inputs();
+    let mut b = BodyBuilder::new(format!("{}_in", cx.name), cx.lanes());
+    let (from, to) = (b.ptr_arg(), b.ptr_arg());
+    let place =
+        |row: usize, column: usize| offset((row * size + column) as i64 * to_matrices.place());
+    b.repeat(Count::Imm(tiles as u32), |b| {
+        // There are more values than registers: what comes of the columns waits where the results will be.
+        for column in 0..size {
+            let cells: Vec<Reg> = (0..size)
+                .map(|row| b.load(from, access.delta(0, row as i64, column as i64, 0), lanes))
+                .collect();
+            for (row, made) in transforms::input(form, b, &cells).into_iter().enumerate() {
+                b.store(to, place(row, column), made, Lanes::All);
+            }
+        }
+        for row in 0..size {
+            let cells: Vec<Reg> = (0..size)
+                .map(|column| b.load(to, place(row, column), Lanes::All))
+                .collect();
+            for (column, made) in transforms::input(form, b, &cells).into_iter().enumerate() {
+                b.store(to, place(row, column), made, Lanes::All);
+            }
+        }
+        b.advance(from, form.outputs() as i64 * access.pixel);
+        b.advance(to, to_matrices.row_bytes());
+    });
+    b.finish()
 }

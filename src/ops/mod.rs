@@ -59,6 +59,8 @@ pub enum Op {
     WinogradFilter(winograd::WinogradFilter),
     /// ([N, C, H, W], filter [K, C, t, t]) → [N, K, H', W'].
     WinogradConv(winograd::WinogradConv),
+    /// (x, gradient of the output) → gradient of a filter of 3 x 3, by tiles.
+    WinogradFilterGrad(winograd::WinogradFilterGrad),
     /// ([N, F], weights [K, F]) → [N, K].
     Dense,
     /// (gradient [N, K], weights [K, F]) → [N, F].
@@ -186,6 +188,7 @@ macro_rules! with_rules {
             Op::Conv2dFilterGrad($rules) => $result,
             Op::WinogradFilter($rules) => $result,
             Op::WinogradConv($rules) => $result,
+            Op::WinogradFilterGrad($rules) => $result,
             Op::Dense => with_rules!(@ &linear::Dense, $rules => $result),
             Op::DenseInputGrad => with_rules!(@ &linear::DenseInputGrad, $rules => $result),
             Op::DenseFilterGrad => with_rules!(@ &linear::DenseFilterGrad, $rules => $result),

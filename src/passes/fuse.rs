@@ -72,6 +72,7 @@ fn passes_on(op: &Op) -> bool {
         | Op::Numbers(_)
         | Op::Conv2dFilterGrad(_)
         | Op::WinogradFilter(_)
+        | Op::WinogradFilterGrad(_)
         | Op::DenseFilterGrad
         | Op::SumTo(_)
         | Op::ReduceMax(_)

@@ -19,8 +19,8 @@ use crate::ir::{FilterOrder, Graph, Halo, IdVec, Layout, Node, NodeId, Shape, Va
 use crate::lower::access;
 use crate::lower::winograd::Blocks;
 use crate::ops::window::Axis;
-use crate::ops::winograd::WinogradConv;
-use crate::ops::{Conv2d, Op, Slice, conv};
+use crate::ops::winograd::Form;
+use crate::ops::{Conv2d, Op, Pads, Slice, conv};
 
 /// The value whose memory each value will lie in, as far as the graph tells: that of a map under another shape, of the
 /// whole of a part, of what a range is taken from.
@@ -147,7 +147,13 @@ fn halos(graph: &Graph) -> IdVec<ValueId, Halo> {
             Op::Conv2d(conv) => want(&mut halos, node.inputs[0], padding(conv)),
             Op::WinogradConv(conv) => {
                 let output = graph.dims(node.outputs[0]);
-                want(&mut halos, node.inputs[0], whole_tiles(conv, output));
+                let halo = whole_tiles(conv.form, conv.pads, output);
+                want(&mut halos, node.inputs[0], halo);
+            }
+            Op::WinogradFilterGrad(grad) => {
+                let dy = graph.dims(node.inputs[1]);
+                let halo = whole_tiles(grad.form, grad.pads, dy);
+                want(&mut halos, node.inputs[0], halo);
             }
             Op::Conv2dFilterGrad(grad) => want(&mut halos, node.inputs[0], padding(&grad.conv)),
             Op::Conv2dInputGrad(grad) => {
@@ -189,10 +195,9 @@ fn padding(conv: &Conv2d) -> Halo {
 }
 
 /// The padding, and what the last tiles read beyond it.
-fn whole_tiles(conv: &WinogradConv, output: &[usize]) -> Halo {
-    let m = conv.form.outputs();
+fn whole_tiles(form: Form, pads: Pads, output: &[usize]) -> Halo {
+    let m = form.outputs();
     let beyond = |size: usize| size.next_multiple_of(m) - size;
-    let pads = &conv.pads;
     Halo {
         top: pads.top,
         left: pads.left,
@@ -346,6 +351,9 @@ impl Pass<'_> {
             Op::Conv2dFilterGrad(grad) => {
                 let dims = self.graph.dims(node.outputs[0]);
                 layouts[0] = self.conv_layout(dims, grad.conv.groups);
+            }
+            Op::WinogradFilterGrad(_) => {
+                layouts[0] = self.conv_layout(self.graph.dims(node.outputs[0]), 1);
             }
             Op::Dense => {
                 let [_, c, h, w] = self.matrix(inputs[1], self.map_of(inputs[0]));

@@ -5,7 +5,8 @@
 //!                                           %3 = winograd_conv %0, %2 tile 4,4 pad 1,1,1,1
 //! ```
 //!
-//! The gradient by the input is such a convolution too, of the outputs' gradient by the filter turned round. A filter that
+//! The gradient by the input is such a convolution too, of the outputs' gradient by the filter turned round; that by the
+//! filter has an operator of its own. A filter that
 //! follows from parameters alone is transformed once a session, any other for every batch. Which way takes less is decided
 //! by counting: multiply-adds, the transforms of tiles and of filters, and the bytes of filters that the nearer caches cannot
 //! hold, of which the method has more.
@@ -15,8 +16,8 @@ use super::rewrite::Rewriter;
 use crate::codegen::Target;
 use crate::ir::{Graph, Node};
 use crate::lower::contract::PANEL_SHARE;
-use crate::lower::winograd::Blocks;
-use crate::ops::winograd::{Form, WinogradConv, WinogradFilter};
+use crate::lower::winograd::{Blocks, grad};
+use crate::ops::winograd::{Form, WinogradConv, WinogradFilter, WinogradFilterGrad};
 use crate::ops::{Conv2d, Op, Pads};
 
 /// The share of the limit of multiply-adds that direct convolutions reach, measured on layers of 14 to 56 pixels, and an
@@ -48,12 +49,16 @@ pub fn run(graph: &Graph, target: &Target, batch: usize) -> (Graph, Vec<Remark>)
                 rewriter.copy(id);
             }
             Ok(Choice { form, pads, gain }) => {
-                let [x, filter] = [0, 1].map(|input| rewriter.get(node.inputs[input]));
-                let turned = asked.turned;
-                let transform = WinogradFilter { form, turned };
-                let filter = rewriter.push(transform.into(), &[filter], &node.origin)[0];
-                let made = WinogradConv { form, pads };
-                let made = rewriter.push(made.into(), &[x, filter], &node.origin)[0];
+                let [x, with] = [0, 1].map(|input| rewriter.get(node.inputs[input]));
+                let made: Op = match asked.makes {
+                    Makes::FilterGrad => WinogradFilterGrad { form, pads }.into(),
+                    Makes::Outputs | Makes::InputGrad => WinogradConv { form, pads }.into(),
+                };
+                let with = match asked.transform(form) {
+                    None => with,
+                    Some(op) => rewriter.push(op.into(), &[with], &node.origin)[0],
+                };
+                let made = rewriter.push(made, &[x, with], &node.origin)[0];
                 rewriter.replace(node.outputs[0], made);
                 let m = form.outputs();
                 let text = format!("by tiles of {m} x {m}: {gain:.1} times fewer cycles by count");
@@ -64,11 +69,19 @@ pub fn run(graph: &Graph, target: &Target, batch: usize) -> (Graph, Vec<Remark>)
     (rewriter.finish(), remarks)
 }
 
-/// A convolution, or its gradient by the input, which is one of the outputs' gradient.
+/// A convolution, or one of its gradients; that by the input is a convolution of the outputs' gradient.
 struct Asked<'g> {
     node: &'g Node,
     conv: &'g Conv2d,
-    turned: bool,
+    makes: Makes,
+}
+
+/// What a node makes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Makes {
+    Outputs,
+    InputGrad,
+    FilterGrad,
 }
 
 /// How it is done.
@@ -80,12 +93,23 @@ struct Choice {
 
 impl Asked<'_> {
     fn of(node: &Node) -> Option<Asked<'_>> {
-        let (conv, turned) = match &node.op {
-            Op::Conv2d(conv) => (conv, false),
-            Op::Conv2dInputGrad(grad) => (&grad.conv, true),
+        let (conv, makes) = match &node.op {
+            Op::Conv2d(conv) => (conv, Makes::Outputs),
+            Op::Conv2dInputGrad(grad) => (&grad.conv, Makes::InputGrad),
+            Op::Conv2dFilterGrad(grad) => (&grad.conv, Makes::FilterGrad),
             _ => return None,
         };
-        Some(Asked { node, conv, turned })
+        Some(Asked { node, conv, makes })
+    }
+
+    /// What becomes of the filter first, if there is one.
+    fn transform(&self, form: Form) -> Option<WinogradFilter> {
+        let turned = match self.makes {
+            Makes::Outputs => false,
+            Makes::InputGrad => true,
+            Makes::FilterGrad => return None,
+        };
+        Some(WinogradFilter { form, turned })
     }
 
     /// The better form and what it gains, or why there is none.
@@ -101,9 +125,9 @@ impl Asked<'_> {
         if !fits || self.conv.groups > 1 {
             return Err("not a dense 3 x 3 of stride 1".to_owned());
         }
-        let pads = match self.turned {
-            true => WinogradConv::turned_pads(window.pads),
-            false => Some(window.pads),
+        let pads = match self.makes {
+            Makes::InputGrad => WinogradConv::turned_pads(window.pads),
+            Makes::Outputs | Makes::FilterGrad => Some(window.pads),
         };
         let Some(pads) = pads else {
             return Err("its padding is wider than its filter reaches".to_owned());
@@ -111,7 +135,11 @@ impl Asked<'_> {
         let &[channels, ..] = graph.dims(self.node.inputs[0]) else {
             unreachable!("a map")
         };
-        let &[outputs, height, width] = graph.dims(self.node.outputs[0]) else {
+        let made = match self.makes {
+            Makes::Outputs | Makes::InputGrad => self.node.outputs[0],
+            Makes::FilterGrad => self.node.inputs[1],
+        };
+        let &[outputs, height, width] = graph.dims(made) else {
             unreachable!("a map")
         };
         let sizes = Sizes {
@@ -121,8 +149,10 @@ impl Asked<'_> {
             batch,
             is_fixed,
         };
-        let direct = sizes.direct(target);
-        let gain = |form| direct / sizes.cycles(target, form);
+        let gain = |form| match self.makes {
+            Makes::Outputs | Makes::InputGrad => sizes.direct(target) / sizes.cycles(target, form),
+            Makes::FilterGrad => sizes.direct_sums(target) / sizes.filter_grad(target, form),
+        };
         let [two, four] = [Form::Two, Form::Four].map(|form| (form, gain(form)));
         let (form, gain) = if four.1 >= two.1 { four } else { two };
         if gain >= LEAST_GAIN {
@@ -164,6 +194,21 @@ impl Sizes {
         let pixels = (self.batch * self.map[0] * self.map[1]) as f64;
         let arithmetic = 9.0 * pixels * self.products(target) / DIRECT_SHARE;
         arithmetic + Self::traffic(target, self.filter_bytes(9), 1)
+    }
+
+    /// Cycles of the direct gradient by the filter, which reads no filter.
+    fn direct_sums(&self, target: &Target) -> f64 {
+        let pixels = (self.batch * self.map[0] * self.map[1]) as f64;
+        9.0 * pixels * self.products(target) / DIRECT_SHARE
+    }
+
+    fn filter_grad(&self, target: &Target, form: Form) -> f64 {
+        let sizes = grad::Sizes {
+            filter: [self.channels, self.outputs],
+            map: self.map,
+            batch: self.batch,
+        };
+        grad::Plan::new(target, form, &sizes).1
     }
 
     /// Cycles to transform the filter.

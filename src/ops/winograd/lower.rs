@@ -1,6 +1,6 @@
 //! The transforms of tiles in one direction, on vectors whose lanes are channels.
 
-use super::{Form, WinogradConv, WinogradFilter};
+use super::{Form, WinogradConv, WinogradFilter, WinogradFilterGrad, transposed};
 use crate::ir::Node;
 use crate::kernel::{BodyBuilder, Reg};
 use crate::lower::{Cx, winograd};
@@ -56,25 +56,44 @@ pub fn output(form: Form, b: &mut BodyBuilder, m: &[Reg]) -> Vec<Reg> {
     }
 }
 
+/// A y of a column of the output's gradient; those that are left out at its end are zero.
+pub fn output_grad(form: Form, b: &mut BodyBuilder, y: &[Reg]) -> Vec<Reg> {
+    product(b, &transposed(form.output_matrix()), y)
+}
+
 /// G g of a column of the filter.
 pub fn filter(form: Form, b: &mut BodyBuilder, g: &[Reg]) -> Vec<Reg> {
-    let product = |b: &mut BodyBuilder, row: &[f64]| {
+    product(b, form.filter_matrix(), g)
+}
+
+/// Gᵀ m of a column of sums.
+pub fn filter_grad(form: Form, b: &mut BodyBuilder, m: &[Reg]) -> Vec<Reg> {
+    product(b, &transposed(form.filter_matrix()), m)
+}
+
+/// M x of a column; those that are left out at its end are zero.
+fn product(b: &mut BodyBuilder, matrix: &[impl AsRef<[f64]>], x: &[Reg]) -> Vec<Reg> {
+    let row = |b: &mut BodyBuilder, row: &[f64]| {
+        let terms = row.iter().zip(x).filter(|&(&factor, _)| factor != 0.0);
         let mut sum = None;
-        for (&factor, &tap) in row.iter().zip(g) {
-            if factor == 0.0 {
-                continue;
-            }
-            #[allow(clippy::cast_possible_truncation, reason = "rounded once")]
-            let factor = b.const_f(factor as f32);
-            sum = Some(match sum {
-                None => b.mul(tap, factor),
-                Some(sum) => b.fma(tap, factor, sum),
+        for (&factor, &x) in terms {
+            sum = Some(match (sum, factor) {
+                (None, 1.0) => x,
+                (Some(sum), 1.0) => b.add(sum, x),
+                (Some(sum), -1.0) => b.sub(sum, x),
+                (sum, _) => {
+                    #[allow(clippy::cast_possible_truncation, reason = "rounded once")]
+                    let factor = b.const_f(factor as f32);
+                    match sum {
+                        None => b.mul(x, factor),
+                        Some(sum) => b.fma(x, factor, sum),
+                    }
+                }
             });
         }
-        sum.expect("no row of the matrix is zero")
+        sum.unwrap_or_else(|| b.const_f(0.0))
     };
-    let rows = form.filter_matrix().iter();
-    rows.map(|row| product(b, row)).collect()
+    matrix.iter().map(|line| row(b, line.as_ref())).collect()
 }
 
 /// Lanes are filters.
@@ -85,4 +104,9 @@ pub fn filter_taps(cx: &mut Cx<'_>, op: &WinogradFilter, node: &Node) {
 /// Transforms in, a product of matrices for each place of a tile, transforms out.
 pub fn conv(cx: &mut Cx<'_>, op: &WinogradConv, node: &Node) {
     winograd::conv(cx, op, [node.inputs[0], node.inputs[1]], node.outputs[0]);
+}
+
+/// Transforms of both maps in, a product of matrices for each place of a tile, one transform of their sums out.
+pub fn filter_grad_of(cx: &mut Cx<'_>, op: &WinogradFilterGrad, node: &Node) {
+    winograd::grad::lower(cx, op, [node.inputs[0], node.inputs[1]], node.outputs[0]);
 }
