@@ -283,9 +283,14 @@ struct Matrices {
 }
 
 impl Matrices {
+    /// Elements from one place to the next: a transform goes over all places, which must not fall into few cache sets.
+    fn stride(&self) -> usize {
+        access::apart(self.rows * self.row, access::CONFLICT_BYTES)
+    }
+
     /// The end of so many of them.
     fn end(&self, places: usize) -> usize {
-        self.start + places * self.rows * self.row
+        self.start + places * self.stride()
     }
 
     /// The first byte of a row of the first matrix.
@@ -295,7 +300,7 @@ impl Matrices {
 
     /// Bytes from one place to the next.
     fn place(&self) -> i64 {
-        (self.rows * self.row) as i64 * ELEMENT
+        self.stride() as i64 * ELEMENT
     }
 
     /// Bytes from one row to the next.
