@@ -548,20 +548,21 @@ impl Maker<'_, '_> {
     ) {
         let body = nest.add_body(self.finish_body());
         let from = nest.let_(base.clone() + self.scratch.sums.at(0));
-        let line = channel.clone() * (self.taps.row as i64 * ELEMENT);
-        let to = nest.let_(line + filters.first.clone() * ELEMENT + chunk * self.to.1);
-        let step = self.cx.lanes() as i64;
-        nest.for_(0, self.plan.filters as i64, step, |nest, filter| {
-            let bytes = filter * ELEMENT;
+        let line = self.taps.row as i64 * ELEMENT;
+        let to = channel.clone() * line + filters.first.clone() * ELEMENT + chunk * self.to.1;
+        let to = nest.let_(to);
+        // Filters inside channels: what is written of a tap then is one run.
+        nest.for_(0, self.plan.channels as i64, 1, |nest, channel| {
+            let row = channel.clone() * self.scratch.sums.row_bytes();
             let ptrs = vec![
-                args.of(self.memory).at(from.clone() + bytes.clone()),
-                args.of(self.to.0).at(to.clone() + bytes),
+                args.of(self.memory).at(from.clone() + row),
+                args.of(self.to.0).at(to.clone() + channel * line),
             ];
             nest.call(body, ptrs, []);
         });
     }
 
-    /// All channels of one vector of filters. Filters that do not exist have sums of zero, as their places have to be.
+    /// All filters of one channel. Filters that do not exist have sums of zero, as their places have to be.
     fn finish_body(&self) -> Body {
         let form = self.form;
         let size = form.inputs();
@@ -570,7 +571,8 @@ impl Maker<'_, '_> {
         let (from, to) = (b.ptr_arg(), b.ptr_arg());
         let place = |row: usize, column: usize| offset((row * size + column) as i64 * sums.place());
         let load = |b: &mut BodyBuilder, row, column| b.load(from, place(row, column), Lanes::All);
-        let count = u32::try_from(self.plan.channels).expect("an axis fits 32 bits");
+        let lanes = self.cx.lanes();
+        let count = u32::try_from(self.plan.filters / lanes).expect("an axis fits 32 bits");
         b.repeat(Count::Imm(count), |b| {
             // The sums of a column make room for what comes of it.
             for column in 0..size {
@@ -588,8 +590,8 @@ impl Maker<'_, '_> {
                     b.store(to, offset(tap), made, Lanes::All);
                 }
             }
-            b.advance(from, sums.row_bytes());
-            b.advance(to, taps.row as i64 * ELEMENT);
+            b.advance(from, lanes as i64 * ELEMENT);
+            b.advance(to, lanes as i64 * ELEMENT);
         });
         b.finish()
     }
