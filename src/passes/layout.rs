@@ -22,6 +22,10 @@ use crate::ops::window::Axis;
 use crate::ops::winograd::Form;
 use crate::ops::{Conv2d, Op, Pads, Slice, conv};
 
+/// Pixels start at whole vectors if that takes at most this part more memory: measured on depthwise convolutions of 728
+/// channels, 45.5 vectors, every other pixel's vectors cross cache lines and take two to four times as long.
+const MOST_PADDING: usize = 8;
+
 /// The value whose memory each value will lie in, as far as the graph tells: that of a map under another shape, of the
 /// whole of a part, of what a range is taken from.
 pub fn shared_memory(graph: &Graph) -> IdVec<ValueId, ValueId> {
@@ -253,11 +257,21 @@ impl Pass<'_> {
         }
     }
 
+    /// The distance of neighbouring pixels of `inner` channels, of which there are `count`.
+    fn pixel(&self, inner: usize, count: usize) -> usize {
+        if count <= 1 {
+            return inner;
+        }
+        let whole = inner.next_multiple_of(self.target.lanes);
+        let fits = whole - inner <= inner / MOST_PADDING;
+        access::apart(if fits { whole } else { inner }, access::CONFLICT_BYTES)
+    }
+
     fn map_layout(&self, shape: &Shape, halo: Halo) -> Layout {
         let (c, h, w) = shape.chw();
         Layout::Nhwc {
             map: [c, h, w],
-            pixel: pixel(c, h * w),
+            pixel: self.pixel(c, h * w),
             halo,
         }
     }
@@ -302,7 +316,7 @@ impl Pass<'_> {
                     plain,
                     Layout::Nhwc {
                         map,
-                        pixel: pixel(c, h * w),
+                        pixel: self.pixel(c, h * w),
                         halo: Halo::default(),
                     },
                 )
@@ -367,7 +381,7 @@ impl Pass<'_> {
                 let halo = self.halos[node.outputs[0]];
                 layouts[0] = Layout::Nhwc {
                     map: [c, h, w],
-                    pixel: pixel(c, h * w),
+                    pixel: self.pixel(c, h * w),
                     halo,
                 };
             }
@@ -468,7 +482,7 @@ impl Pass<'_> {
             Some(Layout::Nhwc { map: [c, h, w], .. } | Layout::Blocked { map: [c, h, w], .. }) => {
                 Layout::Nhwc {
                     map: [c, h, w],
-                    pixel: pixel(c, h * w),
+                    pixel: self.pixel(c, h * w),
                     halo,
                 }
             }
@@ -559,7 +573,7 @@ impl Pass<'_> {
             let [c, h, w] = self.map_of(inputs[0]);
             return Some(Layout::Nhwc {
                 map: [c, h, w],
-                pixel: pixel(c, h * w),
+                pixel: self.pixel(c, h * w),
                 halo: Halo::default(),
             });
         }
@@ -632,13 +646,5 @@ impl Pass<'_> {
                 self.rewriter.replace(update.value, made);
             }
         }
-    }
-}
-
-/// The distance of neighbouring pixels of `inner` channels, of which there are `count`.
-fn pixel(inner: usize, count: usize) -> usize {
-    match count {
-        0 | 1 => inner,
-        _ => access::apart(inner, access::CONFLICT_BYTES),
     }
 }

@@ -7,7 +7,7 @@
 
 use std::collections::HashSet;
 
-use super::{Pass, pixel};
+use super::Pass;
 use crate::ir::{Graph, Halo, IdVec, Layout, Node, NodeId, ValueId, Within};
 use crate::ops::{Concat, Op, Slice};
 
@@ -102,7 +102,7 @@ impl Pass<'_> {
             && *map == [c, h, w]
             && halo.is_empty()
         {
-            *own = pixel(self.graph.dims(whole)[0], h * w);
+            *own = self.pixel(self.graph.dims(whole)[0], h * w);
         }
     }
 
