@@ -329,6 +329,11 @@ fn dense_layers() {
         (20, 64, 61, 64),
         (20, 64, 52, 64),
         (20, 64, 29, 29),
+        // Outputs so many that the gradient by the input reads the matrix as it lies.
+        (45, 300, 3, 3),
+        (5, 70, 1, 8),
+        (90, 130, 7, 9),
+        (33, 1000, 11, 11),
     ] {
         let shape = |size| Type::f32(Shape::batched([size]));
         let mut forward = Builder::new(format!("dense {features} to {outputs}"));
@@ -354,11 +359,11 @@ fn dense_layers() {
 
 #[test]
 fn a_dense_layer_reads_a_map_as_it_lies() {
-    for pads in [[0; 4], [1; 4]] {
-        let mut b = Builder::new(format!("flatten, dense and back with {pads:?}"));
+    for (pads, outputs) in [([0; 4], 7), ([1; 4], 7), ([0; 4], 70), ([1; 4], 70)] {
+        let mut b = Builder::new(format!("flatten, dense {outputs} and back with {pads:?}"));
         let x = b.input("x", Type::f32(Shape::batched([5, 4, 3])));
         let flat = b.op(Op::Reshape(vec![60]), &[x]);
-        let w = b.param([7, 60], param("w"));
+        let w = b.param([outputs, 60], param("w"));
         let y = b.op(Op::Dense, &[flat, w]);
         b.output("y", y);
         let dx = b.op(Op::DenseInputGrad, &[y, w]);
@@ -382,7 +387,7 @@ fn a_dense_layer_reads_a_map_as_it_lies() {
             let z2 = b.op(Op::Conv2d(conv.op()), &[map, filter]);
             b.output("z2", z2);
         }
-        check_linear(&b.finish(), 4, 6, 60 * 7 * 45 + 20);
+        check_linear(&b.finish(), 4, 6, 60 * outputs * 45 + 20);
     }
 }
 

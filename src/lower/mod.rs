@@ -8,6 +8,7 @@
 pub mod access;
 pub mod contract;
 pub mod depthwise;
+pub mod dots;
 pub mod elementwise;
 pub mod epilogue;
 pub mod fold;

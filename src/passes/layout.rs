@@ -20,7 +20,7 @@ use crate::lower::access;
 use crate::lower::winograd::Blocks;
 use crate::ops::window::Axis;
 use crate::ops::winograd::Form;
-use crate::ops::{Conv2d, Op, Pads, Slice, conv};
+use crate::ops::{Conv2d, Op, Pads, Slice, conv, linear};
 
 /// Pixels start at whole vectors if that takes at most this part more memory: measured on depthwise convolutions of 728
 /// channels, 45.5 vectors, every other pixel's vectors cross cache lines and take two to four times as long.
@@ -267,6 +267,19 @@ impl Pass<'_> {
         access::apart(if fits { whole } else { inner }, access::CONFLICT_BYTES)
     }
 
+    /// Whether the gradient by a dense layer's input reads its matrix of so many outputs as it lies.
+    fn reads_forward(&self, matrix: ValueId, outputs: usize) -> bool {
+        let is_whole = matches!(
+            self.layout(matrix),
+            Layout::Filter {
+                order: FilterOrder::Forward,
+                panels: 1,
+                ..
+            }
+        );
+        is_whole && linear::lower::reads_forward(outputs, self.batch)
+    }
+
     fn map_layout(&self, shape: &Shape, halo: Halo) -> Layout {
         let (c, h, w) = shape.chw();
         Layout::Nhwc {
@@ -376,8 +389,10 @@ impl Pass<'_> {
             Op::DenseInputGrad => {
                 inputs[0] = self.plain(id, inputs[0]);
                 let features = self.rewriter.graph().dims(inputs[1])[1];
-                let [_, c, h, w] = self.matrix(inputs[1], [features, 1, 1]);
-                inputs[1] = self.backward(id, inputs[1]);
+                let [k, c, h, w] = self.matrix(inputs[1], [features, 1, 1]);
+                if !self.reads_forward(inputs[1], k) {
+                    inputs[1] = self.backward(id, inputs[1]);
+                }
                 let halo = self.halos[node.outputs[0]];
                 layouts[0] = Layout::Nhwc {
                     map: [c, h, w],

@@ -7,6 +7,7 @@ use crate::ir::{FilterOrder, Layout, Node, ValueId};
 use crate::lower::contract::{
     self, Contract, Extent, Finish, GroupAxis, GroupStep, Panels, RowAxis, Split, SumAxis,
 };
+use crate::lower::dots::{self, Dots};
 use crate::lower::{Access, Buffer, Cx, ELEMENT, Epilogue, Space, partial};
 use crate::ops::conv::lower::join_rows;
 
@@ -100,10 +101,35 @@ pub fn forward(cx: &mut Cx<'_>, node: &Node) {
     contract::lower(cx, &contract);
 }
 
+/// Cycles of adding up the lanes of a sum, where a vector's worth of a matrix takes one to be brought: about.
+const DOT_END: usize = 8;
+
+/// Whether the gradient by the input had better read a matrix of so many outputs as it lies, than have it turned for each
+/// batch.
+pub fn reads_forward(outputs: usize, batch: usize) -> bool {
+    outputs > DOT_END * batch
+}
+
 /// m: images; n: the input's channels, pixel by pixel; k: outputs.
 pub fn input_grad(cx: &mut Cx<'_>, node: &Node) {
     let (dy, w, dx) = (node.inputs[0], node.inputs[1], node.outputs[0]);
     let from = access(cx, dy);
+    if let Layout::Filter {
+        order: FilterOrder::Forward,
+        ..
+    } = cx.layout(w)
+    {
+        let matrix = Matrix::of(cx.layout(w), FilterOrder::Forward);
+        assert_eq!(matrix.panels, 1, "{}: rows are whole", cx.name);
+        let dots = Dots {
+            a: (dy, from),
+            b: w,
+            row: matrix.row as i64 * ELEMENT,
+            terms: matrix.k,
+            epilogue: Epilogue::new(cx, &[dx], Space::of(cx.graph, dx)),
+        };
+        return dots::lower(cx, &dots);
+    }
     let Matrix {
         k,
         map: [c, h, width],
