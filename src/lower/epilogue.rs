@@ -25,6 +25,8 @@ pub struct Epilogue<'a> {
     reads: usize,
     /// Whether a node needs to know the logical number of each element.
     pub counts_elements: bool,
+    /// Whether what lies beyond the last channel, up to a whole vector, is written too: as what becomes of zeros.
+    pub pads: bool,
 }
 
 /// A place, relative to where the pointers stand.
@@ -80,7 +82,30 @@ impl<'a> Epilogue<'a> {
             accesses,
             reads,
             counts_elements,
+            pads: false,
         }
+    }
+
+    /// The epilogue of a group that starts with a matrix or filter, of which images, rows and pixels of positions are so many
+    /// bytes apart. Its operands are matrices that lie alike, or numbers.
+    pub fn of_matrix(cx: &Cx<'a>, start: ValueId, [image, row, pixel]: [i64; 3]) -> Epilogue<'a> {
+        let mut epilogue = Epilogue::new(cx, &[start], Space::of(cx.graph, start));
+        assert!(
+            !epilogue.counts_elements,
+            "{}: the elements of a matrix have no number",
+            cx.name
+        );
+        for (value, access) in &mut epilogue.accesses {
+            let is_number = access.channel == 0;
+            let is_alike = *cx.layout(*value) == *cx.layout(start);
+            assert!(is_number || is_alike, "{}: {value} lies otherwise", cx.name);
+            (access.image, access.row, access.pixel) = match is_number {
+                true => (0, 0, 0),
+                false => (image, row, pixel),
+            };
+        }
+        epilogue.pads = true;
+        epilogue
     }
 
     /// How each buffer is reached, in the order of the pointers.

@@ -61,6 +61,7 @@ fn passes_on(op: &Op) -> bool {
         | Op::WinogradConv(_)
         | Op::Dense
         | Op::DenseInputGrad
+        | Op::DenseFilterGrad
         | Op::MaxPool(_)
         | Op::MaxPoolGrad(_)
         | Op::AvgPool(_)
@@ -73,7 +74,6 @@ fn passes_on(op: &Op) -> bool {
         | Op::Conv2dFilterGrad(_)
         | Op::WinogradFilter(_)
         | Op::WinogradFilterGrad(_)
-        | Op::DenseFilterGrad
         | Op::SumTo(_)
         | Op::ReduceMax(_)
         | Op::ReduceMaxGrad(_)
@@ -360,6 +360,12 @@ impl Pass<'_> {
             return Some("it goes over another space");
         }
         let inputs = &self.graph.nodes[id].inputs;
+        if let Layout::Filter { .. } = layout(result)
+            && !is_element_wise(self.graph, &self.graph.nodes[head])
+            && !self.is_over_filter(&[waiting, &[id]].concat())
+        {
+            return Some("an operand is no number and lies otherwise");
+        }
         let through_view =
             |&input: &ValueId| self.views[input].is_some() && self.maker(input) == Some(group);
         if inputs.iter().any(through_view) {
@@ -378,6 +384,18 @@ impl Pass<'_> {
             return Some("the group would touch too many buffers");
         }
         None
+    }
+
+    /// Whether all that some nodes read are numbers, and matrices or filters that lie as the result does.
+    fn is_over_filter(&self, nodes: &[NodeId]) -> bool {
+        let lies = |value: ValueId| &self.graph.values[value].layout;
+        nodes.iter().all(|&id| {
+            let node = &self.graph.nodes[id];
+            let fits = |&input: &ValueId| {
+                self.graph.ty(input).shape.elements() == 1 || lies(input) == lies(node.outputs[0])
+            };
+            matches!(node.op, Op::Pointwise(_)) && node.inputs.iter().all(fits)
+        })
     }
 
     /// Orders the groups and says what each stores.

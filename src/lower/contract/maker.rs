@@ -402,6 +402,12 @@ impl Maker<'_, '_> {
                 let first = element.map(|element| epilogue.element_lanes(&mut b, element));
                 for vector in 0..run.vectors {
                     for (place, row) in places.iter().zip(&accumulators) {
+                        let (sum, lanes) = match lanes(vector) {
+                            Lanes::First(width) if epilogue.pads => {
+                                (keep_first(&mut b, row[vector], width), Lanes::All)
+                            }
+                            lanes => (row[vector], lanes),
+                        };
                         let delta = [
                             place[0],
                             place[1] * rows[1],
@@ -411,10 +417,10 @@ impl Maker<'_, '_> {
                         let number = first.map(|first| epilogue.element_at(&mut b, first, delta));
                         let place = Place {
                             delta,
-                            lanes: lanes(vector),
+                            lanes,
                             element: number,
                         };
-                        epilogue.emit(&mut b, &ptrs, place, &[row[vector]], &held);
+                        epilogue.emit(&mut b, &ptrs, place, &[sum], &held);
                     }
                 }
             }

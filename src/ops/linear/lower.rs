@@ -8,7 +8,7 @@ use crate::lower::contract::{
     self, Contract, Extent, Finish, GroupAxis, GroupStep, Panels, RowAxis, Split, SumAxis,
 };
 use crate::lower::dots::{self, Dots};
-use crate::lower::{Access, Buffer, Cx, ELEMENT, Epilogue, Space, partial};
+use crate::lower::{Access, Buffer, Cx, ELEMENT, Epilogue, Space};
 use crate::ops::conv::lower::join_rows;
 
 /// A dense layer's matrix in memory.
@@ -180,7 +180,8 @@ pub fn input_grad(cx: &mut Cx<'_>, node: &Node) {
     contract::lower(cx, &contract);
 }
 
-/// m: the input's elements; n: outputs; k: images.
+/// m: the input's elements; n: outputs; k: images. What follows from the gradient alone, an update of the matrix, is done while
+/// it is in registers: large matrices then go through memory once.
 pub fn filter_grad(cx: &mut Cx<'_>, node: &Node) {
     let (x, dy, dw) = (node.inputs[0], node.inputs[1], node.outputs[0]);
     let (from, grad) = (access(cx, x), access(cx, dy));
@@ -207,22 +208,33 @@ pub fn filter_grad(cx: &mut Cx<'_>, node: &Node) {
     ];
     let steps = [row * (width * c) as i64, row * c as i64, row];
     let (rows, steps) = join_rows(rows, steps);
-    partial::lower(
-        cx,
-        partial::Partial {
-            a: (Buffer::Value(x), from.origin),
-            b: (Buffer::Value(dy), grad.origin),
-            rows,
+    let finish = match cx.group.nodes.as_slice() {
+        [] => Finish::Store {
+            to: Buffer::Value(dw),
+            start: 0,
             steps,
-            columns: k,
-            sums: vec![SumAxis {
-                extent: Extent::Batch,
-                a: from.image,
-                b: grad.image,
-            }],
-            groups: Vec::new(),
-            result: dw,
-            pixels: 1,
+            slot: 0,
         },
-    );
+        _ => Finish::Epilogue {
+            epilogue: Epilogue::of_matrix(cx, dw, steps),
+            rows: [0, 1],
+            columns: [0, 1],
+        },
+    };
+    let contract = Contract {
+        a: (Buffer::Value(x), from.origin),
+        b: (Buffer::Value(dy), grad.origin),
+        rows,
+        columns: k,
+        panels: Panels::ONE,
+        sums: vec![SumAxis {
+            extent: Extent::Batch,
+            a: from.image,
+            b: grad.image,
+        }],
+        groups: Vec::new(),
+        finish,
+        split: Split::Tiles,
+    };
+    contract::lower(cx, &contract);
 }
