@@ -113,6 +113,11 @@ impl<'a> Epilogue<'a> {
         self.accesses.iter().map(|(_, access)| access)
     }
 
+    /// How each buffer that is read is reached; their pointers come first.
+    pub fn reads(&self) -> impl Iterator<Item = &Access> {
+        self.accesses[..self.reads].iter().map(|(_, access)| access)
+    }
+
     /// Elementary operations at one place.
     pub fn work(&self) -> usize {
         self.accesses.len() + self.nodes.len()

@@ -4,7 +4,7 @@ use super::cut::Part;
 use super::shape::{ColumnRun, Shape};
 use super::{Contract, Extent, Finish, GroupStep, SumAxis};
 use crate::kernel::tile::{self, Axis, Tile};
-use crate::kernel::{Address, Body, BodyId, Cmp, Cond, Count, Index, Lanes, Op, Reg};
+use crate::kernel::{Address, Body, BodyId, Cmp, Cond, Count, Index, Lanes, Op, Ptr, Reg};
 use crate::kernel::{BodyBuilder, NestBuilder};
 use crate::lower::access::{self, Access};
 use crate::lower::epilogue::{Held, Place};
@@ -45,6 +45,8 @@ pub(super) struct Maker<'c, 'a> {
     /// Images of a full batch.
     pub(super) images: usize,
     pub(super) ahead: Ahead,
+    /// Whether what the epilogue reads comes from afar, in the order of the tiles along n.
+    pub(super) brings: bool,
 }
 
 impl Maker<'_, '_> {
@@ -282,6 +284,31 @@ impl Maker<'_, '_> {
         }
     }
 
+    /// Brings near what the epilogue of the next tile along n reads, if that is from afar.
+    fn bring(&self, b: &mut BodyBuilder, ptrs: &[Ptr], places: &[[i64; 3]], run: &ColumnRun) {
+        let Finish::Epilogue {
+            epilogue,
+            rows,
+            columns,
+        } = &self.contract.finish
+        else {
+            return;
+        };
+        if !self.brings {
+            return;
+        }
+        let reads = ptrs.iter().zip(epilogue.reads());
+        for (&ptr, access) in reads.filter(|(_, access)| access.channel != 0) {
+            for place in places {
+                let [image, row, pixel] = [place[0], place[1] * rows[1], place[2] * columns[1]];
+                for vector in run.vectors..2 * run.vectors {
+                    let channel = (vector * self.lanes) as i64;
+                    b.prefetch(ptr, access.delta(image, row, pixel, channel));
+                }
+            }
+        }
+    }
+
     /// The code of a tile; it may add its sums to what the result holds, as often as it is told: once or not at all.
     fn body(&self, sizes: [usize; 3], run: &ColumnRun, adds: bool) -> Body {
         let contract = self.contract;
@@ -379,6 +406,7 @@ impl Maker<'_, '_> {
                 }
             });
         }
+        self.bring(&mut b, &ptrs, &places, run);
         tile::sum_into(&mut b, &tile, a_ptr, b_ptr, &accumulators);
         match &contract.finish {
             Finish::Store { .. } => {

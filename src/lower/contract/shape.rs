@@ -26,7 +26,7 @@ pub(super) struct Shape {
 
 /// Bytes a cycle that come from beyond the second-level cache: what the filters of a layer of 7 x 7 pixels came at, whose
 /// panels did not fit there, some 35 GB/s at 3.5 GHz.
-const FAR_BYTES: f64 = 10.0;
+pub(super) const FAR_BYTES: f64 = 10.0;
 
 /// The share of the second-level cache that a panel of B may take: the rest is A's and C's.
 pub const PANEL_SHARE: f64 = 0.6;
