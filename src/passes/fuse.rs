@@ -524,9 +524,16 @@ impl Pass<'_> {
             }
         }
         // A group may have nodes from early and from late: it is due when the first group is that waits for it. Else
-        // whatever does not wait for it would come before it, and take memory meanwhile.
-        let last = self.groups.iter().map(|group| group.last());
-        let mut due: Vec<usize> = last
+        // whatever does not wait for it would come before it, and take memory meanwhile. One that none waits for, an update
+        // that follows a gradient, is due with its first node, so that what it reads need not be kept.
+        let mut due: Vec<usize> = self
+            .groups
+            .iter()
+            .zip(&after)
+            .map(|(group, after)| match after.as_slice() {
+                [] => group.first(),
+                _ => group.last(),
+            })
             .map(|node| node.map_or(0, |node| node.index()))
             .collect();
         for &group in sorted(&before, &after, &due).iter().rev() {

@@ -36,6 +36,17 @@ pub(super) enum Ahead {
     Steps,
 }
 
+/// What tiles bring near of what epilogues read and write beyond the second-level cache.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Brings {
+    /// All is near.
+    Nothing,
+    /// What its own epilogue touches, while it sums.
+    Own,
+    /// What the epilogue of the next tile along n reads: the sums are too short.
+    Next,
+}
+
 /// Makes bodies and calls for tiles.
 pub(super) struct Maker<'c, 'a> {
     pub(super) contract: &'c Contract<'a>,
@@ -45,8 +56,7 @@ pub(super) struct Maker<'c, 'a> {
     /// Images of a full batch.
     pub(super) images: usize,
     pub(super) ahead: Ahead,
-    /// Whether what the epilogue reads comes from afar, in the order of the tiles along n.
-    pub(super) brings: bool,
+    pub(super) brings: Brings,
 }
 
 impl Maker<'_, '_> {
@@ -284,7 +294,7 @@ impl Maker<'_, '_> {
         }
     }
 
-    /// Brings near what the epilogue of the next tile along n reads, if that is from afar.
+    /// Brings near what the epilogue of this tile touches, or what that of the next tile along n reads.
     fn bring(&self, b: &mut BodyBuilder, ptrs: &[Ptr], places: &[[i64; 3]], run: &ColumnRun) {
         let Finish::Epilogue {
             epilogue,
@@ -294,14 +304,16 @@ impl Maker<'_, '_> {
         else {
             return;
         };
-        if !self.brings {
-            return;
-        }
-        let reads = ptrs.iter().zip(epilogue.reads());
-        for (&ptr, access) in reads.filter(|(_, access)| access.channel != 0) {
+        let (count, vectors) = match self.brings {
+            Brings::Nothing => return,
+            Brings::Own => (ptrs.len(), 0..run.vectors),
+            Brings::Next => (epilogue.reads().count(), run.vectors..2 * run.vectors),
+        };
+        let buffers = ptrs.iter().zip(epilogue.accesses()).take(count);
+        for (&ptr, access) in buffers.filter(|(_, access)| access.channel != 0) {
             for place in places {
                 let [image, row, pixel] = [place[0], place[1] * rows[1], place[2] * columns[1]];
-                for vector in run.vectors..2 * run.vectors {
+                for vector in vectors.clone() {
                     let channel = (vector * self.lanes) as i64;
                     b.prefetch(ptr, access.delta(image, row, pixel, channel));
                 }
