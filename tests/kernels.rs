@@ -357,6 +357,30 @@ fn dense_layers() {
     }
 }
 
+/// An update of a matrix follows in the registers that hold its gradient, whatever is left of rows and columns; and the
+/// gradient itself can be asked for too.
+#[test]
+fn updates_of_matrices() {
+    for (features, outputs, batch, most) in [
+        (1, 1, 1, 1),
+        (7, 3, 5, 5),
+        (33, 130, 8, 8),
+        (600, 500, 3, 4),
+    ] {
+        let mut b = Builder::new(format!("update of dense {features} to {outputs}"));
+        let x = b.input("x", Type::f32(Shape::batched([features])));
+        let dy = b.input("dy", Type::f32(Shape::batched([outputs])));
+        let w = b.param([outputs, features], param("w"));
+        let rate = b.param([], param("rate"));
+        let dw = b.op(Op::DenseFilterGrad, &[x, dy]);
+        let step = b.pointwise(Pointwise::Mul, &[dw, rate]);
+        let next = b.pointwise(Pointwise::Add, &[w, step]);
+        b.output("dw", dw);
+        b.output("next", next);
+        check_linear(&b.finish(), batch, most, batch + 8);
+    }
+}
+
 #[test]
 fn a_dense_layer_reads_a_map_as_it_lies() {
     for (pads, outputs) in [([0; 4], 7), ([1; 4], 7), ([0; 4], 70), ([1; 4], 70)] {
