@@ -363,6 +363,7 @@ fn dump_shows_every_stage() {
     insta::assert_snapshot!("dump_grad", dump("--stage grad"));
     insta::assert_snapshot!("dump_fused", dump("--stage fused"));
     insta::assert_snapshot!("dump_fused_train", dump("--stage fused --train"));
+    insta::assert_snapshot!("dump_explain_train", dump("--explain --train"));
     insta::assert_snapshot!("dump_plan", dump("--stage plan"));
     insta::assert_snapshot!("dump_plan_train", dump("--stage plan --train --batch 2"));
     insta::assert_snapshot!("dump_kernel", dump("--stage kernel --kernel maxpool"));

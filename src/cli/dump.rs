@@ -21,8 +21,11 @@ pub(super) struct Args {
     /// The net
     file: String,
     /// What to show
-    #[arg(long, value_enum)]
-    stage: Stage,
+    #[arg(long, value_enum, required_unless_present = "explain")]
+    stage: Option<Stage>,
+    /// Say of each layer what it became, how its results lie, and what each pass did or left alone, and why
+    #[arg(long, conflicts_with = "stage")]
+    explain: bool,
     /// Show the training step where the stage is of use and training alike
     #[arg(long)]
     train: bool,
@@ -60,8 +63,8 @@ enum Stage {
 pub(super) fn run(args: &Args, common: &Common, out: &mut Out) -> Result<(), CliError> {
     let net = common.net(&args.file)?;
     match args.stage {
-        Stage::Ast => return out.text(&syntax::print::print(net.program.main())),
-        Stage::Train => {
+        Some(Stage::Ast) => return out.text(&syntax::print::print(net.program.main())),
+        Some(Stage::Train) => {
             let model = common.model(&net, Mode::Train)?;
             let section = model::train_config(&model)?;
             return out.text(
@@ -73,12 +76,12 @@ pub(super) fn run(args: &Args, common: &Common, out: &mut Out) -> Result<(), Cli
                 .to_string(),
             );
         }
-        Stage::Grad => return out.line(training(&net, common)?),
-        Stage::Graph => {
+        Some(Stage::Grad) => return out.line(training(&net, common)?),
+        Some(Stage::Graph) => {
             let mode = if args.train { Mode::Train } else { Mode::Infer };
             return out.line(common.model(&net, mode)?.graph);
         }
-        Stage::Fused | Stage::Plan | Stage::Kernel | Stage::Clif | Stage::Asm => {}
+        Some(Stage::Fused | Stage::Plan | Stage::Kernel | Stage::Clif | Stage::Asm) | None => {}
     }
     let (graph, batch) = if args.train {
         let config = net.model(Mode::Train)?.train;
@@ -117,7 +120,10 @@ fn lowered(graph: &Graph, options: &Options, args: &Args, out: &mut Out) -> Resu
         remarks,
         ..
     } = driver::prepare(graph, options);
-    if args.stage == Stage::Fused {
+    if args.explain {
+        return out.text(&print::explained(&graph, &groups, &remarks));
+    }
+    if args.stage == Some(Stage::Fused) {
         out.line(WithLayouts(&graph))?;
         out.text(&print::groups(&graph, &groups))?;
         for remark in &remarks {
@@ -126,7 +132,7 @@ fn lowered(graph: &Graph, options: &Options, args: &Args, out: &mut Out) -> Resu
         return Ok(());
     }
     let plan = plan::make(&graph, &groups, &options.target, options.batch);
-    if args.stage == Stage::Plan {
+    if args.stage == Some(Stage::Plan) {
         return out.text(&plan::print::plan(&graph, &plan));
     }
     let wanted = |kernel: &&Kernel| {
@@ -135,8 +141,8 @@ fn lowered(graph: &Graph, options: &Options, args: &Args, out: &mut Out) -> Resu
     };
     for (index, kernel) in plan.kernels.iter().filter(wanted).enumerate() {
         let text = match args.stage {
-            Stage::Clif => codegen::clif(kernel, &options.target)?,
-            Stage::Asm => codegen::asm(kernel, &options.target)?,
+            Some(Stage::Clif) => codegen::clif(kernel, &options.target)?,
+            Some(Stage::Asm) => codegen::asm(kernel, &options.target)?,
             _ => kernel.to_string(),
         };
         let gap = if index > 0 { "\n" } else { "" };

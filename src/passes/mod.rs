@@ -31,8 +31,10 @@ pub struct Remark {
     pub pass: &'static str,
     /// The node, as numbered in the graph that the pass was given.
     pub node: NodeId,
-    /// The operator's name and the layer it belongs to.
-    pub subject: String,
+    /// The operator's name.
+    pub op: &'static str,
+    /// The layer it belongs to, empty if to none.
+    pub layer: String,
     /// Whether it was changed.
     pub fired: bool,
     /// What was done, or why nothing was.
@@ -49,28 +51,32 @@ impl Remark {
     ) -> Remark {
         use crate::ops::OpRules;
         let entry = &graph.nodes[node];
-        let subject = if entry.origin.is_empty() {
-            entry.op.name().to_owned()
-        } else {
-            format!("{} of {}", entry.op.name(), entry.origin)
-        };
         Remark {
             pass,
             node,
-            subject,
+            op: entry.op.name(),
+            layer: entry.origin.to_string(),
             fired,
             text: text.into(),
         }
     }
 }
 
+impl Remark {
+    /// Whether the pass changed the node, in a word.
+    pub fn verb(&self) -> &'static str {
+        if self.fired { "did" } else { "left" }
+    }
+}
+
 impl fmt::Display for Remark {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let verb = if self.fired { "did" } else { "left" };
+        let of = if self.layer.is_empty() { "" } else { " of " };
+        let (verb, op, layer) = (self.verb(), self.op, &self.layer);
         write!(
             f,
-            "{} {verb} {} ({}): {}",
-            self.pass, self.node, self.subject, self.text
+            "{} {verb} {} ({op}{of}{layer}): {}",
+            self.pass, self.node, self.text
         )
     }
 }
