@@ -100,37 +100,49 @@ fn timed<T>(timings: &mut Vec<Timing>, stage: &'static str, work: impl FnOnce() 
 pub fn prepare(graph: &Graph, options: &Options) -> Prepared {
     let mut timings = Vec::new();
     let mut remarks = Vec::new();
-    let mut graph = graph.clone();
-    type Pass<'p> = (&'static str, &'p dyn Fn(&Graph) -> (Graph, Vec<Remark>));
+    let mut made: Option<Graph> = None;
+    // A pass that leaves all as it is makes no graph.
+    type Pass<'p> = (
+        &'static str,
+        &'p dyn Fn(&Graph) -> (Option<Graph>, Vec<Remark>),
+    );
+    let changed = |(graph, remarks)| (Some(graph), remarks);
     let target = &options.target;
     let passes: [Pass<'_>; 9] = [
         // What gradients leave behind goes first: later passes then see only what will run.
-        ("dce", &dce::run),
-        ("fold", &fold::run),
-        ("simplify", &simplify::run),
-        ("norm", &norm::run),
-        ("cse", &cse::run),
-        ("dce", &dce::run),
+        ("dce", &|graph| changed(dce::run(graph))),
+        ("fold", &|graph| changed(fold::run(graph))),
+        ("simplify", &|graph| changed(simplify::run(graph))),
+        ("norm", &|graph| changed(norm::run(graph))),
+        ("cse", &|graph| changed(cse::run(graph))),
+        ("dce", &|graph| changed(dce::run(graph))),
         ("winograd", &|graph| match options.winograd {
-            true => winograd::run(graph, target, options.batch),
-            false => (graph.clone(), Vec::new()),
+            true => changed(winograd::run(graph, target, options.batch)),
+            false => (None, Vec::new()),
         }),
         ("recompute", &|graph| match options.recompute {
             true => recompute::run(graph),
-            false => (graph.clone(), Vec::new()),
+            false => (None, Vec::new()),
         }),
-        ("layout", &|graph| layout::run(graph, target, options.batch)),
+        ("layout", &|graph| {
+            changed(layout::run(graph, target, options.batch))
+        }),
     ];
     for (name, pass) in passes {
-        let (next, said) = timed(&mut timings, name, || pass(&graph));
+        let before = made.as_ref().unwrap_or(graph);
+        let (next, said) = timed(&mut timings, name, || pass(before));
+        remarks.extend(said);
+        let Some(next) = next else {
+            continue;
+        };
         if options.verify
             && let Err(error) = verify::verify(&next)
         {
             panic!("{name} broke the graph: {error}");
         }
-        graph = next;
-        remarks.extend(said);
+        made = Some(next);
     }
+    let graph = made.expect("the first pass makes a graph");
     let groups = timed(&mut timings, "fuse", || {
         fuse::run(&graph, fuse::Options { fuse: options.fuse })
     });

@@ -8,6 +8,7 @@ use common::{Bindings, bind, random, results};
 use netc::codegen::Target;
 use netc::driver::{self, Options, Program};
 use netc::ir::{Builder, Graph, Shape, Type};
+use netc::lower::once::Footprints;
 use netc::model::{self, Net};
 use netc::ops::{Concat, Op, Pointwise, Slice};
 use netc::plan;
@@ -43,7 +44,7 @@ fn compile(graph: &Graph, batch: usize, recompute: bool) -> Program {
         ..
     } = &program;
     assert_eq!(
-        plan::arena_bytes(graph, groups, target, batch),
+        plan::arena_bytes(graph, groups, batch, &Footprints::new(target)),
         plan.arena_bytes,
         "what `summary` says, which makes no kernels"
     );

@@ -34,6 +34,30 @@ pub(super) fn each<T: Sync, R: Send>(items: &[T], work: impl Fn(&T) -> R + Sync)
         .collect()
 }
 
+/// The results of some work on each item, in the order of the items. The largest items are begun with.
+pub(super) fn each_by_size<T: Send, R: Send>(
+    items: Vec<T>,
+    size: impl Fn(&T) -> usize,
+    work: impl Fn(T) -> R + Sync,
+) -> Vec<R> {
+    let mut order: Vec<usize> = (0..items.len()).collect();
+    order.sort_by_key(|&index| std::cmp::Reverse(size(&items[index])));
+    let slots: Vec<Mutex<Option<T>>> = items
+        .into_iter()
+        .map(|item| Mutex::new(Some(item)))
+        .collect();
+    let results = each(&order, |&index| {
+        let item = slots[index]
+            .lock()
+            .expect("no other thread takes it")
+            .take();
+        work(item.expect("each item is taken once"))
+    });
+    let mut placed: Vec<(usize, R)> = order.into_iter().zip(results).collect();
+    placed.sort_unstable_by_key(|(index, _)| *index);
+    placed.into_iter().map(|(_, result)| result).collect()
+}
+
 /// The next item that nobody has taken.
 fn take(next: &AtomicUsize, items: usize) -> Option<usize> {
     let index = next.fetch_add(1, Ordering::Relaxed);
@@ -50,5 +74,9 @@ mod tests {
         assert_eq!(each(&items, |item| item * 2)[..3], [0, 2, 4]);
         assert_eq!(each(&items, |&item| item), items);
         assert!(each(&[] as &[usize], |&item| item).is_empty());
+        assert_eq!(
+            each_by_size(items.clone(), |item| item % 7, |item| item),
+            items
+        );
     }
 }

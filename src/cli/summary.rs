@@ -13,6 +13,7 @@ use crate::diag::Diagnostic;
 use crate::driver::{self, Options, Prepared};
 use crate::estimate::{self, Rates};
 use crate::ir::Graph;
+use crate::lower::once::Footprints;
 use crate::model::{self, Net, NetError};
 use crate::plan;
 use crate::sema::{self, Mode, Model};
@@ -127,6 +128,7 @@ fn each_net(
 ) -> Result<(), CliError> {
     let mut told = Vec::new();
     let mut wrong = false;
+    let footprints = Footprints::new(target);
     for spec in &args.files {
         let net = match common.net(spec) {
             Ok(net) => net,
@@ -151,8 +153,16 @@ fn each_net(
             .iter()
             .flat_map(|&name| modes.map(|mode| (name, mode)))
             .collect();
-        let halves = parallel::each(&halves, |&(name, mode)| {
-            half(net.model_of(name, mode)?, mode, args.batch, target, rates)
+        let models = parallel::each(&halves, |&(name, mode)| {
+            (mode, net.model_of(name, mode).map_err(CliError::from))
+        });
+        // Large nets first: the last one to be looked at then keeps the other threads waiting for little.
+        let size = |(_, model): &(Mode, Result<Model, CliError>)| {
+            let graph = model.as_ref().map(|model| &model.graph);
+            graph.map_or(0, |graph| graph.nodes.len())
+        };
+        let halves = parallel::each_by_size(models, size, |(mode, model)| {
+            half(model?, mode, args.batch, &footprints, rates)
         });
         let mut halves = halves.into_iter();
         while let (Some(infer), Some(train)) = (halves.next(), halves.next()) {
@@ -258,22 +268,23 @@ fn half(
     model: Model,
     mode: Mode,
     batch: Option<usize>,
-    target: &Target,
+    footprints: &Footprints,
     rates: Option<Rates>,
 ) -> Result<Half, CliError> {
+    let target = footprints.target();
     let mut latency = None;
     let memory = match mode {
         Mode::Infer => {
             let prepared = prepare(&model.graph, 1, target);
             latency = rates.map(|rates| estimate::latency(&prepared, rates).as_secs_f64());
-            Some((arena_of(&prepared, 1, target), 1))
+            Some((arena_of(&prepared, 1, footprints), 1))
         }
         Mode::Train => {
             let batch = batch.or_else(|| model.train.as_ref().map(|train| train.batch));
             match model::training_graph(&model) {
                 Ok(graph) => batch.map(|batch| {
                     let prepared = prepare(&graph, batch, target);
-                    (arena_of(&prepared, batch, target), batch)
+                    (arena_of(&prepared, batch, footprints), batch)
                 }),
                 // A file need not say how its net is trained.
                 Err(NetError::Training { .. }) => None,
@@ -290,8 +301,8 @@ fn half(
 }
 
 /// The planned memory of a graph.
-fn arena_of(prepared: &Prepared, batch: usize, target: &Target) -> usize {
-    plan::arena_bytes(&prepared.graph, &prepared.groups, target, batch)
+fn arena_of(prepared: &Prepared, batch: usize, footprints: &Footprints) -> usize {
+    plan::arena_bytes(&prepared.graph, &prepared.groups, batch, footprints)
 }
 
 fn prepare(graph: &Graph, batch: usize, target: &Target) -> Prepared {

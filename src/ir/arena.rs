@@ -64,10 +64,20 @@ impl<I: Id, T> IdVec<I, T> {
         }
     }
 
+    /// Makes room for so many more, so that none of the next pushes moves those that are there.
+    pub fn reserve(&mut self, more: usize) {
+        self.items.reserve(more);
+    }
+
     /// Appends an item and tells its id.
     pub fn push(&mut self, item: T) -> I {
         self.items.push(item);
         I::new(self.items.len() - 1)
+    }
+
+    /// Removes all, but keeps their room.
+    pub fn clear(&mut self) {
+        self.items.clear();
     }
 
     /// How many there are.

@@ -1,7 +1,10 @@
 //! Appends to a graph; every node's types come from its operator's own rule.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::Arc;
+
+use rustc_hash::FxHashMap;
+use smallvec::SmallVec;
 
 use super::dims::Dims;
 use super::graph::{
@@ -20,7 +23,7 @@ pub struct Builder {
     /// The step scalars that the graph has.
     scalars: BTreeMap<StepScalar, ValueId>,
     /// Where the update of each parameter and state stands.
-    updates: HashMap<ValueId, usize>,
+    updates: FxHashMap<ValueId, usize>,
 }
 
 impl Builder {
@@ -97,10 +100,8 @@ impl Builder {
     ///
     /// The operator's shape rule refuses the inputs.
     pub fn try_node(&mut self, op: Op, inputs: &[ValueId]) -> Result<Operands, ShapeError> {
-        let types: Vec<Type> = inputs
-            .iter()
-            .map(|&input| self.graph.ty(input).clone())
-            .collect();
+        let types = inputs.iter().map(|&input| self.graph.ty(input).clone());
+        let types: SmallVec<[Type; 4]> = types.collect();
         let made = op.infer(&types)?;
         Ok(self.push(op, inputs, made))
     }

@@ -7,8 +7,15 @@ use std::ops::{Deref, DerefMut};
 use smallvec::SmallVec;
 
 /// Sizes in C, H, W order; a slice with another place to live.
-#[derive(Clone, PartialEq, Eq, Hash, Default)]
+#[derive(PartialEq, Eq, Hash, Default)]
 pub struct Dims(SmallVec<[usize; 4]>);
+
+impl Clone for Dims {
+    fn clone(&self) -> Dims {
+        // As bytes: the vector's own clone goes from one size to the next.
+        Dims(SmallVec::from_slice(&self.0))
+    }
+}
 
 impl Dims {
     /// The sizes.

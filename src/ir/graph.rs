@@ -1,10 +1,11 @@
 //! Graphs: values, nodes, and what leaves them.
 
+use std::ops::Index;
 use std::sync::Arc;
 
 use smallvec::SmallVec;
 
-use super::arena::IdVec;
+use super::arena::{Id as _, IdVec};
 use super::init::Init;
 use super::layout::Layout;
 use super::schedule::Event;
@@ -206,6 +207,26 @@ pub struct Graph {
     pub events: Vec<Event>,
 }
 
+/// For each value the nodes that read it.
+#[derive(Clone, Debug)]
+pub struct Users {
+    /// Those of all values, one value after the other.
+    nodes: Vec<NodeId>,
+    /// Where those of each value end.
+    ends: IdVec<ValueId, u32>,
+}
+
+impl Index<ValueId> for Users {
+    type Output = [NodeId];
+    fn index(&self, value: ValueId) -> &[NodeId] {
+        let start = match value.index() {
+            0 => 0,
+            index => self.ends[ValueId::new(index - 1)],
+        };
+        &self.nodes[start as usize..self.ends[value] as usize]
+    }
+}
+
 impl Graph {
     /// The type of a value.
     pub fn ty(&self, value: ValueId) -> &Type {
@@ -263,15 +284,26 @@ impl Graph {
     }
 
     /// For each value, the nodes that read it, in order; a node that reads it twice stands twice.
-    pub fn users(&self) -> IdVec<ValueId, Vec<NodeId>> {
-        let mut users = IdVec::filled(self.values.len(), Vec::new());
-        for (id, node) in self.nodes.iter() {
+    pub fn users(&self) -> Users {
+        // Each value's range begins where that of the one before it ends. While it is filled, `ends` says how far it is.
+        let mut ends: IdVec<ValueId, u32> = IdVec::filled(self.values.len(), 0);
+        for (_, node) in self.nodes.iter() {
             for &input in &node.inputs {
-                let list: &mut Vec<NodeId> = &mut users[input];
-                list.push(id);
+                ends[input] += 1;
             }
         }
-        users
+        let mut all = 0;
+        for value in self.values.ids() {
+            all += std::mem::replace(&mut ends[value], all);
+        }
+        let mut nodes = vec![NodeId::new(0); all as usize];
+        for (id, node) in self.nodes.iter() {
+            for &input in &node.inputs {
+                nodes[ends[input] as usize] = id;
+                ends[input] += 1;
+            }
+        }
+        Users { nodes, ends }
     }
 
     /// Whether each value follows from parameters alone, in a graph that changes none: it is then the same for every

@@ -20,8 +20,8 @@ pub use arena::IdVec;
 pub use builder::Builder;
 pub use dims::Dims;
 pub use graph::{
-    Graph, Node, NodeId, Operands, Output, Param, ParamRole, StepScalar, Update, Value, ValueId,
-    ValueKind, Within,
+    Graph, Node, NodeId, Operands, Output, Param, ParamRole, StepScalar, Update, Users, Value,
+    ValueId, ValueKind, Within,
 };
 pub use init::{Distribution, Init, Scaled, Scaling};
 pub use layout::{FilterOrder, Halo, Layout};

@@ -499,8 +499,6 @@ pub fn lower(cx: &mut Cx<'_>, contract: &Contract<'_>) {
         ahead: chosen.ahead(contract),
         brings: chosen.brings(contract),
     };
-    let mut args = Args::default();
-    let mut nest = NestBuilder::new();
     let blocks = [0, 1, 2].map(|axis| extents[axis].div_ceil(shape.rows[axis]));
     let row_units = match contract.rows[0].extent {
         Extent::Batch => Units::Images {
@@ -515,66 +513,72 @@ pub fn lower(cx: &mut Cx<'_>, contract: &Contract<'_>) {
         Finish::Epilogue { .. } => chosen.reads(contract, [n_rows, n_columns]).order(cx.target),
         Finish::Store { .. } => Order::Rows(n_rows),
     };
-    let mut emit = |nest: &mut NestBuilder, groups: &[Index]| match contract.split {
-        Split::Tiles => {
-            let mut rows = |nest: &mut NestBuilder, at: &At<'_>, [first, end]: [Index; 2]| {
-                nest.for_(first, end, 1, |nest, unit| {
-                    let (rest, inner) = super::split(unit, blocks[2]);
-                    let rest = nest.let_(rest);
-                    let (outer, middle) = super::split(rest, blocks[1]);
-                    let starts = [outer, middle, inner]
-                        .into_iter()
-                        .zip(shape.rows)
-                        .map(|(block, size)| nest.let_(block * size as i64))
-                        .collect::<Vec<_>>();
-                    maker.axis(nest, &mut args, at, shape, &starts, &mut Vec::new());
-                });
-            };
-            match order {
-                Order::Rows(size) => order::blocks(nest, size, n_rows, |nest, block| {
-                    let over = Over {
-                        images: [Index::Const(0), Index::Batch],
-                        unit: None,
-                    };
-                    chosen.over_parts(nest, contract, groups, &over, |nest, at| {
-                        rows(nest, at, block.clone());
+    let mut args = Args::touching([contract.a.0, contract.b.0]);
+    match &contract.finish {
+        Finish::Store { to, .. } => args.touch([*to]),
+        Finish::Epilogue { epilogue, .. } => args.touch(epilogue.buffers()),
+    }
+    let kernel = cx.emit(&cx.name, &mut args, |nest, args| {
+        let mut emit = |nest: &mut NestBuilder, groups: &[Index]| match contract.split {
+            Split::Tiles => {
+                let mut rows = |nest: &mut NestBuilder, at: &At<'_>, [first, end]: [Index; 2]| {
+                    nest.for_(first, end, 1, |nest, unit| {
+                        let (rest, inner) = super::split(unit, blocks[2]);
+                        let rest = nest.let_(rest);
+                        let (outer, middle) = super::split(rest, blocks[1]);
+                        let starts = [outer, middle, inner]
+                            .into_iter()
+                            .zip(shape.rows)
+                            .map(|(block, size)| nest.let_(block * size as i64))
+                            .collect::<Vec<_>>();
+                        maker.axis(nest, args, at, shape, &starts, &mut Vec::new());
                     });
-                }),
-                Order::Columns => {
-                    let n_rows = match row_units {
-                        Units::Images { units, images } => {
-                            (Index::Batch + (images as i64 - 1)) / images as i64 * units as i64
-                        }
-                        Units::Fixed(_) | Units::Elements { .. } => Index::Const(n_rows as i64),
-                    };
-                    let n_rows = nest.let_(n_rows);
-                    let (runs, lanes) = (&chosen.runs, chosen.lanes);
-                    order::panels(nest, runs, lanes, &n_rows, |nest, column, run, range| {
-                        let at = At {
-                            groups,
-                            column,
-                            run,
-                            part: None,
+                };
+                match order {
+                    Order::Rows(size) => order::blocks(nest, size, n_rows, |nest, block| {
+                        let over = Over {
+                            images: [Index::Const(0), Index::Batch],
+                            unit: None,
                         };
-                        rows(nest, &at, range);
-                    });
+                        chosen.over_parts(nest, contract, groups, &over, |nest, at| {
+                            rows(nest, at, block.clone());
+                        });
+                    }),
+                    Order::Columns => {
+                        let n_rows = match row_units {
+                            Units::Images { units, images } => {
+                                (Index::Batch + (images as i64 - 1)) / images as i64 * units as i64
+                            }
+                            Units::Fixed(_) | Units::Elements { .. } => Index::Const(n_rows as i64),
+                        };
+                        let n_rows = nest.let_(n_rows);
+                        let (runs, lanes) = (&chosen.runs, chosen.lanes);
+                        order::panels(nest, runs, lanes, &n_rows, |nest, column, run, range| {
+                            let at = At {
+                                groups,
+                                column,
+                                run,
+                                part: None,
+                            };
+                            rows(nest, &at, range);
+                        });
+                    }
                 }
             }
-        }
-        Split::Images(images) => nest.for_domain(|nest, unit| {
-            let image = nest.let_(unit.clone() * images as i64);
-            let end = (image.clone() + images as i64).min(Index::Batch);
-            let over = Over {
-                images: [image, nest.let_(end)],
-                unit: Some(unit),
-            };
-            chosen.over_parts(nest, contract, groups, &over, |nest, at| {
-                maker.all_tiles(nest, &mut args, at, shape, &mut Vec::new());
-            });
-        }),
-    };
-    over_groups(&mut nest, &contract.groups, &mut Vec::new(), &mut emit);
-    let kernel = nest.finish(cx.name.clone(), args.len());
+            Split::Images(images) => nest.for_domain(|nest, unit| {
+                let image = nest.let_(unit.clone() * images as i64);
+                let end = (image.clone() + images as i64).min(Index::Batch);
+                let over = Over {
+                    images: [image, nest.let_(end)],
+                    unit: Some(unit),
+                };
+                chosen.over_parts(nest, contract, groups, &over, |nest, at| {
+                    maker.all_tiles(nest, args, at, shape, &mut Vec::new());
+                });
+            }),
+        };
+        over_groups(nest, &contract.groups, &mut Vec::new(), &mut emit);
+    });
     let n_groups: usize = contract.groups.iter().map(|axis| axis.count).product();
     let per_row = depth * contract.columns.div_ceil(cx.lanes()) * n_groups;
     let units = match (contract.split, order) {

@@ -154,50 +154,58 @@ pub fn lower(cx: &mut Cx<'_>, depthwise: &Depthwise<'_>) {
         // took half as long again on two threads.
         _ => Shares::new(channels, channels.max(1), 1),
     };
-    let mut args = Args::default();
-    let mut nest = NestBuilder::new();
-    nest.for_domain(|nest, unit| {
-        let (rest, number) = split(unit, blocks);
-        let rest = nest.let_(rest);
-        let (image, share) = split(rest, shares.count);
-        let image = nest.let_(image);
-        let within = shares.one(nest, share);
-        let first = nest.let_(number * block as i64);
-        let args = RefCell::new(&mut args);
-        let call = |nest: &mut NestBuilder, count: usize| {
-            over_channels_within(
-                nest,
-                channels,
-                cx.lanes(),
-                within.as_ref(),
-                |nest, channel, lanes| {
-                    let body = nest.add_body(body(cx, depthwise, shape, count, lanes));
-                    let mut args = args.borrow_mut();
-                    let source = &depthwise.source;
-                    let offset = image.clone() * source.image
-                        + first.clone() * rows.source
-                        + channel.clone() * ELEMENT
-                        + source.start;
-                    let mut ptrs = vec![
-                        Address {
-                            arg: args.value(source.value),
-                            offset,
-                        },
-                        Address {
-                            arg: args.value(depthwise.filter.0),
-                            offset: channel.clone() * ELEMENT,
-                        },
-                    ];
-                    let row = first.clone() * rows.place[1] as i64 + rows.place[0] as i64;
-                    let row = nest.let_(row);
-                    let column = Index::Const(columns.place[0] as i64);
-                    let position = [&image, &row, &column, &channel];
-                    ptrs.extend(epilogue.addresses(&mut args, position));
-                    nest.call(body, ptrs, epilogue.ints(position));
-                },
-            );
-        };
-        sized(nest, &first, rows.count, block, call);
+    let mut args = Args::touching(
+        [
+            Buffer::Value(depthwise.source.value),
+            Buffer::Value(depthwise.filter.0),
+        ]
+        .into_iter()
+        .chain(epilogue.buffers()),
+    );
+    let kernel = cx.emit(&cx.name, &mut args, |nest, args| {
+        nest.for_domain(|nest, unit| {
+            let (rest, number) = split(unit, blocks);
+            let rest = nest.let_(rest);
+            let (image, share) = split(rest, shares.count);
+            let image = nest.let_(image);
+            let within = shares.one(nest, share);
+            let first = nest.let_(number * block as i64);
+            let args = RefCell::new(args);
+            let call = |nest: &mut NestBuilder, count: usize| {
+                over_channels_within(
+                    nest,
+                    channels,
+                    cx.lanes(),
+                    within.as_ref(),
+                    |nest, channel, lanes| {
+                        let body = nest.add_body(body(cx, depthwise, shape, count, lanes));
+                        let mut args = args.borrow_mut();
+                        let source = &depthwise.source;
+                        let offset = image.clone() * source.image
+                            + first.clone() * rows.source
+                            + channel.clone() * ELEMENT
+                            + source.start;
+                        let mut ptrs = vec![
+                            Address {
+                                arg: args.value(source.value),
+                                offset,
+                            },
+                            Address {
+                                arg: args.value(depthwise.filter.0),
+                                offset: channel.clone() * ELEMENT,
+                            },
+                        ];
+                        let row = first.clone() * rows.place[1] as i64 + rows.place[0] as i64;
+                        let row = nest.let_(row);
+                        let column = Index::Const(columns.place[0] as i64);
+                        let position = [&image, &row, &column, &channel];
+                        ptrs.extend(epilogue.addresses(&mut args, position));
+                        nest.call(body, ptrs, epilogue.ints(position));
+                    },
+                );
+            };
+            sized(nest, &first, rows.count, block, call);
+        });
     });
     let work = block
         * columns.count
@@ -211,7 +219,6 @@ pub fn lower(cx: &mut Cx<'_>, depthwise: &Depthwise<'_>) {
         units,
         chunk: chunk(units.count(cx.batch), work),
     };
-    let kernel = nest.finish(cx.name.clone(), args.len());
     cx.step(kernel, args, domain);
 }
 
@@ -290,7 +297,7 @@ fn body(cx: &Cx<'_>, depthwise: &Depthwise<'_>, shape: Shape, count: usize, lane
                 lanes,
                 element: number.map(|number| epilogue.element_at(b, number, delta)),
             };
-            epilogue.emit(b, &ptrs, place, &[sum], &Held::new());
+            epilogue.emit(b, &ptrs, place, &[sum], &Held::default());
         }
     };
     let moved = |b: &mut BodyBuilder, [down, along]: [i64; 2]| {
@@ -384,34 +391,39 @@ pub fn filter_grad(cx: &mut Cx<'_>, grad: &FilterGrad) {
         _ => cx.scratch(slots * size),
     };
     let parts = grad.parts(cx.target);
-    let mut args = Args::default();
-    let mut nest = NestBuilder::new();
-    nest.for_domain(|nest, unit| {
-        let image = nest.let_(unit.clone() * images as i64);
-        let count = nest.let_((Index::Batch - image.clone()).min(images as i64));
-        let slot = nest.let_(unit * (size as i64 * ELEMENT));
-        over_channels(nest, grad.channels, cx.lanes(), |nest, channel, lanes| {
-            for part in &parts {
-                let body = nest.add_body(grad_body(cx, grad, part, lanes));
-                let at = |source: &Source| {
-                    image.clone() * source.image + channel.clone() * ELEMENT + source.start
-                };
-                let ptrs = vec![
-                    Address {
-                        arg: args.value(grad.source.value),
-                        offset: at(&grad.source),
-                    },
-                    Address {
-                        arg: args.value(grad.grad.value),
-                        offset: at(&grad.grad),
-                    },
-                    Address {
-                        arg: args.of(to),
-                        offset: slot.clone() + channel.clone() * ELEMENT,
-                    },
-                ];
-                nest.call(body, ptrs, vec![count.clone()]);
-            }
+    let mut args = Args::touching([
+        Buffer::Value(grad.source.value),
+        Buffer::Value(grad.grad.value),
+        to,
+    ]);
+    let kernel = cx.emit(&cx.name, &mut args, |nest, args| {
+        nest.for_domain(|nest, unit| {
+            let image = nest.let_(unit.clone() * images as i64);
+            let count = nest.let_((Index::Batch - image.clone()).min(images as i64));
+            let slot = nest.let_(unit * (size as i64 * ELEMENT));
+            over_channels(nest, grad.channels, cx.lanes(), |nest, channel, lanes| {
+                for part in &parts {
+                    let body = nest.add_body(grad_body(cx, grad, part, lanes));
+                    let at = |source: &Source| {
+                        image.clone() * source.image + channel.clone() * ELEMENT + source.start
+                    };
+                    let ptrs = vec![
+                        Address {
+                            arg: args.value(grad.source.value),
+                            offset: at(&grad.source),
+                        },
+                        Address {
+                            arg: args.value(grad.grad.value),
+                            offset: at(&grad.grad),
+                        },
+                        Address {
+                            arg: args.of(to),
+                            offset: slot.clone() + channel.clone() * ELEMENT,
+                        },
+                    ];
+                    nest.call(body, ptrs, vec![count.clone()]);
+                }
+            });
         });
     });
     let [rows, columns] = &grad.positions;
@@ -422,7 +434,6 @@ pub fn filter_grad(cx: &mut Cx<'_>, grad: &FilterGrad) {
         units,
         chunk: chunk(units.count(cx.batch), work),
     };
-    let kernel = nest.finish(cx.name.clone(), args.len());
     cx.step(kernel, args, domain);
     if slots > 1 {
         let name = format!("{}_sum", cx.name);

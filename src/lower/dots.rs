@@ -44,55 +44,59 @@ pub fn lower(cx: &mut Cx<'_>, dots: &Dots<'_>) {
     }
     let [images, rows] = shape(cx.target, cx.batch, channels);
     let blocks = channels.div_ceil(rows);
-    let mut args = Args::default();
-    let mut nest = NestBuilder::new();
-    nest.for_domain(|nest, unit| {
-        let (pixel, block) = split(unit, blocks);
-        let pixel = nest.let_(pixel);
-        let first = nest.let_(block * rows as i64);
-        let args = std::cell::RefCell::new(&mut args);
-        let over_images = |nest: &mut NestBuilder, rows: usize| {
-            let call = |nest: &mut NestBuilder, image: Index, images: usize| {
-                let body = nest.add_body(body(cx, dots, [images, rows]));
-                let mut args = args.borrow_mut();
-                let (value, access) = &dots.a;
-                let line = (pixel.clone() * channels as i64 + first.clone()) * dots.row;
-                let mut ptrs = vec![
-                    args.value(*value)
-                        .at(image.clone() * access.image + access.origin),
-                    args.of(Buffer::Value(dots.b)).at(line),
-                ];
-                let (row, column) = split(pixel.clone(), width);
-                let (row, column) = (nest.let_(row), nest.let_(column));
-                let position = [&image, &row, &column, &first];
-                ptrs.extend(epilogue.addresses(&mut args, position));
-                nest.call(body, ptrs, epilogue.ints(position));
+    let (value, access) = &dots.a;
+    let mut args = Args::touching(
+        [Buffer::Value(*value), Buffer::Value(dots.b)]
+            .into_iter()
+            .chain(epilogue.buffers()),
+    );
+    let kernel = cx.emit(&cx.name, &mut args, |nest, args| {
+        nest.for_domain(|nest, unit| {
+            let (pixel, block) = split(unit, blocks);
+            let pixel = nest.let_(pixel);
+            let first = nest.let_(block * rows as i64);
+            let args = std::cell::RefCell::new(args);
+            let over_images = |nest: &mut NestBuilder, rows: usize| {
+                let call = |nest: &mut NestBuilder, image: Index, images: usize| {
+                    let body = nest.add_body(body(cx, dots, [images, rows]));
+                    let mut args = args.borrow_mut();
+                    let line = (pixel.clone() * channels as i64 + first.clone()) * dots.row;
+                    let mut ptrs = vec![
+                        args.value(*value)
+                            .at(image.clone() * access.image + access.origin),
+                        args.of(Buffer::Value(dots.b)).at(line),
+                    ];
+                    let (row, column) = split(pixel.clone(), width);
+                    let (row, column) = (nest.let_(row), nest.let_(column));
+                    let position = [&image, &row, &column, &first];
+                    ptrs.extend(epilogue.addresses(&mut args, position));
+                    nest.call(body, ptrs, epilogue.ints(position));
+                };
+                let step = images as i64;
+                let end = nest.let_(Index::Batch / step * step);
+                nest.for_(0, end.clone(), step, |nest, image| {
+                    call(nest, image, images)
+                });
+                if images > 1 {
+                    nest.for_(end, Index::Batch, 1, |nest, image| call(nest, image, 1));
+                }
             };
-            let step = images as i64;
-            let end = nest.let_(Index::Batch / step * step);
-            nest.for_(0, end.clone(), step, |nest, image| {
-                call(nest, image, images)
-            });
-            if images > 1 {
-                nest.for_(end, Index::Batch, 1, |nest, image| call(nest, image, 1));
+            let rest = channels % rows;
+            if rest == 0 {
+                over_images(nest, rows);
+            } else {
+                let whole = Index::Const((channels - rest) as i64);
+                nest.if_else(
+                    Cond::Lt(first.clone(), whole),
+                    |nest| over_images(nest, rows),
+                    |nest| over_images(nest, rest),
+                );
             }
-        };
-        let rest = channels % rows;
-        if rest == 0 {
-            over_images(nest, rows);
-        } else {
-            let whole = Index::Const((channels - rest) as i64);
-            nest.if_else(
-                Cond::Lt(first.clone(), whole),
-                |nest| over_images(nest, rows),
-                |nest| over_images(nest, rest),
-            );
-        }
+        });
     });
     let units = Units::Fixed(height * width * blocks);
     let (vectors, _) = access::vectors(dots.terms, cx.lanes());
     let work = rows * cx.batch * (vectors + epilogue.work());
-    let kernel = nest.finish(cx.name.clone(), args.len());
     let chunk = chunk(units.count(cx.batch), work);
     cx.step(kernel, args, Domain { units, chunk });
 }
@@ -149,7 +153,7 @@ fn body(cx: &Cx<'_>, dots: &Dots<'_>, [images, rows]: [usize; 2]) -> Body {
                 lanes: Lanes::First(1),
                 element: number.map(|number| epilogue.element_at(&mut b, number, delta)),
             };
-            epilogue.emit(&mut b, &ptrs, place, &[sum], &Held::new());
+            epilogue.emit(&mut b, &ptrs, place, &[sum], &Held::default());
         }
     }
     b.finish()

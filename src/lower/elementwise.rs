@@ -6,8 +6,8 @@
 use super::access::{Access, Space, vectors};
 use super::epilogue::{Epilogue, Held, Place};
 use super::{Args, Cx, Domain, ELEMENT, Units, chunk, split};
+use crate::kernel::BodyBuilder;
 use crate::kernel::{Body, Count, Index, Lanes, Ptr};
-use crate::kernel::{BodyBuilder, NestBuilder};
 
 /// Elements of a unit of a flat run: a few kilobytes an operand, so that a unit is long against the
 /// call and a layer still has many.
@@ -55,98 +55,99 @@ fn is_flat(epilogue: &Epilogue<'_>) -> bool {
 fn flat(cx: &mut Cx<'_>, epilogue: &Epilogue<'_>) {
     let lanes = cx.lanes();
     let unroll = if epilogue.work() > 12 { 1 } else { UNROLL };
-    let mut b = BodyBuilder::new(format!("{}_run", cx.name), lanes);
-    let ptrs = epilogue.declare(&mut b);
-    let counts = [b.int_arg(), b.int_arg(), b.int_arg()];
-    let element = epilogue.counts_elements.then(|| b.int_arg());
-    let held = epilogue.hold(&mut b, &ptrs, &[], 0);
-    let moving: Vec<(Ptr, bool)> = ptrs
-        .iter()
-        .zip(epilogue.accesses())
-        .map(|(&ptr, access)| (ptr, access.channel != 0))
-        .collect();
-    let number = element.map(|first| {
-        let splat = b.splat(first);
-        let iota = b.iota();
-        b.iadd(splat, iota)
-    });
-    let turn = |b: &mut BodyBuilder, vectors: usize| {
-        for vector in 0..vectors {
+    let elements = epilogue.space.elements();
+    let mut args = Args::touching(epilogue.buffers());
+    let kernel = cx.emit(&cx.name, &mut args, |nest, args| {
+        let mut b = BodyBuilder::new(format!("{}_run", cx.name), lanes);
+        let ptrs = epilogue.declare(&mut b);
+        let counts = [b.int_arg(), b.int_arg(), b.int_arg()];
+        let element = epilogue.counts_elements.then(|| b.int_arg());
+        let held = epilogue.hold(&mut b, &ptrs, &[], 0);
+        let moving: Vec<(Ptr, bool)> = ptrs
+            .iter()
+            .zip(epilogue.accesses())
+            .map(|(&ptr, access)| (ptr, access.channel != 0))
+            .collect();
+        let number = element.map(|first| {
+            let splat = b.splat(first);
+            let iota = b.iota();
+            b.iadd(splat, iota)
+        });
+        let turn = |b: &mut BodyBuilder, vectors: usize| {
+            for vector in 0..vectors {
+                let place = Place {
+                    delta: [0, 0, 0, (vector * lanes) as i64],
+                    lanes: Lanes::All,
+                    element: number,
+                };
+                epilogue.emit(b, &ptrs, place, &[], &held);
+                if let Some(number) = number {
+                    let step = b.const_i(lanes as i32);
+                    let next = b.iadd(number, step);
+                    b.copy_into(number, next);
+                }
+            }
+            for &(ptr, moves) in &moving {
+                if moves {
+                    b.advance(ptr, vectors as i64 * lanes as i64 * ELEMENT);
+                }
+            }
+        };
+        if unroll > 1 {
+            b.repeat(Count::Arg(counts[0]), |b| turn(b, unroll));
+        }
+        b.repeat(Count::Arg(counts[1]), |b| turn(b, 1));
+        let tail_number = element.is_some();
+        b.tail(counts[2], |b| {
+            // A tail may not read a register that differs from lane to lane, so it counts for itself.
+            let element = tail_number.then(|| {
+                let first = b.splat(element.expect("counted"));
+                let iota = b.iota();
+                let here = b.iadd(first, iota);
+                // The tail starts after all whole vectors of the run.
+                let done = b.splat(counts[0]);
+                let each = b.const_i((unroll * lanes) as i32);
+                let skipped = b.imul(done, each);
+                let singles = b.splat(counts[1]);
+                let width = b.const_i(lanes as i32);
+                let skipped_singles = b.imul(singles, width);
+                let skipped = b.iadd(skipped, skipped_singles);
+                b.iadd(here, skipped)
+            });
             let place = Place {
-                delta: [0, 0, 0, (vector * lanes) as i64],
+                delta: [0; 4],
                 lanes: Lanes::All,
-                element: number,
+                element,
             };
             epilogue.emit(b, &ptrs, place, &[], &held);
-            if let Some(number) = number {
-                let step = b.const_i(lanes as i32);
-                let next = b.iadd(number, step);
-                b.copy_into(number, next);
-            }
-        }
-        for &(ptr, moves) in &moving {
-            if moves {
-                b.advance(ptr, vectors as i64 * lanes as i64 * ELEMENT);
-            }
-        }
-    };
-    if unroll > 1 {
-        b.repeat(Count::Arg(counts[0]), |b| turn(b, unroll));
-    }
-    b.repeat(Count::Arg(counts[1]), |b| turn(b, 1));
-    let tail_number = element.is_some();
-    b.tail(counts[2], |b| {
-        // A tail may not read a register that differs from lane to lane, so it counts for itself.
-        let element = tail_number.then(|| {
-            let first = b.splat(element.expect("counted"));
-            let iota = b.iota();
-            let here = b.iadd(first, iota);
-            // The tail starts after all whole vectors of the run.
-            let done = b.splat(counts[0]);
-            let each = b.const_i((unroll * lanes) as i32);
-            let skipped = b.imul(done, each);
-            let singles = b.splat(counts[1]);
-            let width = b.const_i(lanes as i32);
-            let skipped_singles = b.imul(singles, width);
-            let skipped = b.iadd(skipped, skipped_singles);
-            b.iadd(here, skipped)
         });
-        let place = Place {
-            delta: [0; 4],
-            lanes: Lanes::All,
-            element,
-        };
-        epilogue.emit(b, &ptrs, place, &[], &held);
-    });
-    let body = b.finish();
+        let body = b.finish();
 
-    let elements = epilogue.space.elements();
-    let total = if epilogue.space.batched {
-        Index::Batch * elements as i64
-    } else {
-        Index::Const(elements as i64)
-    };
-    let mut args = Args::default();
-    let mut nest = NestBuilder::new();
-    let body = nest.add_body(body);
-    // Neighbouring units are one run: a call covers all of them.
-    let first = nest.let_(Index::Lo * FLAT_BLOCK as i64);
-    let end = nest.let_((Index::Hi * FLAT_BLOCK as i64).min(total));
-    let count = nest.let_(end - first.clone());
-    let turns = (unroll * lanes) as i64;
-    let (blocks, singles) = if unroll > 1 {
-        (count.clone() / turns, count.clone() % turns / lanes as i64)
-    } else {
-        (Index::Const(0), count.clone() / lanes as i64)
-    };
-    let tail = count % lanes as i64;
-    let zero = Index::Const(0);
-    let addresses = epilogue.addresses(&mut args, [&zero, &zero, &zero, &first]);
-    let mut ints = vec![blocks, singles, tail];
-    if element.is_some() {
-        ints.push(first);
-    }
-    nest.call(body, addresses, ints);
+        let total = if epilogue.space.batched {
+            Index::Batch * elements as i64
+        } else {
+            Index::Const(elements as i64)
+        };
+        let body = nest.add_body(body);
+        // Neighbouring units are one run: a call covers all of them.
+        let first = nest.let_(Index::Lo * FLAT_BLOCK as i64);
+        let end = nest.let_((Index::Hi * FLAT_BLOCK as i64).min(total));
+        let count = nest.let_(end - first.clone());
+        let turns = (unroll * lanes) as i64;
+        let (blocks, singles) = if unroll > 1 {
+            (count.clone() / turns, count.clone() % turns / lanes as i64)
+        } else {
+            (Index::Const(0), count.clone() / lanes as i64)
+        };
+        let tail = count % lanes as i64;
+        let zero = Index::Const(0);
+        let addresses = epilogue.addresses(args, [&zero, &zero, &zero, &first]);
+        let mut ints = vec![blocks, singles, tail];
+        if element.is_some() {
+            ints.push(first);
+        }
+        nest.call(body, addresses, ints);
+    });
     let units = if epilogue.space.batched {
         Units::Elements {
             elements,
@@ -157,7 +158,6 @@ fn flat(cx: &mut Cx<'_>, epilogue: &Epilogue<'_>) {
     };
     let total = units.count(cx.batch);
     let work = FLAT_BLOCK / lanes * epilogue.work();
-    let kernel = nest.finish(cx.name.clone(), args.len());
     cx.step(
         kernel,
         args,
@@ -254,21 +254,22 @@ fn rows(cx: &mut Cx<'_>, epilogue: &Epilogue<'_>) {
     let whole_image =
         epilogue.accesses().all(|access| access.rows_merge(w)) && c * h * w <= RUN_ELEMENTS;
     let (runs, run) = if whole_image { (1, h * w) } else { (h, w) };
-    let body = pixels(cx, epilogue, run);
-    let mut args = Args::default();
-    let mut nest = NestBuilder::new();
-    let body = nest.add_body(body);
-    nest.for_(Index::Lo, Index::Hi, 1, |nest, unit| {
-        let (image, row) = split(unit, runs);
-        let zero = Index::Const(0);
-        let position = [&image, &row, &zero, &zero];
-        let addresses = epilogue.addresses(&mut args, position);
-        let ints = if epilogue.counts_elements {
-            vec![epilogue.element(position)]
-        } else {
-            Vec::new()
-        };
-        nest.call(body, addresses, ints);
+    let mut args = Args::touching(epilogue.buffers());
+    let kernel = cx.emit(&cx.name, &mut args, |nest, args| {
+        let body = pixels(cx, epilogue, run);
+        let body = nest.add_body(body);
+        nest.for_(Index::Lo, Index::Hi, 1, |nest, unit| {
+            let (image, row) = split(unit, runs);
+            let zero = Index::Const(0);
+            let position = [&image, &row, &zero, &zero];
+            let addresses = epilogue.addresses(args, position);
+            let ints = if epilogue.counts_elements {
+                vec![epilogue.element(position)]
+            } else {
+                Vec::new()
+            };
+            nest.call(body, addresses, ints);
+        });
     });
     let units = if epilogue.space.batched {
         Units::Images {
@@ -280,7 +281,6 @@ fn rows(cx: &mut Cx<'_>, epilogue: &Epilogue<'_>) {
     };
     let total = units.count(cx.batch);
     let work = run * vectors(c, cx.lanes()).0 * epilogue.work();
-    let kernel = nest.finish(cx.name.clone(), args.len());
     cx.step(
         kernel,
         args,

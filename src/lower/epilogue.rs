@@ -1,10 +1,10 @@
 //! The element-wise part of a group: what is computed at one place of the iteration space, in
 //! registers, by whatever loop brings the place.
 
-use std::collections::HashMap;
+use rustc_hash::FxHashMap;
 
 use super::access::{Access, Space};
-use super::{Args, Cx};
+use super::{Args, Buffer, Cx};
 use crate::ir::{Graph, NodeId, ValueId};
 use crate::kernel::BodyBuilder;
 use crate::kernel::{Address, Index, Int, Lanes, Ptr, Reg};
@@ -41,7 +41,7 @@ pub struct Place {
 }
 
 /// Registers that hold an operand already: the same one for a value and a channel offset.
-pub type Held = HashMap<(ValueId, i64), Reg>;
+pub type Held = FxHashMap<(ValueId, i64), Reg>;
 
 impl<'a> Epilogue<'a> {
     /// The epilogue of the group being lowered.
@@ -128,6 +128,11 @@ impl<'a> Epilogue<'a> {
         self.accesses.iter().map(|_| b.ptr_arg()).collect()
     }
 
+    /// The buffers, in the order of the pointers.
+    pub fn buffers(&self) -> impl Iterator<Item = Buffer> {
+        self.accesses.iter().map(|(value, _)| Buffer::Value(*value))
+    }
+
     /// Where the pointers stand for a position.
     pub fn addresses(&self, args: &mut Args, position: [&Index; 4]) -> Vec<Address> {
         let [image, row, pixel, channel] = position.map(Index::clone);
@@ -194,7 +199,7 @@ impl<'a> Epilogue<'a> {
         places: &[(i64, Lanes)],
         limit: usize,
     ) -> Held {
-        let mut held = Held::new();
+        let mut held = Held::default();
         let fixed = |access: &Access| access.image == 0 && access.row == 0 && access.pixel == 0;
         let reads = self.accesses[..self.reads].iter().zip(ptrs);
         let by_channel = reads
@@ -241,7 +246,7 @@ impl<'a> Epilogue<'a> {
         held: &Held,
     ) {
         let [image, row, pixel, channel] = place.delta;
-        let mut regs: HashMap<ValueId, Reg> = self
+        let mut regs: FxHashMap<ValueId, Reg> = self
             .starts
             .iter()
             .copied()

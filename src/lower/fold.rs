@@ -197,54 +197,55 @@ fn reduce(cx: &mut Cx<'_>, fold: &Fold<'_>, targets: &[Operand], images: usize) 
         Along::Kept => loops.lanes.count.div_ceil(cx.lanes()),
         Along::Reduced | Along::Nothing => 1,
     };
-    let mut args = Args::default();
-    let mut nest = NestBuilder::new();
-    nest.for_domain(|nest, unit| {
-        let (chunk, turn) = split(unit, loops.outer.count);
-        let first = nest.let_(chunk.clone() * images as i64);
-        let count = nest.let_((Index::Batch - first.clone()).min(images as i64));
-        let mut call = |nest: &mut NestBuilder, lane: Index, abreast: usize, width: Lanes| {
-            let body = nest.add_body(body(cx, fold, &loops, &operands, (abreast, width)));
-            let mut ptrs: Vec<Address> = Vec::with_capacity(operands.len());
-            for (position, operand) in operands.iter().enumerate() {
-                let is_source = position < fold.sources.len();
-                let mut address =
-                    operand.address(&mut args, if is_source { &first } else { &chunk });
-                for (index, step) in [
-                    (&turn, loops.outer.steps[position]),
-                    (
-                        &lane,
-                        if loops.along == Along::Kept {
-                            loops.lanes.steps[position]
-                        } else {
-                            0
-                        },
-                    ),
-                ] {
-                    if step != 0 {
-                        address.offset = add(address.offset, index.clone() * step);
+    let mut args = Args::touching(operands.iter().map(|operand| operand.buffer));
+    let kernel = cx.emit(&cx.name, &mut args, |nest, args| {
+        nest.for_domain(|nest, unit| {
+            let (chunk, turn) = split(unit, loops.outer.count);
+            let first = nest.let_(chunk.clone() * images as i64);
+            let count = nest.let_((Index::Batch - first.clone()).min(images as i64));
+            let mut call = |nest: &mut NestBuilder, lane: Index, abreast: usize, width: Lanes| {
+                let body = nest.add_body(body(cx, fold, &loops, &operands, (abreast, width)));
+                let mut ptrs: Vec<Address> = Vec::with_capacity(operands.len());
+                for (position, operand) in operands.iter().enumerate() {
+                    let is_source = position < fold.sources.len();
+                    let mut address =
+                        operand.address(args, if is_source { &first } else { &chunk });
+                    for (index, step) in [
+                        (&turn, loops.outer.steps[position]),
+                        (
+                            &lane,
+                            if loops.along == Along::Kept {
+                                loops.lanes.steps[position]
+                            } else {
+                                0
+                            },
+                        ),
+                    ] {
+                        if step != 0 {
+                            address.offset = add(address.offset, index.clone() * step);
+                        }
                     }
+                    ptrs.push(address);
                 }
-                ptrs.push(address);
-            }
-            let ints = if fold.batch == Batch::Summed {
-                vec![count.clone()]
-            } else {
-                Vec::new()
-            };
-            nest.call(body, ptrs, ints);
-        };
-        match loops.along {
-            Along::Kept => {
-                let abreast = match fold.rule {
-                    Rule::Sum(_) => abreast(cx.target, targets.len()),
-                    Rule::Max => 1,
+                let ints = if fold.batch == Batch::Summed {
+                    vec![count.clone()]
+                } else {
+                    Vec::new()
                 };
-                let channels = loops.lanes.count;
-                over_channels_abreast(nest, channels, cx.lanes(), abreast, call);
+                nest.call(body, ptrs, ints);
+            };
+            match loops.along {
+                Along::Kept => {
+                    let abreast = match fold.rule {
+                        Rule::Sum(_) => abreast(cx.target, targets.len()),
+                        Rule::Max => 1,
+                    };
+                    let channels = loops.lanes.count;
+                    over_channels_abreast(nest, channels, cx.lanes(), abreast, call);
+                }
+                Along::Reduced | Along::Nothing => call(nest, Index::Const(0), 1, Lanes::First(1)),
             }
-            Along::Reduced | Along::Nothing => call(nest, Index::Const(0), 1, Lanes::First(1)),
-        }
+        });
     });
     let outer = loops.outer.count;
     let units = match fold.batch {
@@ -264,7 +265,6 @@ fn reduce(cx: &mut Cx<'_>, fold: &Fold<'_>, targets: &[Operand], images: usize) 
         units,
         chunk: chunk(units.count(cx.batch), work),
     };
-    let kernel = nest.finish(cx.name.clone(), args.len());
     cx.step(kernel, args, domain);
 }
 

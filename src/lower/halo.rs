@@ -25,33 +25,34 @@ pub fn zero(cx: &mut Cx<'_>, value: ValueId) {
     let first = halo.top * row + halo.left * pixel;
     let last = halo.bottom * row + halo.right * pixel;
     let name = format!("{}_halo", cx.name);
-    let mut args = Args::default();
-    let arg = args.of(Buffer::Value(value));
-    let mut nest = NestBuilder::new();
-    let fill = |nest: &mut NestBuilder, elements: usize| -> Option<BodyId> {
-        (elements > 0)
-            .then(|| nest.add_body(run(format!("{name}_{elements}"), cx.lanes(), elements)))
-    };
-    let top = fill(&mut nest, first);
-    let between = fill(&mut nest, side);
-    let bottom = fill(&mut nest, last);
-    nest.for_domain(|nest, unit| {
-        let base = nest.let_(unit * (image as i64 * ELEMENT));
-        let at = |offset: Index| vec![Address { arg, offset }];
-        if let Some(body) = top {
-            nest.call(body, at(base.clone()), Vec::new());
-        }
-        if let Some(body) = between {
-            let start = ((halo.top * row + (halo.left + w) * pixel) as i64) * ELEMENT;
-            nest.for_(0, h as i64 - 1, 1, |nest, y| {
-                let offset = base.clone() + y * (row as i64 * ELEMENT) + start;
-                nest.call(body, at(offset), Vec::new());
-            });
-        }
-        if let Some(body) = bottom {
-            let start = (image - last) as i64 * ELEMENT;
-            nest.call(body, at(base + start), Vec::new());
-        }
+    let mut args = Args::touching([Buffer::Value(value)]);
+    let kernel = cx.emit(&name, &mut args, |nest, args| {
+        let arg = args.value(value);
+        let fill = |nest: &mut NestBuilder, elements: usize| -> Option<BodyId> {
+            (elements > 0)
+                .then(|| nest.add_body(run(format!("{name}_{elements}"), cx.lanes(), elements)))
+        };
+        let top = fill(nest, first);
+        let between = fill(nest, side);
+        let bottom = fill(nest, last);
+        nest.for_domain(|nest, unit| {
+            let base = nest.let_(unit * (image as i64 * ELEMENT));
+            let at = |offset: Index| vec![Address { arg, offset }];
+            if let Some(body) = top {
+                nest.call(body, at(base.clone()), Vec::new());
+            }
+            if let Some(body) = between {
+                let start = ((halo.top * row + (halo.left + w) * pixel) as i64) * ELEMENT;
+                nest.for_(0, h as i64 - 1, 1, |nest, y| {
+                    let offset = base.clone() + y * (row as i64 * ELEMENT) + start;
+                    nest.call(body, at(offset), Vec::new());
+                });
+            }
+            if let Some(body) = bottom {
+                let start = (image - last) as i64 * ELEMENT;
+                nest.call(body, at(base + start), Vec::new());
+            }
+        });
     });
     let batched = cx.graph.ty(value).shape.batched;
     let units = if batched {
@@ -64,7 +65,6 @@ pub fn zero(cx: &mut Cx<'_>, value: ValueId) {
     };
     let work = (first + last + side * h) / cx.lanes() + h;
     let total = units.count(cx.batch);
-    let kernel = nest.finish(name, args.len());
     cx.step(
         kernel,
         args,

@@ -4,6 +4,9 @@
 //! runtime may split over threads. Loops over images, pixels and channels are emitted here and
 //! nowhere else; a family says what happens inside them. Nothing here knows an instruction set:
 //! the number of lanes and registers comes from the target.
+//!
+//! A lowering decides first (tiles, buffers, how the domain is split), then emits: where only the
+//! buffers are asked for, it stops before ([`Cx::emit`]).
 
 pub mod access;
 pub mod contract;
@@ -138,6 +141,25 @@ pub struct Lowered {
     pub scratch: IdVec<ScratchId, usize>,
 }
 
+impl Lowered {
+    /// What it touches.
+    pub fn footprint(&self) -> Footprint {
+        Footprint {
+            steps: self.steps.iter().map(|step| step.args.clone()).collect(),
+            scratch: self.scratch.clone(),
+        }
+    }
+}
+
+/// What a lowered group touches: all that is to be known of it to place buffers, without its kernels.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct Footprint {
+    /// The buffers of each step.
+    pub steps: Vec<Vec<Buffer>>,
+    /// The sizes of the group's own buffers, in elements.
+    pub scratch: IdVec<ScratchId, usize>,
+}
+
 /// What lowering has at hand.
 #[derive(Debug)]
 pub struct Cx<'a> {
@@ -151,25 +173,30 @@ pub struct Cx<'a> {
     pub group: &'a Group,
     /// A name for its kernels.
     pub name: String,
-    out: Lowered,
+    /// Whether kernels are wanted, or only what they touch.
+    emits: bool,
+    steps: Vec<(Option<Kernel>, Args, Domain)>,
+    scratch: IdVec<ScratchId, usize>,
 }
 
 impl<'a> Cx<'a> {
-    /// Starts on a group.
+    /// Starts on a group. Without a name for its kernels, none are made.
     pub fn new(
         graph: &'a Graph,
         target: &'a Target,
         batch: usize,
         group: &'a Group,
-        name: String,
+        name: Option<&str>,
     ) -> Cx<'a> {
         Cx {
             graph,
             target,
             batch,
             group,
-            name,
-            out: Lowered::default(),
+            name: name.unwrap_or_default().to_owned(),
+            emits: name.is_some(),
+            steps: Vec::new(),
+            scratch: IdVec::new(),
         }
     }
 
@@ -180,22 +207,66 @@ impl<'a> Cx<'a> {
 
     /// A buffer of so many elements that lives within the group.
     pub fn scratch(&mut self, elements: usize) -> Buffer {
-        Buffer::Scratch(self.out.scratch.push(elements))
+        Buffer::Scratch(self.scratch.push(elements))
+    }
+
+    /// The kernel of a step that touches these buffers, or none where only they are asked for. So a lowering says first
+    /// what a step touches: where buffers go follows from that alone, without loop nests and bodies.
+    ///
+    /// # Panics
+    ///
+    /// The kernel touches others too.
+    pub fn emit(
+        &self,
+        name: &str,
+        args: &mut Args,
+        fill: impl FnOnce(&mut NestBuilder, &mut Args),
+    ) -> Option<Kernel> {
+        self.emits.then(|| {
+            let said = args.len();
+            let mut nest = NestBuilder::new();
+            fill(&mut nest, args);
+            assert_eq!(
+                args.len(),
+                said,
+                "{name} touches what its lowering has not said"
+            );
+            nest.finish(name, said)
+        })
     }
 
     /// Appends a step.
-    pub fn step(&mut self, kernel: Kernel, args: Args, domain: Domain) {
-        debug_assert_eq!(kernel.args as usize, args.buffers.len(), "{}", kernel.name);
-        self.out.steps.push(Step {
-            kernel,
+    pub fn step(&mut self, kernel: impl Into<Option<Kernel>>, args: Args, domain: Domain) {
+        let kernel = kernel.into();
+        if let Some(kernel) = &kernel {
+            debug_assert_eq!(kernel.args as usize, args.buffers.len(), "{}", kernel.name);
+        }
+        self.steps.push((kernel, args, domain));
+    }
+
+    /// Ends the lowering of a group whose kernels were wanted.
+    pub fn lowered(self) -> Lowered {
+        let steps = self.steps.into_iter().map(|(kernel, args, domain)| Step {
+            kernel: kernel.expect("kernels were wanted"),
             args: args.buffers,
             domain,
         });
+        Lowered {
+            steps: steps.collect(),
+            scratch: self.scratch,
+        }
     }
 
-    /// Ends the lowering.
-    pub fn finish(self) -> Lowered {
-        self.out
+    /// Ends the lowering of a group of which only that is asked what it touches.
+    pub fn footprint(self) -> Footprint {
+        Footprint {
+            steps: self
+                .steps
+                .into_iter()
+                .map(|(_, args, _)| args.buffers)
+                .collect(),
+            scratch: self.scratch,
+        }
     }
 
     /// The value's layout.
@@ -211,6 +282,20 @@ pub struct Args {
 }
 
 impl Args {
+    /// Those of a kernel that touches these buffers.
+    pub fn touching(buffers: impl IntoIterator<Item = Buffer>) -> Args {
+        let mut args = Args::default();
+        args.touch(buffers);
+        args
+    }
+
+    /// The kernel touches these too.
+    pub fn touch(&mut self, buffers: impl IntoIterator<Item = Buffer>) {
+        for buffer in buffers {
+            self.of(buffer);
+        }
+    }
+
     /// The argument that a buffer is passed as.
     pub fn of(&mut self, buffer: Buffer) -> Arg {
         let position = self.buffers.iter().position(|&known| known == buffer);

@@ -25,43 +25,44 @@ pub fn lower(cx: &mut Cx<'_>, x: ValueId, [mean, variance]: [ValueId; 2]) {
     let size = c.next_multiple_of(cx.lanes());
     let means = cx.scratch(slots * size);
     let squares = cx.scratch(slots * size);
-    let mut args = Args::default();
-    let mut nest = NestBuilder::new();
-    nest.for_domain(|nest, unit| {
-        let image = nest.let_(unit.clone() * images as i64);
-        let count = nest.let_((Index::Batch - image.clone()).min(images as i64));
-        let abreast = fold::abreast(cx.target, 1);
-        over_channels_abreast(
-            nest,
-            c,
-            cx.lanes(),
-            abreast,
-            |nest, channel, abreast, lanes| {
-                let body = nest.add_body(chunk_body(cx, x, [c, h, w], (abreast, lanes)));
-                let zero = Index::Const(0);
-                let offset = access.at(image.clone(), zero.clone(), zero, channel.clone());
-                let slot = unit.clone() * (size as i64 * ELEMENT) + channel * ELEMENT;
-                let ptrs = vec![
-                    Address {
-                        arg: args.value(x),
-                        offset,
-                    },
-                    Address {
-                        arg: args.of(means),
-                        offset: slot.clone(),
-                    },
-                    Address {
-                        arg: args.of(squares),
-                        offset: slot,
-                    },
-                ];
-                nest.call(
-                    body,
-                    ptrs,
-                    vec![count.clone(), count.clone() * (h * w) as i64],
-                );
-            },
-        );
+    let mut args = Args::touching([Buffer::Value(x), means, squares]);
+    let kernel = cx.emit(&cx.name, &mut args, |nest, args| {
+        nest.for_domain(|nest, unit| {
+            let image = nest.let_(unit.clone() * images as i64);
+            let count = nest.let_((Index::Batch - image.clone()).min(images as i64));
+            let abreast = fold::abreast(cx.target, 1);
+            over_channels_abreast(
+                nest,
+                c,
+                cx.lanes(),
+                abreast,
+                |nest, channel, abreast, lanes| {
+                    let body = nest.add_body(chunk_body(cx, x, [c, h, w], (abreast, lanes)));
+                    let zero = Index::Const(0);
+                    let offset = access.at(image.clone(), zero.clone(), zero, channel.clone());
+                    let slot = unit.clone() * (size as i64 * ELEMENT) + channel * ELEMENT;
+                    let ptrs = vec![
+                        Address {
+                            arg: args.value(x),
+                            offset,
+                        },
+                        Address {
+                            arg: args.of(means),
+                            offset: slot.clone(),
+                        },
+                        Address {
+                            arg: args.of(squares),
+                            offset: slot,
+                        },
+                    ];
+                    nest.call(
+                        body,
+                        ptrs,
+                        vec![count.clone(), count.clone() * (h * w) as i64],
+                    );
+                },
+            );
+        });
     });
     let units = Units::Images { units: 1, images };
     let work = images * h * w * vectors(c, cx.lanes()).0 * 4;
@@ -69,7 +70,6 @@ pub fn lower(cx: &mut Cx<'_>, x: ValueId, [mean, variance]: [ValueId; 2]) {
         units,
         chunk: chunk(units.count(cx.batch), work),
     };
-    let kernel = nest.finish(cx.name.clone(), args.len());
     cx.step(kernel, args, domain);
     combine(cx, [means, squares], [mean, variance], [c, h * w, images]);
 }
@@ -119,53 +119,53 @@ fn combine(
     let name = format!("{}_combine", cx.name);
     let lanes = cx.lanes();
     let size = channels.next_multiple_of(lanes) as i64;
-    let mut args = Args::default();
-    let mut nest = NestBuilder::new();
-    let per_chunk = (images * pixels) as i64;
     let (n_vectors, last) = vectors(channels, lanes);
-    nest.for_domain(|nest, unit| {
-        let channel = nest.let_(unit.clone() * lanes as i64);
-        let total = Index::Batch * pixels as i64;
-        // The first chunk starts the sums; whole chunks follow, then perhaps a short one.
-        let first = nest.let_(total.clone().min(per_chunk));
-        let more = nest.let_(total.clone() / per_chunk - first.clone() / per_chunk);
-        let rest = nest.let_((total.clone() - first.clone()) % per_chunk);
-        let has_rest = nest.let_(rest.clone().min(1));
-        let mut call = |nest: &mut NestBuilder, lanes: Lanes| {
-            let body = nest.add_body(combine_body(cx, &name, size, per_chunk, lanes));
-            let offset = channel.clone() * ELEMENT;
-            let ptrs =
-                [from[0], from[1], Buffer::Value(to[0]), Buffer::Value(to[1])].map(|buffer| {
-                    Address {
-                        arg: args.of(buffer),
-                        offset: offset.clone(),
-                    }
-                });
-            let ints = [&first, &more, &has_rest, &rest, &total].map(Index::clone);
-            nest.call(body, ptrs.to_vec(), ints.to_vec());
-        };
-        if last == Lanes::All {
-            call(nest, Lanes::All);
-        } else {
-            let is_last = crate::kernel::Cond::Eq(unit, Index::Const(n_vectors as i64 - 1));
-            let call = std::cell::RefCell::new(call);
-            nest.if_else(
-                is_last,
-                |nest| (call.borrow_mut())(nest, last),
-                |nest| {
-                    if n_vectors > 1 {
-                        (call.borrow_mut())(nest, Lanes::All);
-                    }
-                },
-            );
-        }
+    let mut args = Args::touching(from.into_iter().chain(to.map(Buffer::Value)));
+    let kernel = cx.emit(&name, &mut args, |nest, args| {
+        let per_chunk = (images * pixels) as i64;
+        nest.for_domain(|nest, unit| {
+            let channel = nest.let_(unit.clone() * lanes as i64);
+            let total = Index::Batch * pixels as i64;
+            // The first chunk starts the sums; whole chunks follow, then perhaps a short one.
+            let first = nest.let_(total.clone().min(per_chunk));
+            let more = nest.let_(total.clone() / per_chunk - first.clone() / per_chunk);
+            let rest = nest.let_((total.clone() - first.clone()) % per_chunk);
+            let has_rest = nest.let_(rest.clone().min(1));
+            let mut call = |nest: &mut NestBuilder, lanes: Lanes| {
+                let body = nest.add_body(combine_body(cx, &name, size, per_chunk, lanes));
+                let offset = channel.clone() * ELEMENT;
+                let ptrs =
+                    [from[0], from[1], Buffer::Value(to[0]), Buffer::Value(to[1])].map(|buffer| {
+                        Address {
+                            arg: args.of(buffer),
+                            offset: offset.clone(),
+                        }
+                    });
+                let ints = [&first, &more, &has_rest, &rest, &total].map(Index::clone);
+                nest.call(body, ptrs.to_vec(), ints.to_vec());
+            };
+            if last == Lanes::All {
+                call(nest, Lanes::All);
+            } else {
+                let is_last = crate::kernel::Cond::Eq(unit, Index::Const(n_vectors as i64 - 1));
+                let call = std::cell::RefCell::new(call);
+                nest.if_else(
+                    is_last,
+                    |nest| (call.borrow_mut())(nest, last),
+                    |nest| {
+                        if n_vectors > 1 {
+                            (call.borrow_mut())(nest, Lanes::All);
+                        }
+                    },
+                );
+            }
+        });
     });
     let units = Units::Fixed(n_vectors);
     let domain = Domain {
         units,
         chunk: chunk(n_vectors, MAX_CHUNKS * 20),
     };
-    let kernel = nest.finish(name.clone(), args.len());
     cx.step(kernel, args, domain);
 }
 

@@ -7,7 +7,7 @@ use super::contract::{self, Contract, Finish, GroupAxis, Panels, RowAxis, Split,
 use super::{Args, Buffer, Cx, Domain, ELEMENT, Units, chunk};
 use crate::ir::ValueId;
 use crate::kernel::BodyBuilder;
-use crate::kernel::{Address, Count, Index, Lanes, NestBuilder};
+use crate::kernel::{Address, Count, Index, Lanes};
 
 /// A filter gradient: the contraction, and where its result goes.
 #[derive(Debug)]
@@ -93,50 +93,50 @@ pub fn add_slots(
     images: usize,
 ) {
     let lanes = cx.lanes();
-    let mut b = BodyBuilder::new(format!("{name}_run"), lanes);
-    let (src, dst) = (b.ptr_arg(), b.ptr_arg());
-    let (n_vectors, more_slots) = (b.int_arg(), b.int_arg());
-    let slot_bytes = size as i64 * ELEMENT;
-    let add = |b: &mut BodyBuilder| {
-        let sum = b.load(src, 0, Lanes::All);
-        let slot = b.ptr_copy(src, 0);
-        b.repeat(Count::Arg(more_slots), |b| {
-            b.advance(slot, slot_bytes);
-            let next = b.load(slot, 0, Lanes::All);
-            b.add_into(sum, sum, next);
-        });
-        b.store(dst, 0, sum, Lanes::All);
-    };
-    b.repeat(Count::Arg(n_vectors), |b| {
-        add(b);
-        b.advance(src, lanes as i64 * ELEMENT);
-        b.advance(dst, lanes as i64 * ELEMENT);
-    });
-    let whole = b.finish();
-    let mut args = Args::default();
-    let mut nest = NestBuilder::new();
-    let whole = nest.add_body(whole);
     let n_vectors = size / lanes;
     assert_eq!(size % lanes, 0, "{name}: slots are padded to whole vectors");
-    let first = nest.let_(Index::Lo * BLOCK as i64);
-    let end = (Index::Hi * BLOCK as i64).min(n_vectors as i64);
-    let count = nest.let_(end - first.clone());
-    let offset = nest.let_(first * (lanes as i64 * ELEMENT));
-    let slots = (Index::Batch + (images as i64 - 1)) / images as i64;
-    let ptrs = vec![
-        Address {
-            arg: args.of(from),
-            offset: offset.clone(),
-        },
-        Address {
-            arg: args.of(to),
-            offset,
-        },
-    ];
-    nest.call(whole, ptrs, vec![count, slots - 1]);
+    let mut args = Args::touching([from, to]);
+    let kernel = cx.emit(name, &mut args, |nest, args| {
+        let mut b = BodyBuilder::new(format!("{name}_run"), lanes);
+        let (src, dst) = (b.ptr_arg(), b.ptr_arg());
+        let (vectors, more_slots) = (b.int_arg(), b.int_arg());
+        let slot_bytes = size as i64 * ELEMENT;
+        let add = |b: &mut BodyBuilder| {
+            let sum = b.load(src, 0, Lanes::All);
+            let slot = b.ptr_copy(src, 0);
+            b.repeat(Count::Arg(more_slots), |b| {
+                b.advance(slot, slot_bytes);
+                let next = b.load(slot, 0, Lanes::All);
+                b.add_into(sum, sum, next);
+            });
+            b.store(dst, 0, sum, Lanes::All);
+        };
+        b.repeat(Count::Arg(vectors), |b| {
+            add(b);
+            b.advance(src, lanes as i64 * ELEMENT);
+            b.advance(dst, lanes as i64 * ELEMENT);
+        });
+        let whole = b.finish();
+        let whole = nest.add_body(whole);
+        let first = nest.let_(Index::Lo * BLOCK as i64);
+        let end = (Index::Hi * BLOCK as i64).min(n_vectors as i64);
+        let count = nest.let_(end - first.clone());
+        let offset = nest.let_(first * (lanes as i64 * ELEMENT));
+        let slots = (Index::Batch + (images as i64 - 1)) / images as i64;
+        let ptrs = vec![
+            Address {
+                arg: args.of(from),
+                offset: offset.clone(),
+            },
+            Address {
+                arg: args.of(to),
+                offset,
+            },
+        ];
+        nest.call(whole, ptrs, vec![count, slots - 1]);
+    });
     let units = Units::Fixed(n_vectors.div_ceil(BLOCK));
     let slots = cx.batch.div_ceil(images);
-    let kernel = nest.finish(name, args.len());
     let domain = Domain {
         units,
         chunk: chunk(units.count(cx.batch), BLOCK * slots),

@@ -5,7 +5,7 @@ use super::access::{Access, Space, vectors};
 use super::{Args, Buffer, Cx, Domain, ELEMENT, Units, chunk, split};
 use crate::ir::ValueId;
 use crate::kernel::BodyBuilder;
-use crate::kernel::{Address, Count, Index, Lanes, NestBuilder, Op, Ptr, Reg};
+use crate::kernel::{Address, Count, Index, Lanes, Op, Ptr, Reg};
 
 /// What is done at each pixel.
 pub struct Rows<'r> {
@@ -123,44 +123,49 @@ pub fn lower_as(cx: &mut Cx<'_>, name: &str, rows: &Rows<'_>, scratch: &[usize])
             (all, size as i64 * ELEMENT)
         })
         .collect();
-    let mut b = BodyBuilder::new(format!("{name}_row"), cx.lanes());
-    let pointers = accesses.len() + scratch.len();
-    let ptrs: Vec<Ptr> = (0..pointers).map(|_| b.ptr_arg()).collect();
-    b.repeat(Count::Imm(w as u32), |b| {
-        (rows.pixel)(b, &row, &ptrs);
-        for (&ptr, access) in ptrs.iter().zip(&accesses) {
-            b.advance(ptr, access.pixel);
-        }
-    });
-    let body = b.finish();
-    let mut args = Args::default();
-    let mut nest = NestBuilder::new();
-    let body = nest.add_body(body);
-    nest.for_domain(|nest, unit| {
-        let own = scratch
+    let mut args = Args::touching(
+        rows.values
             .iter()
-            .map(|&(buffer, size)| (buffer, unit.clone() * size));
-        let own: Vec<(Buffer, Index)> = own.collect();
-        let (image, row) = split(unit, h);
-        let zero = Index::Const(0);
-        let of_values = rows.values.iter().zip(&accesses).map(|(&value, access)| {
-            let offset = access.at(image.clone(), row.clone(), zero.clone(), zero.clone());
-            (Buffer::Value(value), offset)
+            .map(|&value| Buffer::Value(value))
+            .chain(scratch.iter().map(|&(buffer, _)| buffer)),
+    );
+    let kernel = cx.emit(name, &mut args, |nest, args| {
+        let mut b = BodyBuilder::new(format!("{name}_row"), cx.lanes());
+        let pointers = accesses.len() + scratch.len();
+        let ptrs: Vec<Ptr> = (0..pointers).map(|_| b.ptr_arg()).collect();
+        b.repeat(Count::Imm(w as u32), |b| {
+            (rows.pixel)(b, &row, &ptrs);
+            for (&ptr, access) in ptrs.iter().zip(&accesses) {
+                b.advance(ptr, access.pixel);
+            }
         });
-        let addresses: Vec<Address> = of_values
-            .chain(own)
-            .map(|(buffer, offset)| Address {
-                arg: args.of(buffer),
-                offset,
-            })
-            .collect();
-        nest.call(body, addresses, Vec::new());
+        let body = b.finish();
+        let body = nest.add_body(body);
+        nest.for_domain(|nest, unit| {
+            let own = scratch
+                .iter()
+                .map(|&(buffer, size)| (buffer, unit.clone() * size));
+            let own: Vec<(Buffer, Index)> = own.collect();
+            let (image, row) = split(unit, h);
+            let zero = Index::Const(0);
+            let of_values = rows.values.iter().zip(&accesses).map(|(&value, access)| {
+                let offset = access.at(image.clone(), row.clone(), zero.clone(), zero.clone());
+                (Buffer::Value(value), offset)
+            });
+            let addresses: Vec<Address> = of_values
+                .chain(own)
+                .map(|(buffer, offset)| Address {
+                    arg: args.of(buffer),
+                    offset,
+                })
+                .collect();
+            nest.call(body, addresses, Vec::new());
+        });
     });
     let work = w * vectors(c, cx.lanes()).0 * rows.work;
     let domain = Domain {
         units,
         chunk: chunk(units.count(cx.batch), work),
     };
-    let kernel = nest.finish(name, args.len());
     cx.step(kernel, args, domain);
 }

@@ -4,7 +4,7 @@
 use super::access::add;
 use super::{Args, Buffer, Cx, Domain, ELEMENT, Units, chunk, split};
 use crate::ir::{DType, Layout, ValueId};
-use crate::kernel::{Address, BodyBuilder, Count, Index, LaneType, Lanes, NestBuilder, Ptr, Reg};
+use crate::kernel::{Address, BodyBuilder, Count, Index, LaneType, Lanes, Ptr, Reg};
 
 /// An axis of a loop.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -191,51 +191,52 @@ pub fn lower(cx: &mut Cx<'_>, name: &str, moves: &Moves<'_>) {
         Some(at) => axes.remove(at),
         None => Axis::new(1, vec![0; operands.len()]),
     };
-    let body = {
-        let mut b = BodyBuilder::new(format!("{name}_run"), lanes);
-        let ptrs: Vec<Ptr> = operands.iter().map(|_| b.ptr_arg()).collect();
-        let counts = axes
-            .iter()
-            .chain([&inner, &outer])
-            .any(|axis| axis.number != 0);
-        let number = counts.then(|| {
-            let first = b.int_arg();
-            let base = b.splat(first);
-            let iota = b.iota();
-            let step = b.const_i(inner.number as i32);
-            let lanes = b.imul(iota, step);
-            b.iadd(base, lanes)
-        });
-        nested(&mut b, &ptrs, number, &axes, &mut |b| {
-            run(b, moves, &ptrs, number, &inner);
-        });
-        b.finish()
-    };
-    let counts = body.int_args > 0;
-    let mut args = Args::default();
-    let mut nest = NestBuilder::new();
-    let body = nest.add_body(body);
-    nest.for_domain(|nest, unit| {
-        let (image, turn) = split(unit, outer.count);
-        let addresses: Vec<Address> = operands
-            .iter()
-            .zip(&outer.steps)
-            .map(|(operand, &step)| {
-                let address = operand.address(&mut args, &image);
-                let offset = if step == 0 {
-                    address.offset
-                } else {
-                    add(address.offset, turn.clone() * step)
-                };
-                Address { offset, ..address }
-            })
-            .collect();
-        let ints = if counts {
-            vec![turn * outer.number]
-        } else {
-            Vec::new()
+    let mut args = Args::touching(operands.iter().map(|operand| operand.buffer));
+    let kernel = cx.emit(name, &mut args, |nest, args| {
+        let body = {
+            let mut b = BodyBuilder::new(format!("{name}_run"), lanes);
+            let ptrs: Vec<Ptr> = operands.iter().map(|_| b.ptr_arg()).collect();
+            let counts = axes
+                .iter()
+                .chain([&inner, &outer])
+                .any(|axis| axis.number != 0);
+            let number = counts.then(|| {
+                let first = b.int_arg();
+                let base = b.splat(first);
+                let iota = b.iota();
+                let step = b.const_i(inner.number as i32);
+                let lanes = b.imul(iota, step);
+                b.iadd(base, lanes)
+            });
+            nested(&mut b, &ptrs, number, &axes, &mut |b| {
+                run(b, moves, &ptrs, number, &inner);
+            });
+            b.finish()
         };
-        nest.call(body, addresses, ints);
+        let counts = body.int_args > 0;
+        let body = nest.add_body(body);
+        nest.for_domain(|nest, unit| {
+            let (image, turn) = split(unit, outer.count);
+            let addresses: Vec<Address> = operands
+                .iter()
+                .zip(&outer.steps)
+                .map(|(operand, &step)| {
+                    let address = operand.address(args, &image);
+                    let offset = if step == 0 {
+                        address.offset
+                    } else {
+                        add(address.offset, turn.clone() * step)
+                    };
+                    Address { offset, ..address }
+                })
+                .collect();
+            let ints = if counts {
+                vec![turn * outer.number]
+            } else {
+                Vec::new()
+            };
+            nest.call(body, addresses, ints);
+        });
     });
     let units = if moves.batched {
         Units::Images {
@@ -249,7 +250,6 @@ pub fn lower(cx: &mut Cx<'_>, name: &str, moves: &Moves<'_>) {
     let gathers = inner.steps[..last].iter().any(|&step| step > ELEMENT);
     let work = turns * inner.count.div_ceil(if gathers { 1 } else { lanes });
     let total = units.count(cx.batch);
-    let kernel = nest.finish(name, args.len());
     let domain = Domain {
         units,
         chunk: chunk(total, work),

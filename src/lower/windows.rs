@@ -6,7 +6,7 @@
 use super::access::{Access, Space, vectors};
 use super::epilogue::{Epilogue, Held, Place};
 use super::runs::{Run, Tap};
-use super::{Args, Cx, Domain, Units, chunk, over_channels, split};
+use super::{Args, Buffer, Cx, Domain, Units, chunk, over_channels, split};
 use crate::ir::ValueId;
 use crate::kernel::{Address, Body, Cond, Count, Index, Lanes, Ptr, Reg};
 use crate::kernel::{BodyBuilder, NestBuilder};
@@ -62,35 +62,42 @@ pub fn lower(cx: &mut Cx<'_>, windows: &Windows<'_>) {
     };
     let [c, h, _] = epilogue.space.map;
     let (n_vectors, _) = vectors(c, cx.lanes());
-    let mut args = Args::default();
-    let mut nest = NestBuilder::new();
-    nest.for_domain(|nest, unit| {
-        let (image, row) = split(unit, h);
-        let (image, row) = (nest.let_(image), nest.let_(row));
-        for row_run in &windows.rows {
-            let turn = (row.clone() - row_run.start as i64) / row_run.step as i64;
-            in_run(nest, &row, row_run, |nest| {
-                let turn = nest.let_(turn);
-                for column_run in &windows.columns {
-                    over_channels(nest, c, cx.lanes(), |nest, channel, width| {
-                        let body = nest.add_body(body(
-                            cx, &epilogue, &sources, windows, row_run, column_run, width,
-                        ));
-                        let mut ptrs = source_addresses(
-                            &mut args,
-                            &sources,
-                            windows,
-                            [row_run, column_run],
-                            [&image, &turn, &channel],
-                        );
-                        let start = Index::Const(column_run.start as i64);
-                        let position = [&image, &row, &start, &channel];
-                        ptrs.extend(epilogue.addresses(&mut args, position));
-                        nest.call(body, ptrs, epilogue.ints(position));
-                    });
-                }
-            });
-        }
+    let mut args = Args::touching(
+        windows
+            .sources
+            .iter()
+            .map(|&source| Buffer::Value(source))
+            .chain(epilogue.buffers()),
+    );
+    let kernel = cx.emit(&cx.name, &mut args, |nest, args| {
+        nest.for_domain(|nest, unit| {
+            let (image, row) = split(unit, h);
+            let (image, row) = (nest.let_(image), nest.let_(row));
+            for row_run in &windows.rows {
+                let turn = (row.clone() - row_run.start as i64) / row_run.step as i64;
+                in_run(nest, &row, row_run, |nest| {
+                    let turn = nest.let_(turn);
+                    for column_run in &windows.columns {
+                        over_channels(nest, c, cx.lanes(), |nest, channel, width| {
+                            let body = nest.add_body(body(
+                                cx, &epilogue, &sources, windows, row_run, column_run, width,
+                            ));
+                            let mut ptrs = source_addresses(
+                                args,
+                                &sources,
+                                windows,
+                                [row_run, column_run],
+                                [&image, &turn, &channel],
+                            );
+                            let start = Index::Const(column_run.start as i64);
+                            let position = [&image, &row, &start, &channel];
+                            ptrs.extend(epilogue.addresses(args, position));
+                            nest.call(body, ptrs, epilogue.ints(position));
+                        });
+                    }
+                });
+            }
+        });
     });
     let cells = windows
         .rows
@@ -114,7 +121,6 @@ pub fn lower(cx: &mut Cx<'_>, windows: &Windows<'_>) {
         units,
         chunk: chunk(units.count(cx.batch), work),
     };
-    let kernel = nest.finish(cx.name.clone(), args.len());
     cx.step(kernel, args, domain);
 }
 
@@ -197,7 +203,7 @@ fn body(
         row_run.taps.first().map_or(0, |tap| tap.source),
         column_run.taps.first().map_or(0, |tap| tap.source),
     );
-    let held = Held::new();
+    let held = Held::default();
     b.repeat(Count::Imm(column_run.count as u32), |b| {
         let load = |b: &mut BodyBuilder, source: usize, cell: &Cell| {
             let (rows, columns) = (

@@ -548,7 +548,7 @@ impl Maker<'_, '_> {
                         lanes,
                         element: number.map(|number| epilogue.element_at(b, number, delta)),
                     };
-                    epilogue.emit(b, &ptrs, place, &[made], &Held::new());
+                    epilogue.emit(b, &ptrs, place, &[made], &Held::default());
                 }
             }
         };

@@ -13,6 +13,7 @@ pub mod condense;
 pub mod conv;
 pub mod dropout;
 pub mod error;
+mod fingerprint;
 pub mod index;
 pub mod layers;
 pub mod linear;

@@ -13,11 +13,14 @@
 
 mod needs;
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 
-use super::Remark;
+use rustc_hash::FxHashMap;
+use smallvec::SmallVec;
+
+use super::{Remark, Text};
 use crate::ir::arena::Id;
-use crate::ir::{Graph, IdVec, Layout, Node, NodeId, ValueId};
+use crate::ir::{Graph, IdVec, Layout, Node, NodeId, Users, ValueId};
 use crate::lower::{Group, GroupId, Space, access};
 use crate::ops::{Op, OpRules};
 
@@ -110,15 +113,18 @@ fn is_element_wise(graph: &Graph, node: &Node) -> bool {
     }
 }
 
+/// Some groups: few, which take no memory of their own.
+type Few = SmallVec<[usize; 4]>;
+
 struct Pass<'g> {
     graph: &'g Graph,
     views: IdVec<ValueId, Option<ValueId>>,
     /// The nodes that read each value.
-    users: IdVec<ValueId, Vec<NodeId>>,
+    users: Users,
     /// Whether a value is asked for or kept.
     leaves: IdVec<ValueId, bool>,
     group_of: IdVec<NodeId, Option<usize>>,
-    groups: Vec<Vec<NodeId>>,
+    groups: Vec<SmallVec<[NodeId; 4]>>,
     needs: Needs,
     remarks: Vec<Remark>,
 }
@@ -200,15 +206,16 @@ impl Pass<'_> {
         self.group_of[self.graph.producer(value)?]
     }
 
-    /// The groups whose results some nodes of a group read.
-    fn reads(&self, group: usize, nodes: &[NodeId]) -> BTreeSet<usize> {
+    /// The groups whose results some nodes of a group read, in order.
+    fn reads(&self, group: usize, nodes: &[NodeId]) -> Few {
         let inputs = nodes
             .iter()
             .flat_map(|&node| &self.graph.nodes[node].inputs);
-        inputs
-            .filter_map(|&input| self.maker(input))
-            .filter(|&other| other != group)
-            .collect()
+        let makers = inputs.filter_map(|&input| self.maker(input));
+        let mut reads: Few = makers.filter(|&other| other != group).collect();
+        reads.sort_unstable();
+        reads.dedup();
+        reads
     }
 
     /// Puts nodes into a group, with what the group and those after it need from now on.
@@ -222,30 +229,49 @@ impl Pass<'_> {
         }
     }
 
-    /// Buffers that a group with these nodes in addition touches: what it reads but makes not, numbers left out, and
-    /// what it may have to store, which is all that has a reader outside or none so far.
-    fn buffers(&self, group: usize, more: &[NodeId]) -> usize {
+    /// Whether a group with these nodes in addition touches more buffers than so many: what it reads but makes not,
+    /// numbers left out, and what it may have to store, which is all that has a reader outside or none so far.
+    fn touches_more(&self, group: usize, more: &[&[NodeId]], most: usize) -> bool {
         let graph = self.graph;
-        let is_inside = |id: &NodeId| self.group_of[*id] == Some(group) || more.contains(id);
-        let nodes = || self.groups[group].iter().chain(more);
-        let inputs = nodes().flat_map(|&node| &graph.nodes[node].inputs);
-        let is_read = |&input: &ValueId| match graph.producer(input) {
+        let is_inside = |id: &NodeId| {
+            self.group_of[*id] == Some(group) || more.iter().any(|nodes| nodes.contains(id))
+        };
+        let is_read = |input: ValueId| match graph.producer(input) {
             Some(id) => !is_inside(&id) && !matches!(graph.nodes[id].op, Op::Constant(_)),
             None => true,
         };
-        let read: BTreeSet<ValueId> = inputs.copied().filter(is_read).collect();
-        let is_stored = |&value: &ValueId| {
+        let is_stored = |value: ValueId| {
             self.leaves[value]
                 || self.users[value].is_empty()
                 || !self.users[value].iter().all(is_inside)
         };
-        let made = nodes().flat_map(|&node| &graph.nodes[node].outputs);
-        read.len() + made.filter(|value| is_stored(value)).count()
+        let mut read: SmallVec<[ValueId; MAX_BUFFERS_ALONE]> = SmallVec::new();
+        let mut stored = 0;
+        for &node in self.groups[group]
+            .iter()
+            .chain(more.iter().copied().flatten())
+        {
+            let node = &graph.nodes[node];
+            for &input in &node.inputs {
+                if !read.contains(&input) && is_read(input) {
+                    read.push(input);
+                }
+            }
+            stored += node
+                .outputs
+                .iter()
+                .filter(|&&value| is_stored(value))
+                .count();
+            if read.len() + stored > most {
+                return true;
+            }
+        }
+        false
     }
 
     /// Starts a group of some nodes.
     fn open(&mut self, nodes: &[NodeId]) {
-        self.groups.push(Vec::new());
+        self.groups.push(SmallVec::new());
         self.needs.push();
         self.put(self.groups.len() - 1, nodes);
     }
@@ -271,7 +297,7 @@ impl Pass<'_> {
         ) else {
             return false;
         };
-        let &[reader] = self.users[result].as_slice() else {
+        let &[reader] = &self.users[result] else {
             return false;
         };
         let reader = &graph.nodes[reader];
@@ -311,9 +337,9 @@ impl Pass<'_> {
             let text = match reason {
                 None => {
                     let head = self.groups[group][0];
-                    format!("joins {} of {}", self.graph.nodes[head].op.name(), head)
+                    Text::Joins(self.graph.nodes[head].op.name(), head)
                 }
-                Some(reason) => format!("not with {operand}: {reason}"),
+                Some(reason) => Text::NotWith(operand, reason),
             };
             self.remarks
                 .push(Remark::new("fuse", self.graph, id, reason.is_none(), text));
@@ -380,7 +406,7 @@ impl Pass<'_> {
         } else {
             MAX_BUFFERS
         };
-        if self.buffers(group, &[waiting, &[id]].concat()) > most {
+        if self.touches_more(group, &[waiting, &[id]], most) {
             return Some("the group would touch too many buffers");
         }
         None
@@ -403,6 +429,17 @@ impl Pass<'_> {
         let order = self.order();
         let mut groups: IdVec<GroupId, Group> = IdVec::new();
         let stored = self.stored();
+        // A number that something other than an element-wise node reads gets a kernel of its own.
+        for (id, node) in self.graph.nodes.iter() {
+            if matches!(node.op, Op::Constant(_)) && stored[node.outputs[0]] {
+                let stores = vec![node.outputs[0]];
+                groups.push(Group {
+                    anchor: None,
+                    nodes: vec![id],
+                    stores,
+                });
+            }
+        }
         for index in order {
             let nodes = &self.groups[index];
             let head = nodes[0];
@@ -431,23 +468,8 @@ impl Pass<'_> {
                 stores,
             });
         }
-        // A number that something other than an element-wise node reads gets a kernel of its own.
-        let mut numbers = IdVec::new();
-        for (id, node) in self.graph.nodes.iter() {
-            if matches!(node.op, Op::Constant(_)) && stored[node.outputs[0]] {
-                let stores = vec![node.outputs[0]];
-                numbers.push(Group {
-                    anchor: None,
-                    nodes: vec![id],
-                    stores,
-                });
-            }
-        }
-        for (_, group) in groups.iter() {
-            numbers.push(group.clone());
-        }
         Groups {
-            groups: numbers,
+            groups,
             views: self.views,
             remarks: self.remarks,
         }
@@ -489,35 +511,39 @@ impl Pass<'_> {
 
     /// A topological order of the groups: of those that can run, the one that is due first. What reads a parameter goes before what updates it, so the update can be in place.
     fn order(&self) -> Vec<usize> {
-        let mut before: Vec<BTreeSet<usize>> = self
+        let mut before: Vec<Few> = self
             .groups
             .iter()
             .enumerate()
             .map(|(group, nodes)| self.reads(group, nodes))
             .collect();
         let mut needs = self.needs.clone();
-        let mut seen_as: HashMap<ValueId, Vec<ValueId>> = HashMap::new();
+        let mut seen_as: FxHashMap<ValueId, Vec<ValueId>> = FxHashMap::default();
         for (value, root) in self.views.iter() {
-            seen_as
-                .entry(root.unwrap_or(value))
-                .or_default()
-                .push(value);
+            if let &Some(root) = root {
+                seen_as.entry(root).or_default().push(value);
+            }
         }
         for update in &self.graph.updates {
             let Some(writer) = self.maker(update.value) else {
                 continue;
             };
-            let names = seen_as.get(&update.target).into_iter().flatten();
+            let views = seen_as.get(&update.target).into_iter().flatten();
+            let names = std::iter::once(&update.target).chain(views);
             for &node in names.flat_map(|&name| &self.users[name]) {
                 if let Some(reader) = self.group_of[node]
                     && !needs.reaches(reader, writer)
                 {
                     needs.link(writer, reader);
-                    before[writer].insert(reader);
+                    before[writer].push(reader);
                 }
             }
         }
-        let mut after: Vec<Vec<usize>> = vec![Vec::new(); self.groups.len()];
+        for groups in &mut before {
+            groups.sort_unstable();
+            groups.dedup();
+        }
+        let mut after: Vec<Few> = vec![Few::new(); self.groups.len()];
         for (group, needs) in before.iter().enumerate() {
             for &need in needs {
                 after[need].push(group);
@@ -548,8 +574,8 @@ impl Pass<'_> {
 }
 
 /// An order of groups that keeps those before each before it: always the one that is due first of those that can come.
-fn sorted(before: &[BTreeSet<usize>], after: &[Vec<usize>], due: &[usize]) -> Vec<usize> {
-    let mut missing: Vec<usize> = before.iter().map(BTreeSet::len).collect();
+fn sorted(before: &[Few], after: &[Few], due: &[usize]) -> Vec<usize> {
+    let mut missing: Vec<usize> = before.iter().map(|groups| groups.len()).collect();
     let free = (0..before.len()).filter(|&group| missing[group] == 0);
     let mut ready: BTreeSet<(usize, usize)> = free.map(|group| (due[group], group)).collect();
     let mut order = Vec::with_capacity(before.len());

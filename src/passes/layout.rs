@@ -9,13 +9,17 @@
 mod filters;
 mod parts;
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::BTreeMap;
 use std::rc::Rc;
 
+use rustc_hash::{FxHashMap, FxHashSet};
+
 use super::Remark;
-use super::rewrite::Rewriter;
+use super::rewrite::{Rewriter, given};
 use crate::codegen::Target;
-use crate::ir::{FilterOrder, Graph, Halo, IdVec, Layout, Node, NodeId, Shape, ValueId, ValueKind};
+use crate::ir::{
+    FilterOrder, Graph, Halo, IdVec, Layout, Node, NodeId, Operands, Shape, ValueId, ValueKind,
+};
 use crate::lower::access;
 use crate::lower::winograd::Blocks;
 use crate::ops::window::Axis;
@@ -57,14 +61,14 @@ pub fn run(graph: &Graph, target: &Target, batch: usize) -> (Graph, Vec<Remark>)
         graph,
         target,
         parts: parts::find(graph, &halos),
-        seen: HashSet::new(),
+        seen: FxHashSet::default(),
         halos,
         filters: filters::groups(graph),
         packable: filters::packable(graph),
         tiled: filters::tiled(graph, target, batch),
         batch,
-        placed: HashMap::new(),
-        converted: HashMap::new(),
+        placed: FxHashMap::default(),
+        converted: FxHashMap::default(),
         companions: companions(graph),
         rewriter: Rewriter::new(graph),
         remarks: Vec::new(),
@@ -92,7 +96,7 @@ pub fn run(graph: &Graph, target: &Target, batch: usize) -> (Graph, Vec<Remark>)
 
 /// Parameters and the states that updates keep for them meet in element-wise nodes, so they lie
 /// alike. The ids are those of the copy, which starts with everything that no node makes.
-fn companions(graph: &Graph) -> HashMap<ValueId, Rc<[ValueId]>> {
+fn companions(graph: &Graph) -> FxHashMap<ValueId, Rc<[ValueId]>> {
     let mut class: IdVec<ValueId, ValueId> = IdVec::new();
     for id in graph.values.ids() {
         class.push(id);
@@ -124,15 +128,15 @@ fn companions(graph: &Graph) -> HashMap<ValueId, Rc<[ValueId]>> {
     for update in &graph.updates {
         join(update.target, update.value);
     }
-    let rewriter = Rewriter::new(graph);
+    let given = given(graph);
     let mut alike: BTreeMap<ValueId, Vec<ValueId>> = BTreeMap::new();
     for (id, value) in graph.values.iter() {
         if matches!(value.kind, ValueKind::Param(_) | ValueKind::State(_)) {
             let class = alike.entry(find(&mut class, id)).or_default();
-            class.push(rewriter.get(id));
+            class.extend(given[id]);
         }
     }
-    let mut companions = HashMap::new();
+    let mut companions = FxHashMap::default();
     for class in alike.into_values() {
         let class: Rc<[ValueId]> = class.into();
         companions.extend(class.iter().map(|&id| (id, Rc::clone(&class))));
@@ -216,9 +220,9 @@ struct Pass<'a> {
     /// The groups of the convolution that reads a value as its filter, by value of the old graph.
     filters: IdVec<ValueId, Option<usize>>,
     /// The filters that may lie in panels, by value of the new graph.
-    packable: HashSet<ValueId>,
+    packable: FxHashSet<ValueId>,
     /// The blocks of the readers of filters that the method of Winograd takes, by value of the old graph.
-    tiled: HashMap<ValueId, Blocks>,
+    tiled: FxHashMap<ValueId, Blocks>,
     /// The largest batch.
     batch: usize,
     /// The wanted halo, by value of the old graph.
@@ -226,13 +230,13 @@ struct Pass<'a> {
     /// The place in a joined value, by value of the old graph.
     parts: IdVec<ValueId, Option<(ValueId, usize)>>,
     /// Ranges of channels of the new graph that are read where they lie.
-    seen: HashSet<ValueId>,
+    seen: FxHashSet<ValueId>,
     /// Whether the layout of a value of the new graph is decided; those that are not here are.
-    placed: HashMap<ValueId, bool>,
+    placed: FxHashMap<ValueId, bool>,
     /// For each parameter and state of the new graph, those that lie alike, itself among them.
-    companions: HashMap<ValueId, Rc<[ValueId]>>,
+    companions: FxHashMap<ValueId, Rc<[ValueId]>>,
     /// Conversions that exist.
-    converted: HashMap<(ValueId, Layout), ValueId>,
+    converted: FxHashMap<(ValueId, Layout), ValueId>,
     rewriter: Rewriter<'a>,
     remarks: Vec<Remark>,
 }
@@ -346,11 +350,10 @@ impl Pass<'_> {
     }
 
     fn node(&mut self, id: NodeId, node: &Node) {
-        let mut inputs: Vec<ValueId> = node
-            .inputs
-            .iter()
-            .map(|&input| self.rewriter.get(input))
-            .collect();
+        let mut inputs = Operands::from_slice(&node.inputs);
+        for input in &mut inputs {
+            *input = self.rewriter.get(*input);
+        }
         let mut layouts: Vec<Layout> = node
             .outputs
             .iter()
@@ -464,11 +467,7 @@ impl Pass<'_> {
         }
         let is_seen = self.range(node, &inputs, &mut layouts);
         self.part(node, &mut layouts);
-        let made = self.rewriter.push(node.op.clone(), &inputs, &node.origin);
-        for ((&old, &new), layout) in node.outputs.iter().zip(&made).zip(layouts) {
-            self.rewriter.set_layout(new, layout);
-            self.rewriter.replace(old, new);
-        }
+        let made = self.rewriter.copy_with(id, inputs, layouts.into_iter());
         if is_seen {
             self.seen.insert(made[0]);
         }

@@ -20,11 +20,14 @@ pub mod rewrite;
 pub mod simplify;
 pub mod winograd;
 
+use std::borrow::Cow;
 use std::fmt;
+use std::sync::Arc;
 
-use crate::ir::{Graph, NodeId};
+use crate::ir::{Graph, NodeId, ValueId};
 
-/// What a pass did or left alone at a node, and why.
+/// What a pass did or left alone at a node, and why. It is put into words only when somebody reads it: a deep net's
+/// training step gives thousands, and most commands show none.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Remark {
     /// The pass.
@@ -33,12 +36,45 @@ pub struct Remark {
     pub node: NodeId,
     /// The operator's name.
     pub op: &'static str,
-    /// The layer it belongs to, empty if to none.
-    pub layer: String,
+    /// The layer that the node belongs to; empty if to none.
+    pub origin: Arc<str>,
     /// Whether it was changed.
     pub fired: bool,
     /// What was done, or why nothing was.
-    pub text: String,
+    pub text: Text,
+}
+
+/// What a remark says.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Text {
+    /// As it stands.
+    Words(Cow<'static, str>),
+    /// The node goes into the group that starts with another one, whose operator is named.
+    Joins(&'static str, NodeId),
+    /// The node does not go into the group that makes an operand, and why.
+    NotWith(ValueId, &'static str),
+}
+
+impl From<&'static str> for Text {
+    fn from(words: &'static str) -> Text {
+        Text::Words(Cow::Borrowed(words))
+    }
+}
+
+impl From<String> for Text {
+    fn from(words: String) -> Text {
+        Text::Words(Cow::Owned(words))
+    }
+}
+
+impl fmt::Display for Text {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Text::Words(words) => f.write_str(words),
+            Text::Joins(op, head) => write!(f, "joins {op} of {head}"),
+            Text::NotWith(operand, reason) => write!(f, "not with {operand}: {reason}"),
+        }
+    }
 }
 
 impl Remark {
@@ -47,7 +83,7 @@ impl Remark {
         graph: &Graph,
         node: NodeId,
         fired: bool,
-        text: impl Into<String>,
+        text: impl Into<Text>,
     ) -> Remark {
         use crate::ops::OpRules;
         let entry = &graph.nodes[node];
@@ -55,7 +91,7 @@ impl Remark {
             pass,
             node,
             op: entry.op.name(),
-            layer: entry.origin.to_string(),
+            origin: Arc::clone(&entry.origin),
             fired,
             text: text.into(),
         }
@@ -71,12 +107,11 @@ impl Remark {
 
 impl fmt::Display for Remark {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let of = if self.layer.is_empty() { "" } else { " of " };
-        let (verb, op, layer) = (self.verb(), self.op, &self.layer);
-        write!(
-            f,
-            "{} {verb} {} ({op}{of}{layer}): {}",
-            self.pass, self.node, self.text
-        )
+        let verb = self.verb();
+        write!(f, "{} {verb} {} ({}", self.pass, self.node, self.op)?;
+        if !self.origin.is_empty() {
+            write!(f, " of {}", self.origin)?;
+        }
+        write!(f, "): {}", self.text)
     }
 }

@@ -67,7 +67,7 @@ pub fn explained(graph: &Graph, groups: &Groups, remarks: &[Remark]) -> String {
     for remark in remarks {
         let (verb, op) = (remark.verb(), remark.op);
         let text = format!("{} {verb} {op}: {}", remark.pass, remark.text);
-        layers.say(&remark.layer, text);
+        layers.say(&remark.origin, text);
     }
     let mut text = String::new();
     for (layer, lines) in layers.all {

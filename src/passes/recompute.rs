@@ -11,12 +11,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use rustc_hash::FxHashMap;
+
 use super::Remark;
-use super::dce;
 use super::layout::shared_memory;
 use super::rewrite::Rewriter;
 use crate::ir::arena::Id as _;
-use crate::ir::{Graph, IdVec, NodeId, ValueId, ValueKind};
+use crate::ir::{Graph, IdVec, NodeId, Users, ValueId, ValueKind};
 use crate::ops::Op;
 
 /// Moments that are looked at. Each takes all that can be taken there, so few are ever needed.
@@ -28,19 +29,19 @@ const LONGEST: usize = 6;
 /// A value smaller than this share of the need is not worth a kernel.
 const SHARE: usize = 500;
 
-/// Runs the pass.
-pub fn run(graph: &Graph) -> (Graph, Vec<Remark>) {
-    let mut graph = graph.clone();
+/// Runs the pass. It makes no graph where nothing is worth making again.
+pub fn run(graph: &Graph) -> (Option<Graph>, Vec<Remark>) {
+    let mut made: Option<Graph> = None;
     let mut remarks = Vec::new();
     for _ in 0..ROUNDS {
-        let again = Lives::new(&graph).again();
+        let graph = made.as_ref().unwrap_or(graph);
+        let again = Lives::new(graph).again();
         if again.is_empty() {
             break;
         }
-        // Of a value that has late readers alone, nothing is left at its old place.
-        (graph, _) = dce::run(&remake(&graph, &again, &mut remarks));
+        made = Some(remake(graph, &again, &mut remarks));
     }
-    (graph, remarks)
+    (made, remarks)
 }
 
 /// A value that is made again.
@@ -57,7 +58,7 @@ struct Again {
 struct Lives<'g> {
     graph: &'g Graph,
     /// The nodes that read each value.
-    users: IdVec<ValueId, Vec<NodeId>>,
+    users: Users,
     /// The value whose memory each value lies in.
     root: IdVec<ValueId, ValueId>,
     /// How many values lie in the memory of each root, itself counted.
@@ -195,14 +196,15 @@ impl<'g> Lives<'g> {
     }
 }
 
-/// The graph with some values made again.
+/// The graph with some values made again. Of a value that has late readers alone, nothing is left at its old place.
 fn remake(graph: &Graph, again: &[Again], remarks: &mut Vec<Remark>) -> Graph {
-    let mut due: BTreeMap<NodeId, Vec<&Again>> = BTreeMap::new();
+    let mut due: FxHashMap<NodeId, Vec<&Again>> = FxHashMap::default();
     for again in again {
         due.entry(again.reader).or_default().push(again);
     }
+    let needed = needed(graph, &due);
     let mut rewriter = Rewriter::new(graph);
-    for (id, _) in graph.nodes.iter() {
+    for id in graph.nodes.ids() {
         for again in due.get(&id).into_iter().flatten() {
             let mut made: BTreeMap<ValueId, ValueId> = BTreeMap::new();
             for &node in &again.nodes {
@@ -225,7 +227,43 @@ fn remake(graph: &Graph, again: &[Again], remarks: &mut Vec<Remark>) -> Graph {
             );
             remarks.push(Remark::new("recompute", graph, maker, true, text));
         }
-        rewriter.copy(id);
+        if needed[id] {
+            rewriter.copy(id);
+        }
     }
     rewriter.finish()
+}
+
+/// The nodes whose results are still read at their old place. What is made again is read by the reader that it is due for,
+/// so all of it is needed.
+fn needed(graph: &Graph, due: &FxHashMap<NodeId, Vec<&Again>>) -> IdVec<NodeId, bool> {
+    let mut read = IdVec::filled(graph.values.len(), false);
+    let asked = graph.outputs.iter().map(|output| output.value);
+    for value in asked.chain(graph.updates.iter().map(|update| update.value)) {
+        read[value] = true;
+    }
+    let mut needed = IdVec::filled(graph.nodes.len(), false);
+    for (id, node) in graph.nodes.iter().rev() {
+        if node.outputs.iter().any(|&output| read[output]) {
+            needed[id] = true;
+            for &input in &node.inputs {
+                read[input] = true;
+            }
+        }
+        for again in due.get(&id).into_iter().flatten().rev() {
+            // Those from here on read the new one; nobody before has been looked at yet.
+            read[again.value] = false;
+            let made = |input: &ValueId| {
+                let maker = graph.producer(*input);
+                maker.is_some_and(|maker| again.nodes.contains(&maker))
+            };
+            for &node in &again.nodes {
+                let inputs = graph.nodes[node].inputs.iter();
+                for &input in inputs.filter(|&input| !made(input)) {
+                    read[input] = true;
+                }
+            }
+        }
+    }
+    needed
 }

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use smallvec::SmallVec;
+
 use crate::ir::arena::Id;
 use crate::ir::{
     Graph, IdVec, Layout, Node, NodeId, Operands, Output, Type, Update, Value, ValueId, ValueKind,
@@ -9,12 +11,26 @@ use crate::ir::{
 };
 use crate::ops::{Op, OpRules};
 
+/// A copy has room for a share more of values and nodes than the graph had, one in so many.
+const MORE: usize = 8;
+
 /// A graph being copied.
 #[derive(Debug)]
 pub struct Rewriter<'g> {
     from: &'g Graph,
     to: Graph,
     map: IdVec<ValueId, Option<ValueId>>,
+}
+
+/// The numbers in a copy of the values that no node makes: they come first, in their order.
+pub fn given(graph: &Graph) -> IdVec<ValueId, Option<ValueId>> {
+    let mut map = IdVec::filled(graph.values.len(), None);
+    let given = graph.values.iter();
+    let given = given.filter(|(_, value)| !matches!(value.kind, ValueKind::Result { .. }));
+    for (new, (id, _)) in given.enumerate() {
+        map[id] = Some(ValueId::new(new));
+    }
+    map
 }
 
 impl<'g> Rewriter<'g> {
@@ -25,10 +41,14 @@ impl<'g> Rewriter<'g> {
             events: from.events.clone(),
             ..Graph::default()
         };
-        let mut map = IdVec::filled(from.values.len(), None);
+        // A pass makes about as much as it was given.
+        to.values
+            .reserve(from.values.len() + from.values.len() / MORE);
+        to.nodes.reserve(from.nodes.len() + from.nodes.len() / MORE);
+        let map = given(from);
         for (id, value) in from.values.iter() {
-            if !matches!(value.kind, ValueKind::Result { .. }) {
-                map[id] = Some(to.values.push(value.clone()));
+            if map[id].is_some() {
+                to.values.push(value.clone());
             }
         }
         Rewriter { from, to, map }
@@ -55,38 +75,24 @@ impl<'g> Rewriter<'g> {
 
     /// Appends a node with inputs of the new graph.
     pub fn push(&mut self, op: Op, inputs: &[ValueId], origin: &Arc<str>) -> Operands {
-        let types: Vec<Type> = inputs
-            .iter()
-            .map(|&input| self.to.ty(input).clone())
-            .collect();
+        let types = inputs.iter().map(|&input| self.to.ty(input).clone());
+        let types: SmallVec<[Type; 4]> = types.collect();
         let made = op
             .infer(&types)
             .unwrap_or_else(|error| panic!("a rewrite made a wrong `{}`: {error}", op.name()));
-        let made = made.into_iter().map(|ty| (Layout::plain(&ty.shape), ty));
-        self.append(op, inputs.into(), made, origin)
-    }
-
-    /// Appends a node that makes values of these layouts and types.
-    fn append(
-        &mut self,
-        op: Op,
-        inputs: Operands,
-        made: impl Iterator<Item = (Layout, Type)>,
-        origin: &Arc<str>,
-    ) -> Operands {
         let node = NodeId::new(self.to.nodes.len());
-        let values = made.enumerate().map(|(index, (layout, ty))| {
+        let values = made.into_iter().enumerate().map(|(index, ty)| {
             self.to.values.push(Value {
+                layout: Layout::plain(&ty.shape),
                 ty,
                 kind: ValueKind::Result { node, index },
-                layout,
                 within: None,
             })
         });
         let outputs: Operands = values.collect();
         self.to.nodes.push(Node {
             op,
-            inputs,
+            inputs: inputs.into(),
             outputs: outputs.clone(),
             origin: Arc::clone(origin),
         });
@@ -97,20 +103,49 @@ impl<'g> Rewriter<'g> {
     pub fn copy(&mut self, id: NodeId) -> Operands {
         let from = self.from;
         let node = &from.nodes[id];
-        let inputs: Operands = node.inputs.iter().map(|&input| self.get(input)).collect();
-        let mut pairs = node.inputs.iter().zip(&inputs);
-        debug_assert!(
-            pairs.all(|(&old, &new)| from.ty(old) == self.to.ty(new)),
-            "what stands for a value has its type, so the copy makes values of the old ones' types"
-        );
-        let made = node.outputs.iter().map(|&output| {
-            let value = &from.values[output];
-            (value.layout.clone(), value.ty.clone())
-        });
-        let outputs = self.append(node.op.clone(), inputs, made, &node.origin);
-        for (&old, &new) in node.outputs.iter().zip(&outputs) {
-            self.replace(old, new);
+        let mut inputs = Operands::from_slice(&node.inputs);
+        for input in &mut inputs {
+            let old = std::mem::replace(input, self.get(*input));
+            debug_assert!(
+                from.ty(old) == self.to.ty(*input),
+                "what stands for a value has its type, so the copy makes values of the old ones' types"
+            );
         }
+        let layouts = node.outputs.iter();
+        let layouts = layouts.map(|&output| from.values[output].layout.clone());
+        self.copy_with(id, inputs, layouts)
+    }
+
+    /// Copies a node, but it reads other values of the new graph, of which it makes values of the old types, and these lie
+    /// as they are told.
+    pub fn copy_with(
+        &mut self,
+        id: NodeId,
+        inputs: Operands,
+        layouts: impl Iterator<Item = Layout>,
+    ) -> Operands {
+        let from = self.from;
+        let node = &from.nodes[id];
+        let number = NodeId::new(self.to.nodes.len());
+        let mut outputs = Operands::from_slice(&node.outputs);
+        for ((index, output), layout) in outputs.iter_mut().enumerate().zip(layouts) {
+            let new = self.to.values.push(Value {
+                ty: from.ty(*output).clone(),
+                kind: ValueKind::Result {
+                    node: number,
+                    index,
+                },
+                layout,
+                within: None,
+            });
+            self.replace(std::mem::replace(output, new), new);
+        }
+        self.to.nodes.push(Node {
+            op: node.op.clone(),
+            inputs,
+            outputs: Operands::from_slice(&outputs),
+            origin: Arc::clone(&node.origin),
+        });
         outputs
     }
 

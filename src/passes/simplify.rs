@@ -9,7 +9,7 @@
 
 use super::Remark;
 use super::rewrite::Rewriter;
-use crate::ir::{Graph, NodeId, ValueId};
+use crate::ir::{Graph, NodeId, Operands, ValueId};
 use crate::ops::{Op, OpRules, Pointwise};
 
 /// Runs the pass.
@@ -66,11 +66,10 @@ fn identity(graph: &Graph, rewriter: &Rewriter<'_>, id: NodeId) -> Option<(Value
 /// the result still follows from the others.
 fn unstretch(graph: &Graph, rewriter: &mut Rewriter<'_>, id: NodeId, remarks: &mut Vec<Remark>) {
     let node = &graph.nodes[id];
-    let mut inputs: Vec<ValueId> = node
-        .inputs
-        .iter()
-        .map(|&input| rewriter.get(input))
-        .collect();
+    let mut inputs = Operands::from_slice(&node.inputs);
+    for input in &mut inputs {
+        *input = rewriter.get(*input);
+    }
     let wanted = graph.ty(node.outputs[0]);
     for position in 0..inputs.len() {
         let made = rewriter.graph();
@@ -95,6 +94,6 @@ fn unstretch(graph: &Graph, rewriter: &mut Rewriter<'_>, id: NodeId, remarks: &m
         };
         remarks.push(Remark::new("simplify", graph, id, fits, text));
     }
-    let made = rewriter.push(node.op.clone(), &inputs, &node.origin);
-    rewriter.replace(node.outputs[0], made[0]);
+    let layout = graph.values[node.outputs[0]].layout.clone();
+    rewriter.copy_with(id, inputs, std::iter::once(layout));
 }

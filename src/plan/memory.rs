@@ -1,5 +1,7 @@
 //! Places buffers in one arena so that those alive at the same time do not overlap.
 
+use smallvec::SmallVec;
+
 /// The steps during which a buffer must keep what it holds, both included.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Lifetime {
@@ -36,8 +38,7 @@ pub fn place(buffers: &[(usize, Option<Lifetime>)]) -> Placed {
         .collect();
     order.sort_by_key(|&index| (std::cmp::Reverse(buffers[index].0), index));
     let mut bytes = kept;
-    let steps = buffers.iter().filter_map(|(_, life)| *life);
-    let mut taken = Taken::new(steps.map(|life| life.last + 1).max().unwrap_or(0));
+    let mut taken = Taken::new(buffers.iter().filter_map(|(_, life)| *life));
     for index in order {
         let (size, Some(life)) = buffers[index] else {
             continue;
@@ -58,23 +59,32 @@ struct Taken {
     /// For each node the bytes that are taken in all of its steps by buffers whose lives its own steps cut up no
     /// further.
     whole: Vec<Ranges>,
-    /// The bytes that are taken in some of its steps by such buffers and by those of the nodes below.
-    some: Vec<Ranges>,
+    /// The bytes that are taken in some of its steps by such buffers and by those of the nodes below; none for nodes that
+    /// nobody asks for them, which no lifetime is made of.
+    some: Vec<Option<Ranges>>,
 }
 
 impl Taken {
-    fn new(steps: usize) -> Taken {
+    /// Nothing is taken yet. The lifetimes are those of all buffers that will be.
+    fn new(lives: impl Iterator<Item = Lifetime> + Clone) -> Taken {
+        let steps = lives.clone().map(|life| life.last + 1).max().unwrap_or(0);
         let leaves = steps.next_power_of_two();
-        Taken {
+        let mut taken = Taken {
             leaves,
             whole: vec![Ranges::default(); 2 * leaves],
-            some: vec![Ranges::default(); 2 * leaves],
+            some: vec![None; 2 * leaves],
+        };
+        for life in lives {
+            for node in taken.nodes(life) {
+                taken.some[node] = Some(Ranges::default());
+            }
         }
+        taken
     }
 
     /// The fewest nodes whose steps are those of a lifetime.
-    fn nodes(&self, life: Lifetime) -> Vec<usize> {
-        let mut nodes = Vec::new();
+    fn nodes(&self, life: Lifetime) -> SmallVec<[usize; 32]> {
+        let mut nodes = SmallVec::new();
         let (mut first, mut end) = (self.leaves + life.first, self.leaves + life.last + 1);
         while first < end {
             if first % 2 == 1 {
@@ -91,20 +101,30 @@ impl Taken {
         nodes
     }
 
+    /// The nodes above those of a lifetime, each once: they are on the ways up from its first and its last step. Ways
+    /// begin within the lifetime's own nodes, where they meet nodes that these speak for; those do no harm.
+    fn above(&self, life: Lifetime) -> impl Iterator<Item = usize> + use<> {
+        let [first, last] = [life.first, life.last].map(|step| (self.leaves + step) / 2);
+        let up = |from: usize| std::iter::successors(Some(from), |node| Some(node / 2));
+        // Where the ways have met they are one.
+        let beside = up(first).zip(up(last)).take_while(|(a, b)| a != b);
+        let common = up(first).zip(up(last)).find(|(a, b)| a == b);
+        let common = up(common.map_or(0, |(node, _)| node)).take_while(|&node| node > 0);
+        beside.flat_map(|(a, b)| [a, b]).chain(common)
+    }
+
     /// The lowest place from `least` on where as many bytes are free in all steps of a lifetime.
     fn lowest_gap(&self, life: Lifetime, least: usize, size: usize) -> usize {
-        let mut ranges: Vec<&Ranges> = Vec::new();
-        for node in self.nodes(life) {
-            ranges.push(&self.some[node]);
-            // Bytes that are taken in all steps of a node above are taken in these, too.
-            let above = std::iter::successors(Some(node / 2), |node| Some(node / 2));
-            ranges.extend(
-                above
-                    .take_while(|&node| node > 0)
-                    .map(|node| &self.whole[node]),
-            );
-        }
-        ranges.retain(|ranges| !ranges.0.is_empty());
+        // Bytes that are taken in all steps of a node above are taken in these, too.
+        let own = self
+            .nodes(life)
+            .into_iter()
+            .filter_map(|node| self.some[node].as_ref());
+        let above = self.above(life).map(|node| &self.whole[node]);
+        let ranges: SmallVec<[&Ranges; 64]> = own
+            .chain(above)
+            .filter(|ranges| !ranges.0.is_empty())
+            .collect();
         // A place is free when all agree on it, one after the other.
         let (mut at, mut agreed) = (least, 0);
         for one in ranges.iter().cycle() {
@@ -121,11 +141,17 @@ impl Taken {
     fn take(&mut self, life: Lifetime, start: usize, end: usize) {
         for node in self.nodes(life) {
             self.whole[node].add(start, end);
-            let mut above = node;
-            while above > 0 {
-                self.some[above].add(start, end);
-                above /= 2;
-            }
+            self.note(node, start, end);
+        }
+        for node in self.above(life) {
+            self.note(node, start, end);
+        }
+    }
+
+    /// Notes what is taken in some steps of a node, if anybody will ask for it.
+    fn note(&mut self, node: usize, start: usize, end: usize) {
+        if let Some(ranges) = &mut self.some[node] {
+            ranges.add(start, end);
         }
     }
 }
@@ -138,11 +164,13 @@ impl Ranges {
     fn add(&mut self, start: usize, end: usize) {
         let first = self.0.partition_point(|&(_, other)| other < start);
         let last = self.0.partition_point(|&(other, _)| other <= end);
-        let joined = match self.0.get(first..last) {
-            Some([(from, _), .., (_, to)] | [(from, to)]) => (start.min(*from), end.max(*to)),
-            _ => (start, end),
-        };
-        self.0.splice(first..last, [joined]);
+        if first == last {
+            self.0.insert(first, (start, end));
+            return;
+        }
+        let (from, to) = (self.0[first].0, self.0[last - 1].1);
+        self.0[first] = (start.min(from), end.max(to));
+        self.0.drain(first + 1..last);
     }
 
     /// The lowest place from `least` on with so many free bytes.

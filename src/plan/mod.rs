@@ -6,14 +6,16 @@
 pub mod memory;
 pub mod print;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
+
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::codegen::Target;
 use crate::ir::arena::Id;
 use crate::ir::{Graph, IdVec, StepScalar, ValueId, ValueKind, Within};
 use crate::kernel::Kernel;
-use crate::lower::once::{Alike, Once};
-use crate::lower::{Buffer, Domain, Group, GroupId, Lowered, ScratchId};
+use crate::lower::once::{Footprints, Measure, Once};
+use crate::lower::{Buffer, Domain, Group, GroupId, ScratchId};
 use crate::passes::fuse::Groups;
 
 use memory::{Lifetime, Placed};
@@ -85,7 +87,8 @@ pub fn make(graph: &Graph, groups: &Groups, target: &Target, batch: usize) -> Pl
     let mut fixed_steps = 0;
     for (number, (id, alike, name)) in lowered.into_iter().enumerate() {
         let group = once.lowered(alike.first);
-        maker.group(group, &alike);
+        let args = group.steps.iter().map(|step| step.args.as_slice());
+        maker.group(args, &group.scratch, &alike.values);
         for (number, step) in group.steps.iter().enumerate() {
             steps.push(PlanStep {
                 kernel: kernels.number((alike.first, number), &step.kernel),
@@ -102,14 +105,14 @@ pub fn make(graph: &Graph, groups: &Groups, target: &Target, batch: usize) -> Pl
     maker.finish(steps, fixed_steps, kernels.all)
 }
 
-/// The bytes of the arena of the plan that [`make`] makes, without its kernels.
-pub fn arena_bytes(graph: &Graph, groups: &Groups, target: &Target, batch: usize) -> usize {
-    let mut once = Once::new(graph, target, batch);
-    let mut maker = Maker::new(graph, groups, target, batch);
+/// The bytes of the arena of the plan that [`make`] makes for the footprints' machine, without its kernels.
+pub fn arena_bytes(graph: &Graph, groups: &Groups, batch: usize, footprints: &Footprints) -> usize {
+    let mut measure = Measure::new(graph, footprints, batch);
+    let mut maker = Maker::new(graph, groups, footprints.target(), batch);
     for (_, group) in maker.ordered().0 {
-        // Nobody sees what the kernels are called.
-        let alike = once.lower(group, "");
-        maker.group(once.lowered(alike.first), &alike);
+        let (footprint, values) = measure.of(group);
+        let steps = footprint.steps.iter().map(Vec::as_slice);
+        maker.group(steps, &footprint.scratch, values);
     }
     maker.placed().1.bytes
 }
@@ -136,11 +139,11 @@ struct Maker<'a> {
     slack: usize,
     /// Size and lifetime of each buffer; none for what is kept.
     buffers: Vec<(usize, Option<Lifetime>)>,
-    of_value: HashMap<ValueId, usize>,
+    of_value: IdVec<ValueId, Option<usize>>,
     /// Whether a value follows from parameters alone.
     fixed: IdVec<ValueId, bool>,
     /// What is written over which other value.
-    in_place: HashMap<ValueId, ValueId>,
+    in_place: FxHashMap<ValueId, ValueId>,
     /// In which buffer, and where there, each argument of each step lies.
     places: Vec<Vec<(usize, usize)>>,
     /// Steps so far; a group without any counts for one.
@@ -157,9 +160,9 @@ impl<'a> Maker<'a> {
             // Kernels read whole vectors past a row's end and write whole vectors of padded rows.
             slack: target.vector_bytes(),
             buffers: Vec::new(),
-            of_value: HashMap::new(),
+            of_value: IdVec::filled(graph.values.len(), None),
             fixed: graph.fixed(),
-            in_place: HashMap::new(),
+            in_place: FxHashMap::default(),
             places: Vec::new(),
             steps: 0,
             remarks: Vec::new(),
@@ -181,23 +184,26 @@ impl<'a> Maker<'a> {
         (first, count)
     }
 
-    /// The buffers of the steps of one more group.
-    fn group(&mut self, group: &Lowered, alike: &Alike) {
+    /// The buffers of the steps of one more group, whose values have numbers of their own.
+    fn group<'s>(
+        &mut self,
+        steps: impl ExactSizeIterator<Item = &'s [Buffer]>,
+        scratch: &IdVec<ScratchId, usize>,
+        values: &[ValueId],
+    ) {
         let first = self.steps;
-        let last = first + group.steps.len().max(1) - 1;
-        let scratch: IdVec<ScratchId, usize> = {
-            let mut ids = IdVec::new();
-            for (_, &elements) in group.scratch.iter() {
-                ids.push(self.buffer(elements * size_of::<f32>(), Lifetime { first, last }));
-            }
-            ids
-        };
-        for step in &group.steps {
+        let last = first + steps.len().max(1) - 1;
+        // The group's own buffers stand one after the other.
+        let own = self.buffers.len();
+        for (_, &elements) in scratch.iter() {
+            self.buffer(elements * size_of::<f32>(), Lifetime { first, last });
+        }
+        for args in steps {
             let place = |&arg: &Buffer| match arg {
-                Buffer::Value(value) => self.value(alike.values[value.index()], first, last),
-                Buffer::Scratch(id) => (scratch[id], 0),
+                Buffer::Value(value) => self.value(values[value.index()], first, last),
+                Buffer::Scratch(id) => (own + id.index(), 0),
             };
-            let places = step.args.iter().map(place).collect();
+            let places = args.iter().map(place).collect();
             self.places.push(places);
         }
         self.steps = last + 1;
@@ -227,12 +233,12 @@ impl<'a> Maker<'a> {
             };
             if is_kept {
                 let bytes = self.bytes(id);
-                self.of_value.insert(id, self.buffers.len());
+                self.of_value[id] = Some(self.buffers.len());
                 self.buffers.push((bytes, None));
             } else if matches!(value.kind, ValueKind::Input(_)) {
                 let bytes = self.bytes(id);
                 let buffer = self.buffer(bytes, Lifetime { first: 0, last: 0 });
-                self.of_value.insert(id, buffer);
+                self.of_value[id] = Some(buffer);
             }
         }
     }
@@ -253,9 +259,9 @@ impl<'a> Maker<'a> {
         read.sort_unstable();
         read.dedup();
         for value in read {
-            if !self.of_value.contains_key(&value) {
+            if self.of_value[value].is_none() {
                 let bytes = self.bytes(value);
-                self.of_value.insert(value, self.buffers.len());
+                self.of_value[value] = Some(self.buffers.len());
                 self.buffers.push((bytes, None));
             }
         }
@@ -263,28 +269,29 @@ impl<'a> Maker<'a> {
 
     /// The values that are written straight over another that nobody reads later: what is kept for the next step over
     /// what was kept for this one, and results of element-wise groups over an operand.
-    fn in_place(&mut self) -> HashMap<ValueId, ValueId> {
+    fn in_place(&mut self) -> FxHashMap<ValueId, ValueId> {
         let groups = &self.groups.groups;
-        let mut writers: HashMap<ValueId, GroupId> = HashMap::new();
+        let mut writers: IdVec<ValueId, Option<GroupId>> =
+            IdVec::filled(self.graph.values.len(), None);
         // The last group that reads something in a value's memory.
-        let mut readers: HashMap<ValueId, GroupId> = HashMap::new();
+        let mut readers = writers.clone();
         for (id, group) in groups.iter() {
-            writers.extend(group.stores.iter().map(|&value| (value, id)));
+            for &value in &group.stores {
+                writers[value] = Some(id);
+            }
             for value in self.reads(group) {
-                readers.insert(self.root(value).0, id);
+                readers[self.root(value).0] = Some(id);
             }
         }
-        let mut in_place = HashMap::new();
+        let mut in_place = FxHashMap::default();
         for update in &self.graph.updates {
             let (value, _) = self.root(update.value);
-            let Some(&writer) = writers.get(&value) else {
+            let Some(writer) = writers[value] else {
                 self.remarks
                     .push(format!("{} is no result of a kernel", update.value));
                 continue;
             };
-            let late = readers
-                .get(&update.target)
-                .is_some_and(|&reader| reader > writer);
+            let late = readers[update.target].is_some_and(|reader| reader > writer);
             let whole = groups[writer].anchor.is_some_and(|anchor| {
                 let mut inputs = self.graph.nodes[anchor].inputs.iter();
                 inputs.any(|&input| self.root(input).0 == update.target)
@@ -306,11 +313,11 @@ impl<'a> Maker<'a> {
                     continue;
                 }
                 let operand = self.reads(group).find(|&operand| {
-                    let is_before = writers.get(&operand).is_some_and(|&writer| writer < id);
+                    let is_before = writers[operand].is_some_and(|writer| writer < id);
                     is_before
                         && !self.fixed[operand]
                         && self.alike(operand, value)
-                        && readers.get(&operand) == Some(&id)
+                        && readers[operand] == Some(id)
                         && !taken.contains(&operand)
                         && self.reads_as_it_lies(group, operand)
                 });
@@ -350,7 +357,7 @@ impl<'a> Maker<'a> {
     }
 
     /// The values whose memory these are read from.
-    fn asked(&self) -> HashSet<ValueId> {
+    fn asked(&self) -> FxHashSet<ValueId> {
         self.leaving().map(|value| self.root(value).0).collect()
     }
 
@@ -364,17 +371,19 @@ impl<'a> Maker<'a> {
     /// The buffer of a value that steps `first..=last` touch, and its place there in bytes.
     fn value(&mut self, value: ValueId, first: usize, last: usize) -> (usize, usize) {
         let (value, offset) = self.root(value);
-        let buffer = match self.of_value.get(&value) {
-            Some(&buffer) => buffer,
+        let buffer = match self.of_value[value] {
+            Some(buffer) => buffer,
             None => {
                 let buffer = match self.in_place.get(&value) {
-                    Some(target) => self.of_value[target],
+                    Some(&target) => {
+                        self.of_value[target].expect("what is written over has a buffer")
+                    }
                     None => {
                         let bytes = self.bytes(value);
                         self.buffer(bytes, Lifetime { first, last })
                     }
                 };
-                self.of_value.insert(value, buffer);
+                self.of_value[value] = Some(buffer);
                 buffer
             }
         };
@@ -388,7 +397,7 @@ impl<'a> Maker<'a> {
     fn placed(&mut self) -> (Vec<(usize, Option<Lifetime>)>, Placed) {
         for value in self.leaving() {
             let (root, _) = self.root(value);
-            if let Some(&buffer) = self.of_value.get(&root)
+            if let Some(buffer) = self.of_value[root]
                 && let Some(lifetime) = &mut self.buffers[buffer].1
             {
                 lifetime.last = self.steps;
@@ -424,7 +433,7 @@ impl<'a> Maker<'a> {
         });
         for value in given.chain(self.leaving()) {
             let (root, into) = self.root(value);
-            if let Some(&buffer) = self.of_value.get(&root) {
+            if let Some(buffer) = self.of_value[root] {
                 let slot = Slot {
                     value,
                     offset: placed.offsets[buffer] + into,
@@ -434,8 +443,7 @@ impl<'a> Maker<'a> {
             }
         }
         for (id, value) in self.graph.values.iter() {
-            if let (ValueKind::Step(scalar), Some(&buffer)) = (&value.kind, self.of_value.get(&id))
-            {
+            if let (ValueKind::Step(scalar), Some(buffer)) = (&value.kind, self.of_value[id]) {
                 scalars.push((*scalar, placed.offsets[buffer]));
             }
         }
@@ -465,9 +473,9 @@ impl<'a> Maker<'a> {
 struct Kernels {
     all: Vec<Kernel>,
     /// Their numbers, by what they do, names left out.
-    known: HashMap<Kernel, usize>,
+    known: FxHashMap<Kernel, usize>,
     /// Their numbers, by the group that was lowered and the step of it.
-    of_step: HashMap<(usize, usize), usize>,
+    of_step: FxHashMap<(usize, usize), usize>,
 }
 
 impl Kernels {

@@ -1,5 +1,7 @@
 //! Reading the attributes of a built-in layer as what they must be.
 
+use std::fmt;
+
 use super::args::Callee;
 use super::layers::{AUTO, AXES, AttrKind, Default, Layer};
 use super::limits::{MAX_SIZE, MAX_WINDOW};
@@ -55,6 +57,19 @@ impl<'a> Attrs<'a> {
     }
 }
 
+/// What messages call an attribute; most are never spoken of, so nothing is written before.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct What<'n> {
+    name: &'n str,
+    layer: &'static str,
+}
+
+impl fmt::Display for What<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "`{}` of `{}`", self.name, self.layer)
+    }
+}
+
 impl<'a> Elab<'a> {
     /// Binds the arguments of a layer and fills in defaults.
     pub(super) fn attrs(
@@ -94,7 +109,7 @@ impl<'a> Elab<'a> {
     pub(super) fn whole(
         &mut self,
         value: &Value<'a>,
-        what: &str,
+        what: impl fmt::Display + Copy,
         bounds: Bounds,
         span: Span,
     ) -> Option<i64> {
@@ -129,7 +144,7 @@ impl<'a> Elab<'a> {
     }
 
     /// A number with a fraction where a whole one is wanted: the division that made it, and ways to round.
-    fn not_whole(&mut self, value: &Value<'a>, what: &str, span: Span) {
+    fn not_whole(&mut self, value: &Value<'a>, what: impl fmt::Display + Copy, span: Span) {
         let message = format!("{what} must be a whole number, but is {value}");
         let diagnostic = Diagnostic::error(codes::NOT_WHOLE, message);
         let (diagnostic, place) = match value.division() {
@@ -152,19 +167,24 @@ impl<'a> Elab<'a> {
         self.report(diagnostic.edit(text(&rounded[1], "up"), place, rounded[1].as_str()));
     }
 
-    fn attr(&self, attrs: &Attrs<'a>, name: &str) -> (Value<'a>, Span, String, AttrKind) {
+    fn attr<'n>(&self, attrs: &Attrs<'a>, name: &'n str) -> (Value<'a>, Span, What<'n>, AttrKind) {
         let at = attrs.place(name);
         let (value, span) = attrs.values[at].clone();
+        let layer = attrs.layer.name;
         (
             value,
             span,
-            format!("`{name}` of `{}`", attrs.layer.name),
+            What { name, layer },
             attrs.layer.attrs[at].kind,
         )
     }
 
     /// An attribute's value, its place, and what messages call it.
-    pub(super) fn given(&self, attrs: &Attrs<'a>, name: &str) -> (Value<'a>, Span, String) {
+    pub(super) fn given<'n>(
+        &self,
+        attrs: &Attrs<'a>,
+        name: &'n str,
+    ) -> (Value<'a>, Span, What<'n>) {
         let (value, span, what, _) = self.attr(attrs, name);
         (value, span, what)
     }
@@ -180,7 +200,7 @@ impl<'a> Elab<'a> {
         match value {
             Value::Str(text) => Some((*text).to_owned()),
             other => {
-                self.wrong_kind(&other, &what, "a string", span);
+                self.wrong_kind(&other, what, "a string", span);
                 None
             }
         }
@@ -193,7 +213,7 @@ impl<'a> Elab<'a> {
             Value::Init(rule) => Some((**rule).clone()),
             Value::Word(word) if &**word == AUTO => Some(self.init.clone()),
             other => {
-                self.wrong_kind(other, &what, "an initialiser, such as `he`", span);
+                self.wrong_kind(other, what, "an initialiser, such as `he`", span);
                 None
             }
         }
@@ -209,7 +229,7 @@ impl<'a> Elab<'a> {
                 max: MAX_SIZE,
             },
         };
-        self.whole(&value, &what, bounds, span)
+        self.whole(&value, what, bounds, span)
             .and_then(|value| usize::try_from(value).ok())
     }
 
@@ -233,14 +253,14 @@ impl<'a> Elab<'a> {
         max: f64,
     ) -> Option<f64> {
         let (value, span, what, _) = self.attr(attrs, name);
-        self.number_within(&value, &what, min, max, span)
+        self.number_within(&value, what, min, max, span)
     }
 
     /// A number in bounds; `None` where an error has been reported.
     pub(super) fn number_within(
         &mut self,
         value: &Value<'a>,
-        what: &str,
+        what: impl fmt::Display + Copy,
         min: f64,
         max: f64,
         span: Span,
@@ -288,7 +308,7 @@ impl<'a> Elab<'a> {
         match value {
             Value::Bool(value) => Some(value),
             other => {
-                self.wrong_kind(&other, &what, "`true` or `false`", span);
+                self.wrong_kind(&other, what, "`true` or `false`", span);
                 None
             }
         }
@@ -324,13 +344,13 @@ impl<'a> Elab<'a> {
     /// Height and width: one size for both, or a pair.
     pub(super) fn pair(&mut self, attrs: &Attrs<'a>, name: &str) -> Option<[usize; 2]> {
         let (value, span, what, _) = self.attr(attrs, name);
-        self.pair_of(&value, &what, WINDOW, span)
+        self.pair_of(&value, what, WINDOW, span)
     }
 
     fn pair_of(
         &mut self,
         value: &Value<'a>,
-        what: &str,
+        what: impl fmt::Display + Copy,
         bounds: Bounds,
         span: Span,
     ) -> Option<[usize; 2]> {
@@ -353,7 +373,7 @@ impl<'a> Elab<'a> {
     fn sizes(
         &mut self,
         items: &[Value<'a>],
-        what: &str,
+        what: impl fmt::Display + Copy,
         bounds: Bounds,
         span: Span,
     ) -> Option<Vec<usize>> {
@@ -371,7 +391,7 @@ impl<'a> Elab<'a> {
     pub(super) fn shape_list(
         &mut self,
         value: &Value<'a>,
-        what: &str,
+        what: impl fmt::Display + Copy,
         span: Span,
     ) -> Option<Vec<usize>> {
         match value {
@@ -394,7 +414,7 @@ impl<'a> Elab<'a> {
     /// A list of sizes.
     pub(super) fn list(&mut self, attrs: &Attrs<'a>, name: &str) -> Option<Vec<usize>> {
         let (value, span, what, _) = self.attr(attrs, name);
-        self.shape_list(&value, &what, span)
+        self.shape_list(&value, what, span)
     }
 
     /// A list of places, counted from 0.
@@ -404,10 +424,10 @@ impl<'a> Elab<'a> {
             unreachable!("{what} is a list of places")
         };
         let Value::List(items) = &value else {
-            self.wrong_kind(&value, &what, "a list of whole numbers", span);
+            self.wrong_kind(&value, what, "a list of whole numbers", span);
             return None;
         };
-        self.sizes(items, &what, Bounds { min: 0, max }, span)
+        self.sizes(items, what, Bounds { min: 0, max }, span)
     }
 
     /// A list of axes, each a number from 0 or a word.
@@ -415,7 +435,7 @@ impl<'a> Elab<'a> {
         let (value, span, what, _) = self.attr(attrs, name);
         let Value::List(items) = &value else {
             let wanted = "a list of axes, such as `[channels, width, height]` or `[0, 2, 1]`";
-            self.wrong_kind(&value, &what, wanted, span);
+            self.wrong_kind(&value, what, wanted, span);
             return None;
         };
         let axis = |item: &Value<'a>| match item {
@@ -445,7 +465,7 @@ impl<'a> Elab<'a> {
         };
         let all: Vec<Option<f64>> = items
             .iter()
-            .map(|item| self.number_within(item, &what, f64::NEG_INFINITY, f64::INFINITY, span))
+            .map(|item| self.number_within(item, what, f64::NEG_INFINITY, f64::INFINITY, span))
             .collect();
         all.into_iter().map(|number| number.map(narrow)).collect()
     }
@@ -457,7 +477,7 @@ impl<'a> Elab<'a> {
             Value::Word(word) if &**word == "same" => Some(Padding::Same),
             Value::Word(word) if &**word == "valid" => Some(Padding::Fixed(Pads::default())),
             Value::Tuple(items) if items.len() == 4 => {
-                let sizes = self.sizes(items, &what, WINDOW, span)?;
+                let sizes = self.sizes(items, what, WINDOW, span)?;
                 Some(Padding::Fixed(Pads {
                     top: sizes[0],
                     left: sizes[1],
@@ -466,11 +486,11 @@ impl<'a> Elab<'a> {
                 }))
             }
             Value::Int(_) | Value::Float(..) => {
-                let [size, _] = self.pair_of(&value, &what, WINDOW, span)?;
+                let [size, _] = self.pair_of(&value, what, WINDOW, span)?;
                 Some(Padding::Fixed(Pads::all(size)))
             }
             Value::Tuple(items) if items.len() == 2 => {
-                let [height, width] = self.pair_of(&value, &what, WINDOW, span)?;
+                let [height, width] = self.pair_of(&value, what, WINDOW, span)?;
                 Some(Padding::Fixed(Pads {
                     top: height,
                     left: width,
@@ -481,7 +501,7 @@ impl<'a> Elab<'a> {
             _ => {
                 let wanted =
                     "a size, (height, width), (top, left, bottom, right), `same` or `valid`";
-                self.wrong_kind(&value, &what, wanted, span);
+                self.wrong_kind(&value, what, wanted, span);
                 None
             }
         }

@@ -337,7 +337,7 @@ impl<'a> Elab<'a> {
         let Value::Layer(layer) = value else {
             self.wrong_kind(
                 &value,
-                &format!("`{name}` in a chain"),
+                format!("`{name}` in a chain"),
                 "a layer or a block",
                 call.span,
             );

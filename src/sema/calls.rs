@@ -48,7 +48,7 @@ impl<'a> Elab<'a> {
         let Value::Layer(layer) = &value else {
             self.wrong_kind(
                 &value,
-                &format!("`{}`", call.name.text),
+                format!("`{}`", call.name.text),
                 "a layer or a function to be called",
                 call.name.span,
             );

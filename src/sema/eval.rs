@@ -95,7 +95,13 @@ impl<'a> Elab<'a> {
     }
 
     /// Reports a value of the wrong kind, unless an error has been reported about it already.
-    pub(super) fn wrong_kind(&mut self, value: &Value<'a>, what: &str, wanted: &str, span: Span) {
+    pub(super) fn wrong_kind(
+        &mut self,
+        value: &Value<'a>,
+        what: impl std::fmt::Display,
+        wanted: &str,
+        span: Span,
+    ) {
         if !value.is_poison() {
             let message = format!("{what} must be {wanted}, not {}", value.kind());
             self.report(
@@ -170,7 +176,7 @@ impl<'a> Elab<'a> {
             other => {
                 self.wrong_kind(
                     &other,
-                    &format!("what `.{}` is taken of", field.text),
+                    format!("what `.{}` is taken of", field.text),
                     "a tensor",
                     base.span,
                 );

@@ -6,6 +6,8 @@
 
 use std::collections::BTreeMap;
 
+use rustc_hash::FxHashMap;
+
 use super::Elab;
 use super::limits::{MAX_PARAMS, MAX_PATH, MAX_PATHS, MAX_TENSORS};
 use crate::diag::{Diagnostic, Span, codes};
@@ -15,7 +17,7 @@ use crate::ir::{Init, Param, ParamRole, ValueId};
 #[derive(Debug, Default)]
 pub(super) struct Names {
     levels: Vec<Level>,
-    params: BTreeMap<String, (ValueId, Span)>,
+    params: FxHashMap<String, (ValueId, Span)>,
     /// Elements of all parameters.
     elements: usize,
     /// Characters of all paths.
@@ -48,7 +50,7 @@ impl Names {
     pub(super) fn path(&self, segment: &str) -> String {
         match self.levels.last() {
             Some(level) if !level.path.is_empty() && !segment.is_empty() => {
-                format!("{}.{segment}", level.path)
+                [&level.path, ".", segment].concat()
             }
             Some(level) if segment.is_empty() => level.path.clone(),
             _ => segment.to_owned(),
@@ -219,7 +221,9 @@ impl Elab<'_> {
         kind: (ParamRole, Init),
         span: Span,
     ) -> Option<ValueId> {
-        let name = format!("{}.{suffix}", self.names.path(segment.text()));
+        let mut name = self.names.path(segment.text());
+        name.push('.');
+        name.push_str(suffix);
         let elements = dims
             .iter()
             .try_fold(1_usize, |product, &dim| product.checked_mul(dim));

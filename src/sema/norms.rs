@@ -70,7 +70,7 @@ impl<'a> Elab<'a> {
         let frozen = running.iter().any(|&statistic| self.is_frozen(statistic));
         let batch_stats = self.mode == Mode::Train && !frozen;
         if batch_stats {
-            self.moving_norm(site, momentum);
+            self.moving_norm(running[0], site, momentum);
         }
         let [mean, var] = if batch_stats {
             self.batch_stats(input, running, momentum, site)?
@@ -82,9 +82,10 @@ impl<'a> Elab<'a> {
     }
 
     /// Notes once, however often a shared body is used, how the running statistics of a layer move.
-    fn moving_norm(&mut self, site: Site<'_>, momentum: f32) {
-        let path = self.names.path(site.segment.text());
-        if self.norms.iter().all(|norm| norm.path != path) {
+    fn moving_norm(&mut self, statistic: ValueId, site: Site<'_>, momentum: f32) {
+        // What a later use moves has been moved by the first one.
+        if !self.updates.contains_key(&statistic) {
+            let path = self.names.path(site.segment.text());
             self.norms.push(MovingNorm { path, momentum });
         }
     }

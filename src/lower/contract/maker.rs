@@ -438,7 +438,7 @@ impl Maker<'_, '_> {
                 rows,
                 columns,
             } => {
-                let held = Held::new();
+                let held = Held::default();
                 let first = element.map(|element| epilogue.element_lanes(&mut b, element));
                 for vector in 0..run.vectors {
                     for (place, row) in places.iter().zip(&accumulators) {

@@ -265,12 +265,12 @@ pub fn lower(cx: &mut Cx<'_>, op: &WinogradFilterGrad, [x, dy]: [ValueId; 2], dw
         to: (to, slot as i64 * ELEMENT),
         cx,
     };
-    let mut args = Args::default();
-    let mut nest = NestBuilder::new();
-    let slot = nest.let_(Index::Lo / chunk as i64);
-    let base = nest.let_(slot.clone() * (maker.scratch.elements() as i64 * ELEMENT));
-    nest.for_domain(|nest, unit| maker.unit(nest, &mut args, unit, [&slot, &base]));
-    let kernel = nest.finish(cx.name.clone(), args.len());
+    let mut args = Args::touching([Buffer::Value(x), Buffer::Value(dy), memory, to]);
+    let kernel = cx.emit(&cx.name, &mut args, |nest, args| {
+        let slot = nest.let_(Index::Lo / chunk as i64);
+        let base = nest.let_(slot.clone() * (maker.scratch.elements() as i64 * ELEMENT));
+        nest.for_domain(|nest, unit| maker.unit(nest, args, unit, [&slot, &base]));
+    });
     cx.step(kernel, args, Domain { units, chunk });
     if let Some(images) = plan.chunk {
         let name = format!("{}_sum", cx.name);

@@ -6,12 +6,16 @@
 //! looking at what stands between the two. So memory grows with the needs alone.
 
 use rustc_hash::FxHashSet;
+use smallvec::SmallVec;
+
+/// The groups at the other ends of a group's needs: few, which take no memory of their own.
+type Edges = SmallVec<[usize; 4]>;
 
 /// The needs of each group as they were noted, both ways.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Needs {
-    before: Vec<Vec<usize>>,
-    after: Vec<Vec<usize>>,
+    before: Vec<Edges>,
+    after: Vec<Edges>,
     /// The place of each group in an order in which all can run.
     place: Vec<usize>,
 }
@@ -19,8 +23,8 @@ pub(super) struct Needs {
 impl Needs {
     /// One more group, which needs nothing.
     pub(super) fn push(&mut self) {
-        self.before.push(Vec::new());
-        self.after.push(Vec::new());
+        self.before.push(Edges::new());
+        self.after.push(Edges::new());
         self.place.push(self.place.len());
     }
 
@@ -72,7 +76,7 @@ impl Needs {
 
 /// The groups that are reached from one, itself first, through those that are within; none if `to` is.
 fn walk(
-    edges: &[Vec<usize>],
+    edges: &[Edges],
     from: usize,
     to: usize,
     is_within: impl Fn(usize) -> bool,

@@ -1,6 +1,6 @@
 //! How filters and matrices lie.
 
-use std::collections::{HashMap, HashSet};
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::Pass;
 use crate::codegen::Target;
@@ -8,7 +8,7 @@ use crate::ir::{FilterOrder, Graph, IdVec, Layout, NodeId, ValueId};
 use crate::lower::winograd::Blocks;
 use crate::lower::{access, contract};
 use crate::ops::Op;
-use crate::passes::rewrite::Rewriter;
+use crate::passes::rewrite::given;
 
 /// The same for the rows of a filter. A tile walks a thousand rows and more, a line or two of each, over and over: at 512
 /// bytes they fill an eighth of the sets of a second-level cache of 512 KB, which then cannot hold them; measured, a
@@ -41,12 +41,12 @@ pub(super) fn groups(graph: &Graph) -> IdVec<ValueId, Option<usize>> {
 
 /// The parameters of the new graph that forward convolutions and dense layers alone read, in a graph that changes none:
 /// they are put into memory once, in whatever order the loops like.
-pub(super) fn packable(graph: &Graph) -> HashSet<ValueId> {
+pub(super) fn packable(graph: &Graph) -> FxHashSet<ValueId> {
     if !graph.updates.is_empty() {
-        return HashSet::new();
+        return FxHashSet::default();
     }
     let users = graph.users();
-    let rewriter = Rewriter::new(graph);
+    let given = given(graph);
     let reads_as_filter = |value: ValueId, node: NodeId| {
         let node = &graph.nodes[node];
         matches!(node.op, Op::Conv2d(_) | Op::Dense)
@@ -62,13 +62,13 @@ pub(super) fn packable(graph: &Graph) -> HashSet<ValueId> {
                 .iter()
                 .all(|&node| reads_as_filter(value, node))
         })
-        .map(|value| rewriter.get(value))
+        .filter_map(|value| given[value])
         .collect()
 }
 
 /// For each filter that a convolution by the method of Winograd reads, the blocks that the first such reader works in.
-pub(super) fn tiled(graph: &Graph, target: &Target, batch: usize) -> HashMap<ValueId, Blocks> {
-    let mut tiled = HashMap::new();
+pub(super) fn tiled(graph: &Graph, target: &Target, batch: usize) -> FxHashMap<ValueId, Blocks> {
+    let mut tiled = FxHashMap::default();
     for (_, node) in graph.nodes.iter() {
         if let Op::WinogradConv(conv) = node.op {
             let (outputs, height, width) = graph.ty(node.outputs[0]).shape.chw();

@@ -5,7 +5,7 @@
 //! as its first part, is one buffer: a dense block needs as much memory as its last layer's features (Pleiss et al.
 //! 2017, "Memory-efficient implementation of DenseNets", section 3). A range of channels is read where it lies.
 
-use std::collections::HashSet;
+use rustc_hash::FxHashSet;
 
 use super::Pass;
 use crate::ir::{Graph, Halo, IdVec, Layout, Node, NodeId, ValueId, Within};
@@ -19,7 +19,7 @@ pub(super) fn find(
     let mut parts = IdVec::filled(graph.values.len(), None);
     let asked = graph.outputs.iter().map(|output| output.value);
     let kept = graph.updates.iter().map(|update| update.value);
-    let leaves: HashSet<ValueId> = asked.chain(kept).collect();
+    let leaves: FxHashSet<ValueId> = asked.chain(kept).collect();
     // From the outermost join inwards, so that the whole of a whole is known.
     for (_, node) in graph.nodes.iter().rev() {
         let Op::Concat(Concat { axis: 0, .. }) = node.op else {
@@ -31,9 +31,9 @@ pub(super) fn find(
             let shape = &graph.ty(value).shape;
             shape.batched && shape.dims.len() <= 3 && halos[value].is_empty()
         };
-        let mut seen = HashSet::new();
+        let mut seen = FxHashSet::default();
         let inputs = node.inputs.iter();
-        let twice: HashSet<ValueId> = inputs
+        let twice: FxHashSet<ValueId> = inputs
             .filter(|&&part| !seen.insert(part))
             .copied()
             .collect();

@@ -265,7 +265,12 @@ impl<'a> Elab<'a> {
     }
 
     /// The number, which is not negative, unless it is 0.
-    pub(super) fn not_zero(&mut self, number: f64, what: &str, span: Span) -> Option<f64> {
+    pub(super) fn not_zero(
+        &mut self,
+        number: f64,
+        what: impl std::fmt::Display,
+        span: Span,
+    ) -> Option<f64> {
         if number > 0.0 {
             return Some(number);
         }

@@ -139,7 +139,7 @@ impl<'a> Elab<'a> {
             Value::Word(_) => return Some(None),
             Value::List(items) | Value::Tuple(items) => items,
             other => {
-                self.wrong_kind(other, &what, "a list of numbers, one a class", span);
+                self.wrong_kind(other, what, "a list of numbers, one a class", span);
                 return None;
             }
         };
