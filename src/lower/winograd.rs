@@ -91,50 +91,51 @@ pub fn filter(cx: &mut Cx<'_>, op: &WinogradFilter, from: ValueId, to: ValueId) 
     let source = Filter::source(cx.layout(from), op.turned);
     let made = Filter::of(cx.layout(to));
     let lanes = cx.lanes();
-    let mut args = Args::default();
-    let mut nest = NestBuilder::new();
-    let body = nest.add_body(filter_body(cx, op, &source, &made));
     let (n_vectors, _) = vectors(made.k, lanes);
     let width = match made.panels {
         1 => n_vectors,
         _ => made.row / lanes,
     };
     let step = (lanes as i64) * ELEMENT;
-    // Channels inside panels: each of the many places that are written then is one run.
-    nest.for_domain(|nest, block| {
-        let (a, b) = (args.value(from), args.value(to));
-        let first = nest.let_(block * FILTER_BLOCK as i64);
-        let end = nest.let_((first.clone() + FILTER_BLOCK as i64).min(source.c as i64));
-        let panel = |nest: &mut NestBuilder, number: Index, count: usize| {
-            let column = nest.let_(number.clone() * (width as i64 * step));
-            let place = nest.let_(number * (made.taps as i64 * made.tap()));
-            nest.for_(first.clone(), end.clone(), 1, |nest, channel| {
-                let line = channel.clone() * (source.row as i64 * ELEMENT) + column.clone();
-                let line = nest.let_(line);
-                let to = nest.let_(channel * (made.row as i64 * ELEMENT) + place.clone());
-                nest.for_(0, count as i64, 1, |nest, vector| {
-                    let along = vector * step;
-                    let ptrs = vec![a.at(line.clone() + along.clone()), b.at(to.clone() + along)];
-                    nest.call(body, ptrs, []);
+    let mut args = Args::touching([Buffer::Value(from), Buffer::Value(to)]);
+    let kernel = cx.emit(&cx.name, &mut args, |nest, args| {
+        let body = nest.add_body(filter_body(cx, op, &source, &made));
+        // Channels inside panels: each of the many places that are written then is one run.
+        nest.for_domain(|nest, block| {
+            let (a, b) = (args.value(from), args.value(to));
+            let first = nest.let_(block * FILTER_BLOCK as i64);
+            let end = nest.let_((first.clone() + FILTER_BLOCK as i64).min(source.c as i64));
+            let panel = |nest: &mut NestBuilder, number: Index, count: usize| {
+                let column = nest.let_(number.clone() * (width as i64 * step));
+                let place = nest.let_(number * (made.taps as i64 * made.tap()));
+                nest.for_(first.clone(), end.clone(), 1, |nest, channel| {
+                    let line = channel.clone() * (source.row as i64 * ELEMENT) + column.clone();
+                    let line = nest.let_(line);
+                    let to = nest.let_(channel * (made.row as i64 * ELEMENT) + place.clone());
+                    nest.for_(0, count as i64, 1, |nest, vector| {
+                        let along = vector * step;
+                        let ptrs =
+                            vec![a.at(line.clone() + along.clone()), b.at(to.clone() + along)];
+                        nest.call(body, ptrs, []);
+                    });
                 });
-            });
-        };
-        let (whole, rest) = (n_vectors / width, n_vectors % width);
-        if whole > 0 {
-            nest.for_(0, whole as i64, 1, |nest, number| {
-                panel(nest, number, width)
-            });
-        }
-        if rest > 0 {
-            panel(nest, Index::Const(whole as i64), rest);
-        }
+            };
+            let (whole, rest) = (n_vectors / width, n_vectors % width);
+            if whole > 0 {
+                nest.for_(0, whole as i64, 1, |nest, number| {
+                    panel(nest, number, width)
+                });
+            }
+            if rest > 0 {
+                panel(nest, Index::Const(whole as i64), rest);
+            }
+        });
     });
     let blocks = source.c.div_ceil(FILTER_BLOCK);
     let domain = Domain {
         units: Units::Fixed(blocks),
         chunk: chunk(blocks, FILTER_BLOCK * n_vectors * made.taps * 4),
     };
-    let kernel = nest.finish(cx.name.clone(), args.len());
     cx.step(kernel, args, domain);
 }
 
@@ -261,10 +262,6 @@ pub fn conv(cx: &mut Cx<'_>, op: &WinogradConv, [x, filter]: [ValueId; 2], y: Va
     let work = blocks.count() * scratch.places * taps.c * shares.size.div_ceil(lanes);
     let chunk = chunk(total, work).max(total.div_ceil(MOST_TASKS));
     let memory = cx.scratch(total.div_ceil(chunk) * scratch.elements());
-    let mut args = Args::default();
-    let mut nest = NestBuilder::new();
-    let slot = nest.let_(Index::Lo / chunk as i64);
-    let base = nest.let_(slot.clone() * (scratch.elements() as i64 * ELEMENT));
     let maker = Maker {
         cx,
         form,
@@ -277,30 +274,35 @@ pub fn conv(cx: &mut Cx<'_>, op: &WinogradConv, [x, filter]: [ValueId; 2], y: Va
         start: source.origin - op.pads.top as i64 * source.row - op.pads.left as i64 * source.pixel,
     };
     let product = product(&taps, &scratch, (memory, filter));
-    over_blocks(&mut nest, &shares, |nest, unit, within| {
-        let (block, part) = split(unit, parts);
-        let first = nest.let_(block * blocks.images as i64);
-        let count = (Index::Batch - first.clone()).min(blocks.images as i64);
-        let count = nest.let_(count);
-        let top = nest.let_(part * blocks.rows as i64);
-        let at = At {
-            first: &first,
-            count: &count,
-            top: &top,
-            base: &base,
-        };
-        maker.inputs(nest, &mut args, &at);
-        nest.for_(0, scratch.places as i64, 1, |nest, place| {
-            let inside = contract::Within {
-                groups: &[place, slot.clone()],
-                columns: within,
-                after: None,
+    let read = [Buffer::Value(x), Buffer::Value(filter), memory];
+    let mut args = Args::touching(read.into_iter().chain(epilogue.buffers()));
+    let kernel = cx.emit(&cx.name, &mut args, |nest, args| {
+        let slot = nest.let_(Index::Lo / chunk as i64);
+        let base = nest.let_(slot.clone() * (scratch.elements() as i64 * ELEMENT));
+        over_blocks(nest, &shares, |nest, unit, within| {
+            let (block, part) = split(unit, parts);
+            let first = nest.let_(block * blocks.images as i64);
+            let count = (Index::Batch - first.clone()).min(blocks.images as i64);
+            let count = nest.let_(count);
+            let top = nest.let_(part * blocks.rows as i64);
+            let at = At {
+                first: &first,
+                count: &count,
+                top: &top,
+                base: &base,
             };
-            contract::tiles(nest, &mut args, cx, &product, &inside);
+            maker.inputs(nest, args, &at);
+            nest.for_(0, scratch.places as i64, 1, |nest, place| {
+                let inside = contract::Within {
+                    groups: &[place, slot.clone()],
+                    columns: within,
+                    after: None,
+                };
+                contract::tiles(nest, args, cx, &product, &inside);
+            });
+            maker.outputs(nest, args, &at, within);
         });
-        maker.outputs(nest, &mut args, &at, within);
     });
-    let kernel = nest.finish(cx.name.clone(), args.len());
     cx.step(kernel, args, Domain { units, chunk });
 }
 
