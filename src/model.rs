@@ -159,15 +159,24 @@ impl Net {
             Err(diagnostic) => return Err(text(files, vec![*diagnostic])),
         };
         let loaded = Program::load(&mut files, file, path, sources);
-        let Some(program) = loaded.program else {
-            return Err(text(files, loaded.diagnostics));
-        };
         let mut parsed_overrides = Vec::new();
+        let mut errors = Vec::new();
         for override_text in overrides {
             match Override::parse(&mut files, override_text) {
                 Ok(parsed) => parsed_overrides.push(parsed),
-                Err(diagnostics) => return Err(text(files, diagnostics)),
+                Err(diagnostics) => errors.extend(diagnostics),
             }
+        }
+        let Some(program) = loaded.program else {
+            errors.extend(loaded.diagnostics);
+            if let Some(rest) = &loaded.recovered {
+                errors.extend(sema::check_recovered(rest, &files, name, &parsed_overrides));
+            }
+            crate::diag::sort(&mut errors);
+            return Err(text(files, errors));
+        };
+        if !errors.is_empty() {
+            return Err(text(files, errors));
         }
         Ok(Net {
             path: path.to_owned(),

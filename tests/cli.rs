@@ -85,6 +85,44 @@ fn check_finds_mistakes() {
 }
 
 #[test]
+fn all_errors_of_a_file_come_in_one_run() {
+    let folder = Folder::new();
+    let text = "block half(width) {\n    conv(width 3)\n}\n\
+        net A {\n    input [2, 6, 6]\n    half(4) -> relu6(1)\n    conv 4\n}\n\
+        net B {\n    input [2, 6, 6]\n    conv(4, 7)\n}\n";
+    folder.write("bad.net", text);
+    let found = |command: &str| -> Vec<(String, u64)> {
+        let done = folder.netc(command);
+        assert_eq!(done.code, Some(1), "{done:?}");
+        let lines = done.stdout.lines();
+        let lines = lines.map(|line| serde_json::from_str::<Value>(line).unwrap());
+        let place = |line: &Value| {
+            let place = line["labels"][0]["line"].as_u64()?;
+            Some((line["code"].as_str()?.to_owned(), place))
+        };
+        lines.filter_map(|line| place(&line)).collect()
+    };
+    let wanted = [("N0110", 2), ("N0206", 6), ("N0110", 7), ("N0213", 11)];
+    let wanted = wanted.map(|(code, line)| (code.to_owned(), line));
+    assert_eq!(found("check bad.net --json"), wanted);
+    // Of the names and shapes, only those of the net that is asked for matter; those of a block may concern it.
+    assert_eq!(found("check bad.net:A --json"), wanted[..3]);
+    let done = folder.netc("summary bad.net:B");
+    for code in ["N0110", "N0213"] {
+        assert!(done.stderr.contains(code), "{done:?}");
+    }
+    let done = folder.netc("check bad.net --set classes=(");
+    assert!(
+        done.stderr.contains("N0103") && done.stderr.contains("N0213"),
+        "{done:?}"
+    );
+
+    folder.fails("fmt bad.net", 1, "N0110");
+    let after = std::fs::read_to_string(folder.path("bad.net")).unwrap();
+    assert_eq!(after, text, "what is not understood is not laid out");
+}
+
+#[test]
 fn check_looks_at_all_files_and_all_nets() {
     let folder = Folder::new();
     folder.write(

@@ -516,7 +516,11 @@ fn token() -> impl Strategy<Value = &'static str> {
 fn elaborate(text: &str) {
     let mut files = Files::new();
     let file = files.add("test.net", text);
-    let Some(program) = Program::alone(&mut files, file).program else {
+    let loaded = Program::alone(&mut files, file);
+    let Some(program) = loaded.program else {
+        if let Some(rest) = &loaded.recovered {
+            render(&sema::check_recovered(rest, &files, None, &[]), &files);
+        }
         return;
     };
     for net in sema::net_names(program.main()) {
@@ -756,4 +760,159 @@ fn expansion_is_bounded() {
             start.elapsed()
         );
     }
+}
+
+/// The codes and lines of everything that one run finds.
+fn all_findings(text: &str) -> Vec<(&'static str, usize)> {
+    let mut files = Files::new();
+    let file = files.add("test.net", text);
+    let loaded = Program::alone(&mut files, file);
+    let mut found = loaded.diagnostics;
+    if let Some(rest) = &loaded.recovered {
+        found.extend(sema::check_recovered(rest, &files, None, &[]));
+    }
+    netc::diag::sort(&mut found);
+    let place = |d: &Diagnostic| {
+        let span = d.span().expect("a finding has a place");
+        (d.code.id, files.location(span.file, span.start).line)
+    };
+    found.iter().map(place).collect()
+}
+
+#[test]
+fn an_item_inside_of_another_is_one_error() {
+    // The brace in line 8 belongs to what was not closed, and is none that closes nothing.
+    let text = "net Outer {\n    input [4, 8, 8]\n    add {\n        id\nnet Inner {\n    input [4, 8, 8]\n\
+        }\n}\nnet After {\n    input [4, 8, 8]\n    conv(4, 9)\n}\n";
+    assert_eq!(all_findings(text), [("N0103", 3), ("N0213", 11)]);
+}
+
+#[test]
+fn errors_behind_an_unclosed_item_are_found() {
+    let text = "block a { conv(1, 2\nblock b { conv 1 }\nblock c { conv(1, 2) } }\n\
+        net D { input [4]; a -> b -> c -> d }\nnet E { input [4]; dense(2) : [3] }\n";
+    let wanted = [
+        ("N0103", 1),
+        ("N0110", 2),
+        // The second brace there may be the one that is missed in the first line.
+        ("N0202", 4),
+        ("N0214", 5),
+    ];
+    assert_eq!(all_findings(text), wanted);
+}
+
+#[test]
+fn a_comment_without_an_end_hides_what_follows() {
+    let text = "net A { input [4]; b }\nnet C { input [4] ? }\n/* block b { relu }\n";
+    assert_eq!(all_findings(text), [("N0109", 2), ("N0106", 3)]);
+}
+
+#[test]
+fn statements_with_errors_hide_nothing_beside_them() {
+    let statements = |wrong: &str| {
+        format!(
+            "net A {{\n    input [4, 8, 8]\n    {wrong}\n    id : [4, 8, 8]\n    conv(4, 9)\n    conv(c, 3)\n}}\n"
+        )
+    };
+    for wrong in [
+        "conv 4",
+        "relu relu",
+        "repeat 2 { conv(4, 3) relu }",
+        "repeat { relu }",
+        "add { id; relu relu }",
+        "relu as",
+        "dense(if a { 1 2 } else { 3 })",
+        "relu -> dense(1 +) as e; relu",
+        "let a = [1, 2",
+        "if a { relu } els { relu }",
+        "relu + 1",
+        "l{1 2}: relu",
+        "dense(12px)",
+        "dense(1..2)",
+    ] {
+        let found = all_findings(&statements(wrong));
+        let unclosed = wrong.matches('[').count() > wrong.matches(']').count();
+        // The assertion says how to go on behind a statement of which nothing is known.
+        let wanted: &[_] = match unclosed {
+            true => &[],
+            false => &[("N0213", 5), ("N0201", 6)],
+        };
+        let (first, rest) = found.split_first().expect("it is wrong");
+        assert!(first.0 < "N02" && first.1 == 3, "{wrong}: {found:?}");
+        assert_eq!(rest, wanted, "{wrong}");
+    }
+}
+
+/// A single character too little or too much in a block leaves what is found elsewhere as it is.
+#[test]
+fn an_error_in_a_block_makes_no_errors_elsewhere() {
+    let block = "block pair(width, stride = 1) {\n    let out = if stride > 1 { 2 * width } else { width }\n    \
+        add { conv(out, 3, pad = 1) -> bn; \"a\": conv(out, 1) } as sum // joined\n    \
+        repeat 2 { relu; sum -> relu }\n}\n";
+    let block = block.replace("\"a\"", "a");
+    let rest = "net Uses {\n    input [4, 8, 8]\n    pair(4)\n    pair(8, 1) -> pair(2)\n}\n\
+        net Other {\n    input [4, 8, 8]\n    conv(4, 9)\n}\npreset P = Other(n = 1)\n";
+    let head = "block pair(".len();
+    let mut broken = 0;
+    for at in head..block.len() {
+        for put in [
+            "", "(", ")", "{", "}", "[", "]", "\"", ",", "=", ";", ":", "->", " 1 ", "\n", "/*",
+            "?",
+        ] {
+            let end = at + usize::from(put.is_empty());
+            let text = format!("{}{put}{}{rest}", &block[..at], &block[end..]);
+            let last = text.lines().count() - rest.lines().count();
+            let found = all_findings(&text);
+            let syntax = |found: &&(&str, usize)| found.0 < "N02";
+            if !found.iter().any(|found| syntax(&found))
+                || found.iter().any(|found| found.0 == "N0106")
+            {
+                continue;
+            }
+            broken += 1;
+            let elsewhere: Vec<_> = found
+                .iter()
+                .filter(|found| found.1 > last)
+                .map(|(code, line)| (*code, line - last))
+                .collect();
+            let wanted = [("N0213", 8), ("N0203", 10)];
+            assert_eq!(elsewhere, wanted, "{text}\n{found:?}");
+        }
+    }
+    assert!(broken > 2000, "{broken} texts with errors of syntax");
+}
+
+/// Texts with very many errors, or with one behind very much that is right: the number of findings is bounded, and so is
+/// the work for them.
+#[test]
+fn many_errors_take_little_time() {
+    let right = " conv(3, 4)\n".repeat(20_000);
+    let (deep, out) = ("repeat 2 {\n".repeat(95), "} 5\n".repeat(95));
+    let texts = [
+        "block b { conv 3 }\n".repeat(20_000),
+        format!(
+            "net A {{\n input [3, 8, 8]\n{} }}",
+            " conv 3 4\n".repeat(35_000)
+        ),
+        format!("net A {{\n{right}{} }}", " conv 3 4\n".repeat(100)),
+        format!("net A {{\n{deep}{right}{out} }}"),
+        format!("net A {{ relu{} 5\n relu 4 }}", " -> relu".repeat(50_000)),
+        format!("net A {{ conv 3 {} }}", "\n/**/".repeat(150_000)),
+        format!("net A {{ conv 3 }}{} = 3", "/**/".repeat(150_000)),
+        format!(
+            "block b {{ dense(if a {{{} }} else {{ 3 }}) }}",
+            " 1 2;".repeat(50_000)
+        ),
+        "net A { conv(3, 4\n".repeat(30_000),
+        "net A {\n".repeat(50_000),
+        format!("net A {{ relu\n{} }}", "?\n".repeat(30_000)),
+    ];
+    let start = Instant::now();
+    for text in &texts {
+        let found = all_findings(text);
+        assert!((1..=150).contains(&found.len()), "{} findings", found.len());
+    }
+    // As above: far more than it takes.
+    let time = start.elapsed();
+    assert!(time < Duration::from_secs(60), "took {time:?}");
 }

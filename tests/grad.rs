@@ -548,6 +548,7 @@ fn local_response_norms() {
             alpha: 0.5,
             beta: 0.75,
             k: 2.0,
+            by_window: size == 3,
         };
         case(lrn, &[images(&[5, 2, 1])]).check();
     }

@@ -452,13 +452,20 @@ fn channels_by_lists() {
 #[test]
 fn normalising_across_channels() {
     for dims in MAPS {
-        for (size, beta) in [(1, 1.0), (2, 0.5), (5, 0.75), (9, 0.75), (40, 2.0)] {
+        for (size, beta, by_window) in [
+            (1, 1.0, false),
+            (2, 0.5, true),
+            (5, 0.75, false),
+            (9, 0.75, true),
+            (40, 2.0, false),
+        ] {
             let mut b = Builder::new(format!("lrn of {dims:?} over {size}"));
             let lrn = Lrn {
                 size,
                 alpha: 0.3,
                 beta,
                 k: 1.5,
+                by_window,
             };
             let x = input(&mut b, "x", &dims);
             let y = b.op(lrn, &[x]);

@@ -140,6 +140,10 @@ fn elaborate_bytes(path: &Path, bytes: &[u8]) -> Outcome {
     let loaded = Program::load(&mut outcome.files, file, &name, &Beside(folder));
     outcome.add(loaded.diagnostics);
     let Some(program) = loaded.program else {
+        if let Some(rest) = &loaded.recovered {
+            let found = sema::check_recovered(rest, &outcome.files, None, &[]);
+            outcome.add(found);
+        }
         return outcome;
     };
     let directives = Directives::of(outcome.files.text(file));

@@ -90,7 +90,11 @@ impl<'a> Carriers<'a> {
                 Stmt::Shared(shared) if self.places.contains(&shared.body.span) => {
                     found.push(Carrier::Shared(&shared.body));
                 }
-                Stmt::Shared(_) | Stmt::Input(_) | Stmt::Output(_) | Stmt::Let(_) => {}
+                Stmt::Shared(_)
+                | Stmt::Input(_)
+                | Stmt::Output(_)
+                | Stmt::Let(_)
+                | Stmt::Broken(_) => {}
             }
         }
     }

@@ -101,7 +101,7 @@ fn lets(body: &Body, is_unused: &dyn Fn(Span) -> bool, edits: &mut Edits<'_>) {
                     }
                 }
             }
-            Stmt::Input(_) | Stmt::Output(_) => {}
+            Stmt::Input(_) | Stmt::Output(_) | Stmt::Broken(_) => {}
         }
     }
 }
@@ -159,7 +159,7 @@ fn in_body<'a>(body: &'a Body, visit: &mut dyn FnMut(&'a Call)) {
                     }
                 }
             }
-            Stmt::Input(_) | Stmt::Output(_) => {}
+            Stmt::Input(_) | Stmt::Output(_) | Stmt::Broken(_) => {}
         }
     }
 }

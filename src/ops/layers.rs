@@ -526,18 +526,18 @@ pub fn local_response_norm(
         ..Window::new([size; 2])
     };
     #[allow(clippy::cast_precision_loss, reason = "windows are small")]
-    let (channels, pixels) = (size as f32, (size * size) as f32);
+    let pixels = (size * size) as f32;
     if across == Across::Channels {
         if size == 0 {
             // As the rule of a window says it.
             window.output([1, 1])?;
         }
-        let alpha = if by_window { alpha / channels } else { alpha };
         let lrn = Lrn {
             size,
             alpha,
             beta,
             k,
+            by_window,
         };
         return fit(builder, lrn, &[x]);
     }

@@ -1,7 +1,7 @@
 //! Local response normalisation across channels.
 //!
 //! ```text
-//! y[c] = x[c] · s[c]^-beta,   s[c] = k + alpha · Σ x[j]²
+//! y[c] = x[c] · s[c]^-beta,   s[c] = k + alpha · Σ x[j]²    (alpha / size, if it is by window)
 //! dx[c] = dy[c] · s[c]^-beta - 2 · alpha · beta · x[c] · Σ dy[i] · x[i] · s[i]^(-beta - 1)
 //! ```
 //!
@@ -27,6 +27,8 @@ pub struct Lrn {
     pub beta: f32,
     /// The offset.
     pub k: f32,
+    /// Whether alpha is divided by the size, as in Caffe and PyTorch; the paper's isn't.
+    pub by_window: bool,
 }
 
 /// x → y.
@@ -54,14 +56,25 @@ impl Lrn {
         self.size - 1 - self.before()
     }
 
+    /// What the sum of squares is multiplied with.
+    fn factor(&self) -> f32 {
+        #[allow(clippy::cast_precision_loss, reason = "windows are small")]
+        let size = self.size as f32;
+        match self.by_window {
+            true => self.alpha / size,
+            false => self.alpha,
+        }
+    }
+
     fn attributes(&self) -> String {
         let Lrn {
             size,
             alpha,
             beta,
             k,
+            by_window,
         } = self;
-        format!("size {size} alpha {alpha:?} beta {beta:?} k {k:?}")
+        format!("size {size} alpha {alpha:?} beta {beta:?} k {k:?} by_window {by_window}")
     }
 
     fn infer(&self, x: &Type) -> Result<Type, ShapeError> {
@@ -85,7 +98,7 @@ impl Lrn {
             for other in window {
                 sum += x.data()[other] * x.data()[other];
             }
-            sums.data_mut()[at] = number(self.k) + number(self.alpha) * sum;
+            sums.data_mut()[at] = number(self.k) + number(self.factor()) * sum;
         });
         sums
     }
@@ -163,7 +176,7 @@ impl OpRules for LrnGrad {
         let (lrn, x, dy) = (self.0, inputs[0], inputs[1]);
         let bases = lrn.bases(x);
         let through = |at: usize| dy.data()[at] * x.data()[at] * lrn.power(bases.data()[at], -1.0);
-        let factor = T::from_f64(2.0 * f64::from(lrn.alpha) * f64::from(lrn.beta));
+        let factor = T::from_f64(2.0 * f64::from(lrn.factor()) * f64::from(lrn.beta));
         let mut dx = dy.clone();
         // The channels whose window holds this one lie the other way round.
         for_each_window(x, lrn.after(), lrn.before(), |at, window| {

@@ -124,13 +124,15 @@ fn height_and_width(dims: &[usize]) -> [usize; 2] {
     [height, width]
 }
 
-/// The attributes for dumps; those of averages say which cells count.
+/// The attributes for dumps; those of averages say which cells count. The language has no dilated averages, so there is
+/// one to be shown only where a graph was built by hand.
 fn text(window: &Window, include_pad: Option<bool>, input: Option<[usize; 2]>) -> String {
     let ([height, width], ceil) = (window.kernel, window.ceil);
-    let mut text = format!(
-        "kernel {height},{width} {} ceil {ceil}",
-        window.attributes()
-    );
+    let moves = match include_pad {
+        Some(_) if window.dilation == [1, 1] => window.stride_and_pad(),
+        _ => window.attributes(),
+    };
+    let mut text = format!("kernel {height},{width} {moves} ceil {ceil}");
     if let Some(include_pad) = include_pad {
         text += &format!(" include_pad {include_pad}");
     }

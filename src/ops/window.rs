@@ -387,13 +387,14 @@ impl Window {
     /// The attributes that convolutions and pools have, for dumps: all of them, defaults too, as frameworks differ in
     /// these. A convolution's filter tells its kernel.
     pub(crate) fn attributes(&self) -> String {
-        let pair = |[height, width]: [usize; 2]| format!("{height},{width}");
-        format!(
-            "stride {} pad {} dilation {}",
-            pair(self.stride),
-            self.pads,
-            pair(self.dilation)
-        )
+        let [height, width] = self.dilation;
+        format!("{} dilation {height},{width}", self.stride_and_pad())
+    }
+
+    /// How it moves.
+    pub(crate) fn stride_and_pad(&self) -> String {
+        let [height, width] = self.stride;
+        format!("stride {height},{width} pad {}", self.pads)
     }
 }
 

@@ -75,8 +75,13 @@ impl Program {
         diagnostics.extend(circle(&program, files));
         crate::diag::sort(&mut diagnostics);
         let sound = !broken && !diagnostics.iter().any(Diagnostic::is_error);
+        let (program, recovered) = match sound {
+            true => (Some(program), None),
+            false => (None, Some(program)),
+        };
         Loaded {
-            program: sound.then_some(program),
+            program,
+            recovered,
             diagnostics,
         }
     }
@@ -88,10 +93,13 @@ impl Loader<'_> {
         let parsed = syntax::parse(file, self.files.text(file));
         let first = self.found.is_empty();
         self.broken |= parsed.ast.is_none();
-        let ast = parsed.ast.unwrap_or(Ast {
+        let read = parsed.ast.or(parsed.recovered);
+        let incomplete = read.is_none();
+        let ast = read.unwrap_or(Ast {
             file,
             edition: None,
             items: Vec::new(),
+            broken: Vec::new(),
         });
         let worth = |diagnostic: &Diagnostic| first || diagnostic.is_error();
         self.diagnostics
@@ -100,6 +108,7 @@ impl Loader<'_> {
             module: Module {
                 ast,
                 uses: Vec::new(),
+                incomplete,
             },
             path,
         });
@@ -119,6 +128,7 @@ impl Loader<'_> {
             };
             let Some(file) = brought else {
                 self.broken = true;
+                self.found[at].module.incomplete = true;
                 continue;
             };
             let uses = &mut self.found[at].module.uses;

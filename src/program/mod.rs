@@ -29,6 +29,8 @@ pub struct Module {
     pub ast: Ast,
     /// What its `use` items name, in order.
     pub uses: Vec<Used>,
+    /// Whether something that it declares or uses may be missing here, because of an error that is reported.
+    pub incomplete: bool,
 }
 
 /// A `use` that has been followed.
@@ -45,6 +47,8 @@ pub struct Used {
 pub struct Loaded {
     /// The program; there is none if a diagnostic is an error.
     pub program: Option<Program>,
+    /// What could be read of a program with errors, for those who look for more of them.
+    pub recovered: Option<Program>,
     /// Everything worth saying. Warnings are those of the first file alone: the others are checked on their own.
     pub diagnostics: Vec<Diagnostic>,
 }

@@ -62,9 +62,22 @@ impl<'a> Elab<'a> {
                     self.shared(env, shared);
                     current
                 }
+                Stmt::Broken(broken) => match self.broken(env, broken) {
+                    true => Flowing::Unknown,
+                    false => current,
+                },
             };
         }
         current
+    }
+
+    /// A statement that could not be read: what it may bind is unknown; true if what flows behind it is unknown too.
+    pub(super) fn broken(&mut self, env: &Env<'a>, broken: &'a Broken) -> bool {
+        self.gap = true;
+        for name in &broken.names {
+            env.bind(&name.text, Value::Poison, name.span);
+        }
+        broken.more
     }
 
     /// A chain with its assertion and its name.

@@ -66,12 +66,19 @@ impl<'a> Elab<'a> {
         purpose: &str,
         known: impl Iterator<Item = &'n str>,
     ) {
+        if self.may_be_broken(&name.text, name.span.file) {
+            return;
+        }
         let message = format!("there is no net `{}`{purpose}", name.text);
         let diagnostic = Diagnostic::error(codes::WHICH_NET, message).primary(name.span, "");
-        self.report(match suggest(&name.text, known) {
-            Some(near) => diagnostic.edit(format!("did you mean `{near}`?"), name.span, near),
-            None => diagnostic,
-        });
+        let broken = self.broken_names(name.span.file).map(str::to_owned);
+        let known: Vec<String> = known.map(str::to_owned).chain(broken).collect();
+        self.report(
+            match suggest(&name.text, known.iter().map(String::as_str)) {
+                Some(near) => diagnostic.edit(format!("did you mean `{near}`?"), name.span, near),
+                None => diagnostic,
+            },
+        );
     }
 
     fn only_net(&mut self, ast: &'a Ast) -> Option<Chosen<'a>> {

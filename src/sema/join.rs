@@ -115,6 +115,14 @@ impl<'a> Elab<'a> {
                     Stmt::Flow(flow) => branches.push(self.branch(&env, flow, input)),
                     Stmt::Let(stmt) => self.let_stmt(&env, stmt),
                     Stmt::Shared(shared) => self.shared(&env, shared),
+                    Stmt::Broken(broken) => {
+                        if self.broken(&env, broken) {
+                            branches.push(Branch {
+                                value: None,
+                                span: broken.span,
+                            });
+                        }
+                    }
                     Stmt::Input(_) | Stmt::Output(_) => {
                         unreachable!("the parser refuses inputs and outputs in combinators")
                     }

@@ -187,6 +187,36 @@ pub fn check_names(program: &Program, files: &Files) -> Vec<Diagnostic> {
     elab.findings()
 }
 
+/// What else is wrong with a program that could not be read completely: with the net or preset of a name, or with all of
+/// them. Nothing is said that may only follow from what is missing, and no warnings.
+#[must_use]
+pub fn check_recovered(
+    program: &Program,
+    files: &Files,
+    net_name: Option<&str>,
+    overrides: &[Override],
+) -> Vec<Diagnostic> {
+    let mut found: Vec<Diagnostic> = check_names(program, files);
+    let names = net_names(program.main()).into_iter();
+    for name in names.filter(|name| net_name.is_none_or(|wanted| wanted == *name)) {
+        // In training there are heads and rules that there are not in use, and the other way round.
+        for mode in [Mode::Train, Mode::Infer] {
+            let result = elaborate(program, files, Some(name), overrides, mode);
+            found.extend(result.err().unwrap_or_default());
+        }
+        // Each net repeats what is wrong with the file.
+        let mut seen = BTreeSet::new();
+        found.retain(|d| d.is_error() && seen.insert((d.code, d.span(), d.message.clone())));
+        if found.len() >= limits::MAX_ERRORS {
+            break;
+        }
+    }
+    found.extend(searches(program, files).1);
+    found.retain(Diagnostic::is_error);
+    found.truncate(limits::MAX_ERRORS);
+    found
+}
+
 /// The expansion of a net.
 struct Elab<'a> {
     files: &'a Files,
@@ -212,6 +242,8 @@ struct Elab<'a> {
     steps: usize,
     /// Whether a limit was reached; nothing more is built then.
     stopped: bool,
+    /// Whether something that could not be read was met: what is missed elsewhere may stand there.
+    gap: bool,
     names: names::Names,
     shared: Vec<SharedBody<'a>>,
     facts: BTreeMap<ValueId, report::Fact>,
@@ -266,6 +298,7 @@ impl<'a> Elab<'a> {
             calls: 0,
             steps: 0,
             stopped: false,
+            gap: false,
             names: names::Names::default(),
             shared: Vec::new(),
             facts: BTreeMap::new(),

@@ -5,7 +5,7 @@
 //! stay in their file. A name always means what it
 //! means in the file where it is written, so a block works alike wherever it is used.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 use super::Elab;
@@ -25,6 +25,10 @@ pub(super) struct Namespace<'a> {
     fns: BTreeMap<&'a str, &'a Fn>,
     /// Where one more `use` can stand, on a line of its own.
     use_place: Option<Span>,
+    /// The names of items with errors.
+    broken: BTreeSet<&'a str>,
+    /// Whether any other name may be one of an item with errors.
+    incomplete: bool,
 }
 
 /// A block or a function.
@@ -68,11 +72,16 @@ impl<'a> Elab<'a> {
                 use_place: self.use_place(module),
                 ..Namespace::default()
             };
+            space.add_broken(module);
             let seen = self.declarations(module);
             for declared in declared(module) {
                 space.add(declared);
             }
             for used in &module.uses {
+                program
+                    .module(used.file)
+                    .into_iter()
+                    .for_each(|brought| space.add_broken(brought));
                 let brought = program.module(used.file).into_iter().flat_map(declared);
                 let public = |declared: &Declared<'_>| !declared.name().text.starts_with('_');
                 for declared in brought.filter(public) {
@@ -243,9 +252,16 @@ impl<'a> Elab<'a> {
         self.namespace(file)?.origin(name)
     }
 
+    /// Whether a name may be declared by something that could not be read; the errors there have been reported.
+    pub(super) fn may_be_broken(&self, name: &str, file: FileId) -> bool {
+        let space = self.namespace(file);
+        space.is_some_and(|space| space.incomplete || space.broken.contains(name))
+    }
+
     /// Whether a name that no scope binds means something.
     pub(super) fn is_global(&self, name: &str, span: Span) -> bool {
         self.applicable(name, span.file).is_some()
+            || self.may_be_broken(name, span.file)
             || self.function(name, span.file).is_some()
             || init::find(name).is_some()
             || layers::is_word(name)
@@ -277,7 +293,7 @@ impl<'a> Elab<'a> {
 
     /// Reports a name in an expression that is bound to nothing.
     pub(super) fn unknown_name(&mut self, name: &str, span: Span, visible: &[&str]) {
-        if self.is_full() {
+        if self.is_full() || self.may_be_broken(name, span.file) {
             return;
         }
         let diagnostic =
@@ -306,6 +322,10 @@ impl<'a> Elab<'a> {
 
     /// Reports a name in a chain that is no layer and no block; what was probably meant, if that is clear.
     pub(super) fn unknown_layer(&mut self, name: &Name, visible: &[&str]) -> Option<Target<'a>> {
+        if self.may_be_broken(&name.text, name.span.file) {
+            self.gap = true;
+            return None;
+        }
         if self.is_full() {
             return None;
         }
@@ -362,6 +382,12 @@ impl<'a> Elab<'a> {
         }
     }
 
+    /// Names of items that could not be read, for suggestions.
+    pub(super) fn broken_names(&self, file: FileId) -> impl Iterator<Item = &'a str> {
+        let space = self.namespace(file).into_iter();
+        space.flat_map(|space| space.broken.iter().copied())
+    }
+
     /// Names of blocks and layers, for suggestions.
     fn known_layers(&self, file: FileId) -> Vec<&'a str> {
         let blocks = self
@@ -369,6 +395,7 @@ impl<'a> Elab<'a> {
             .into_iter()
             .flat_map(|space| space.blocks.keys().copied());
         blocks
+            .chain(self.broken_names(file))
             .chain(layers::LAYERS.iter().map(|layer| layer.name))
             .collect()
     }
@@ -383,6 +410,14 @@ impl<'a> Elab<'a> {
 }
 
 impl<'a> Namespace<'a> {
+    /// Takes in what cannot be said of a file, be it this one or one that it uses.
+    fn add_broken(&mut self, module: &'a Module) {
+        let broken = &module.ast.broken;
+        self.incomplete |= module.incomplete || broken.iter().any(|broken| broken.more);
+        let names = broken.iter().flat_map(|broken| &broken.names);
+        self.broken.extend(names.map(|name| name.text.as_str()));
+    }
+
     fn add(&mut self, declared: Declared<'a>) {
         match declared {
             Declared::Block(block) => {

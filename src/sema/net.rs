@@ -81,7 +81,7 @@ impl<'a> Elab<'a> {
         let builder = std::mem::replace(&mut self.builder, crate::ir::Builder::new(""));
         let graph = builder.finish();
         // In use there may be fewer weights: heads that exist only in training are missing.
-        if let (Some(train), Mode::Train) = (&train, self.mode) {
+        if let (Some(train), Mode::Train, false) = (&train, self.mode, self.gap) {
             self.check_freeze(&train.freeze, &graph);
         }
         Some(Model {

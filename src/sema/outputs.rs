@@ -151,7 +151,7 @@ impl<'a> Elab<'a> {
             return Some(value);
         }
         // After an error the output may be missing for another reason.
-        if !self.diagnostics.iter().any(Diagnostic::is_error) {
+        if !self.gap && !self.diagnostics.iter().any(Diagnostic::is_error) {
             let diagnostic = Diagnostic::error(
                 codes::LOSS_OUTPUT,
                 format!("the net has no output `{name}`"),

@@ -45,6 +45,8 @@ enum Kind {
     Input,
     /// Of a `for`, which may count rounds without using the item.
     Loop,
+    /// Of a statement that could not be read.
+    Broken,
 }
 
 #[derive(Debug)]
@@ -71,6 +73,8 @@ struct Resolver<'e, 'a> {
     main: bool,
     /// The files whose blocks and functions are named.
     named: BTreeSet<FileId>,
+    /// Whether the item that is looked at has a statement that could not be read.
+    broken: bool,
 }
 
 impl<'a> Elab<'a> {
@@ -84,6 +88,7 @@ impl<'a> Elab<'a> {
                 strict: main,
                 main,
                 named: BTreeSet::new(),
+                broken: false,
             };
             resolver.items(&module.ast);
             if main {
@@ -157,6 +162,7 @@ impl<'a> Resolver<'_, 'a> {
                         this.params(&block.params);
                         this.stmts(&block.body);
                     });
+                    self.forget_kinds(&block.params);
                 }
                 Item::Fn(function) => {
                     self.scope(|this| {
@@ -195,6 +201,16 @@ impl<'a> Resolver<'_, 'a> {
             }
             this.stmts(&net.body);
         });
+        self.forget_kinds(&net.params);
+    }
+
+    /// Beside a statement that could not be read, other uses may say something wrong of what parameters are.
+    fn forget_kinds(&mut self, params: &[Param]) {
+        if std::mem::take(&mut self.broken) {
+            for param in params {
+                self.elab.kinds.remove(&param.name.span);
+            }
+        }
     }
 
     /// A line whose words only its readers know: names are looked up, and what is not found is a word.
@@ -253,7 +269,7 @@ impl<'a> Resolver<'_, 'a> {
             Kind::Parameter => "parameter",
             Kind::Name => "name",
             Kind::Shared => "shared body",
-            Kind::Input | Kind::Loop => return,
+            Kind::Input | Kind::Loop | Kind::Broken => return,
         };
         let name = &local.name.text;
         if local.used || !self.main || name.starts_with('_') {
@@ -277,7 +293,7 @@ impl<'a> Resolver<'_, 'a> {
             kind,
             used: false,
         });
-        if let Some(earlier) = earlier.filter(|_| self.main) {
+        if let Some(earlier) = earlier.filter(|_| self.main && kind != Kind::Broken) {
             self.elab.duplicate(&name.text, name.span, earlier);
         }
     }
@@ -365,6 +381,11 @@ impl<'a> Resolver<'_, 'a> {
                     self.body(&shared.body);
                 }
                 Stmt::Flow(flow) => self.flow(flow),
+                Stmt::Broken(broken) => {
+                    self.broken = true;
+                    let names = broken.names.iter();
+                    names.for_each(|name| self.declare(name, Kind::Broken));
+                }
             }
         }
     }

@@ -33,3 +33,7 @@ pub(crate) const MAX_ERRORS: usize = 50;
 
 /// Findings of the scanner that are worth reporting in one run.
 pub(crate) const MAX_SCAN_ERRORS: usize = 20;
+
+/// Bytes that are parsed again behind errors in one run. A file of usual size is parsed as often as it has errors; in
+/// one of the largest, the time for more than a few would be felt.
+pub(crate) const MAX_REREAD: usize = 3 << 20;

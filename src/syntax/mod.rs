@@ -3,6 +3,8 @@
 //! [`parse`] first scans the text in one linear pass (brackets, strings, comments, limits), then runs the grammar of
 //! `grammar/net.pest`, then builds the [`ast`] and rejects with readable messages what the grammar is too wide for.
 //! Nothing here knows what a layer is or which names exist.
+//!
+//! A text with errors has no tree, but what could be read of it is kept for whoever looks for further errors.
 
 pub mod ast;
 pub mod fmt;
@@ -16,12 +18,15 @@ use std::ops::Range;
 use crate::diag::{Diagnostic, FileId, Files, Span, codes};
 pub use ast::Ast;
 pub(crate) use limits::MAX_BYTES;
+use scan::Scan;
 
 /// What became of a text.
 #[derive(Debug)]
 pub struct Parsed {
     /// The tree; there is none if a diagnostic is an error.
     pub ast: Option<Ast>,
+    /// What could be read of a text with errors: good for finding more of them, and for nothing else.
+    pub recovered: Option<Ast>,
     /// Everything worth saying, in source order.
     pub diagnostics: Vec<Diagnostic>,
     /// The comments, in order, for tools that lay the text out again.
@@ -37,17 +42,19 @@ pub fn parse(file: FileId, text: &str) -> Parsed {
         .iter()
         .map(|range| Span::new(file, range.clone()))
         .collect();
-    if !scan.errors.is_empty() {
-        return Parsed {
-            ast: None,
-            diagnostics: scan.errors,
-            comments,
-        };
-    }
-    let (ast, mut diagnostics) = parse::parse(file, text, &scan);
+    let (parsed, mut diagnostics) = match scan {
+        Scan { hopeless: true, .. } => (Err(None), Vec::new()),
+        _ => parse::parse(file, text, &scan),
+    };
+    diagnostics.extend(scan.errors);
     crate::diag::sort(&mut diagnostics);
+    let (ast, recovered) = match parsed {
+        Ok(ast) => (Some(ast), None),
+        Err(recovered) => (None, recovered),
+    };
     Parsed {
         ast,
+        recovered,
         diagnostics,
         comments,
     }

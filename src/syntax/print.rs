@@ -196,6 +196,7 @@ impl Printer {
                     self.nested(|p| p.stmts(&shared.body));
                 }
                 Stmt::Flow(flow) => self.flow(flow),
+                Stmt::Broken(_) => self.line("broken"),
             }
         }
     }

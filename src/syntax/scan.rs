@@ -3,6 +3,8 @@
 //! It finds what a grammar reports badly or slowly: unclosed and mismatched brackets, strings and comments, characters
 //! that mean nothing, nesting and operator runs beyond the limits. What it lets through cannot make the parser recurse
 //! deeply. It also notes where comments, brackets and top-level items stand.
+//!
+//! Where brackets do not fit, the rest of the item says little, but the next one says much: the pass goes on there.
 
 use std::ops::Range;
 
@@ -18,6 +20,10 @@ pub(super) struct Scan {
     pub brackets: Vec<Range<usize>>,
     /// Where words stand that start an item, outside of all brackets.
     pub items: Vec<usize>,
+    /// Items, or what stands around them, whose brackets, strings or comments do not fit.
+    pub lost: Vec<Range<usize>>,
+    /// Whether the text is too large or too wrong to look for more.
+    pub hopeless: bool,
     /// What is wrong.
     pub errors: Vec<Diagnostic>,
 }
@@ -38,6 +44,7 @@ pub(super) fn scan(file: FileId, text: &str) -> Scan {
         operators: 0,
         tokens: 0,
         suspect: None,
+        forgotten: 0,
         out: Scan::default(),
     };
     if text.len() > MAX_BYTES {
@@ -47,9 +54,7 @@ pub(super) fn scan(file: FileId, text: &str) -> Scan {
         ));
         return scanner.out;
     }
-    if scanner.run().is_some() {
-        scanner.finish();
-    }
+    while scanner.run().is_none() && scanner.go_on() {}
     scanner.out
 }
 
@@ -59,6 +64,19 @@ struct Open {
     at: usize,
     bracket: u8,
     operators: u32,
+}
+
+/// An item word where no item can start: a bracket in front of it was probably never closed.
+#[derive(Clone)]
+struct Suspect {
+    /// The bracket around it.
+    open: Open,
+    word: Range<usize>,
+    /// How many brackets are open around it.
+    depth: usize,
+    /// The errors and tokens in front of it.
+    errors: usize,
+    tokens: usize,
 }
 
 struct Scanner<'a> {
@@ -71,15 +89,17 @@ struct Scanner<'a> {
     operators: u32,
     /// Words, numbers, strings, signs and comments so far.
     tokens: usize,
-    /// The first item word at the start of a line inside of brackets, with the bracket around it.
-    suspect: Option<(Open, Range<usize>)>,
+    /// The first item word at the start of a line inside of the brackets that are open.
+    suspect: Option<Suspect>,
+    /// Brackets that were taken for forgotten; what closes them may still come.
+    forgotten: usize,
     out: Scan,
 }
 
 impl Scanner<'_> {
     /// Goes through the text; `None` means that going on would only report consequences of the last error.
     fn run(&mut self) -> Option<()> {
-        if self.text.starts_with('\u{FEFF}') {
+        if self.at == 0 && self.text.starts_with('\u{FEFF}') {
             self.at = 3;
         }
         while let Some(&byte) = self.bytes.get(self.at) {
@@ -111,7 +131,73 @@ impl Scanner<'_> {
                 _ => self.other(byte),
             }
         }
-        Some(())
+        self.finish()
+    }
+
+    /// Goes to the next item after an error that leaves no sense to the rest of this one; false where nothing is left.
+    fn go_on(&mut self) -> bool {
+        let next = match self.suspect.take() {
+            Some(suspect) if !self.out.hopeless => {
+                self.not_closed(&suspect);
+                self.tokens = suspect.tokens;
+                Some(suspect.word.start)
+            }
+            _ => self.next_item(),
+        };
+        let start = self.out.items.last().copied().unwrap_or(0);
+        let end = next.unwrap_or(self.text.len());
+        self.out.lost.push(start..end);
+        self.out.hopeless |= self.out.errors.len() >= MAX_SCAN_ERRORS;
+        let Some(next) = next.filter(|_| !self.out.hopeless) else {
+            return false;
+        };
+        self.open.clear();
+        self.operators = 0;
+        self.at = next;
+        true
+    }
+
+    /// An item starts while a bracket is open: it was never closed, and what was found behind it only follows from that.
+    fn not_closed(&mut self, suspect: &Suspect) {
+        let Suspect { open, word, .. } = suspect;
+        let end = word.start;
+        // At the end of the text, what is still open there has nothing that closes it.
+        let still_open = match self.at < self.text.len() {
+            true => 0,
+            false => self.open.iter().filter(|open| open.at < end).count(),
+        };
+        self.forgotten += suspect.depth - still_open.min(suspect.depth);
+        let before = |range: &Range<usize>| range.end <= end;
+        self.out.comments.retain(before);
+        self.out.brackets.retain(before);
+        self.out.items.retain(|&item| item < end);
+        self.out.errors.truncate(suspect.errors);
+        let wanted = partner(open.bracket) as char;
+        let text = format!("`{wanted}` should stand before this");
+        self.unclosed(*open, Some((word.clone(), text)), end);
+    }
+
+    /// The next item word that starts a line, with a name behind it, outside of comments.
+    fn next_item(&self) -> Option<usize> {
+        let mut at = self.at;
+        while at < self.text.len() {
+            let rest = &self.text[at..];
+            let line_start = at == 0 || self.bytes[at - 1] == b'\n';
+            let word = &rest[..word_len(rest)];
+            if line_start && ITEM_WORDS.contains(&word) && name_follows(&rest[word.len()..]) {
+                return Some(at);
+            }
+            at += if rest.starts_with("/*") {
+                rest.find("*/").map_or(rest.len(), |end| end + 2)
+            } else if rest.starts_with("//") {
+                rest.find('\n').unwrap_or(rest.len())
+            } else if word.is_empty() {
+                rest.chars().next().map_or(1, char::len_utf8)
+            } else {
+                word.len()
+            };
+        }
+        None
     }
 
     fn other(&mut self, byte: u8) {
@@ -156,11 +242,7 @@ impl Scanner<'_> {
     }
 
     fn skip_word(&mut self) {
-        let len = self.bytes[self.at..]
-            .iter()
-            .take_while(|b| b.is_ascii_alphanumeric() || **b == b'_')
-            .count();
-        self.at += len;
+        self.at += word_len(&self.text[self.at..]);
     }
 
     fn word(&mut self) -> Option<()> {
@@ -190,11 +272,14 @@ impl Scanner<'_> {
         match self.open.last() {
             None => self.out.items.push(start),
             Some(&open) if line_start && self.suspect.is_none() => {
-                let rest = self.text[self.at..].trim_start_matches([' ', '\t']);
-                let name_follows = rest.len() < self.text.len() - self.at
-                    && rest.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_' || c == '"');
-                if name_follows {
-                    self.suspect = Some((open, start..self.at));
+                if name_follows(&self.text[self.at..]) {
+                    self.suspect = Some(Suspect {
+                        open,
+                        word: start..self.at,
+                        depth: self.open.len(),
+                        errors: self.out.errors.len(),
+                        tokens: self.tokens - 1,
+                    });
                 }
             }
             Some(_) => {}
@@ -228,6 +313,10 @@ impl Scanner<'_> {
         let at = self.at;
         self.at += 1;
         let Some(&top) = self.open.last() else {
+            if self.forgotten > 0 {
+                self.forgotten -= 1;
+                return None;
+            }
             let place = self.span(at..at + 1);
             let message = format!("`{}` closes nothing", bracket as char);
             self.report(
@@ -239,6 +328,9 @@ impl Scanner<'_> {
         };
         if partner(top.bracket) == bracket {
             self.open.pop();
+            if self.open.is_empty() {
+                self.suspect = None;
+            }
             self.operators = top.operators;
             self.out.brackets.push(top.at..at);
             return Some(());
@@ -255,6 +347,7 @@ impl Scanner<'_> {
                     at..at + 1,
                     format!("`{wanted}` should stand before this `{}`", bracket as char),
                 )),
+                self.text.len(),
             );
         } else {
             let (opener, place) = (self.span(top.at..top.at + 1), self.span(at..at + 1));
@@ -269,7 +362,8 @@ impl Scanner<'_> {
         None
     }
 
-    fn unclosed(&mut self, open: Open, before: Option<(Range<usize>, String)>) {
+    /// Reports a bracket that is still open where its item ends, or at another bracket.
+    fn unclosed(&mut self, open: Open, before: Option<(Range<usize>, String)>, end: usize) {
         let place = self.span(open.at..open.at + 1);
         let message = format!("`{}` is never closed", open.bracket as char);
         let mut diagnostic =
@@ -278,7 +372,7 @@ impl Scanner<'_> {
             diagnostic = diagnostic.secondary(self.span(range), text);
         }
         let closers = self.closers(open);
-        let at = self.closing_place(open);
+        let at = self.closing_place(open, end);
         let place = self.span(at..at);
         let line = self.text[..at]
             .rsplit('\n')
@@ -308,12 +402,8 @@ impl Scanner<'_> {
 
     /// Where a bracket was probably meant to be closed: a round or square one on its own line in front of an arrow or a
     /// brace, a curly one in front of the item that cannot stand inside, or at the end of the text.
-    fn closing_place(&self, open: Open) -> usize {
+    fn closing_place(&self, open: Open, end: usize) -> usize {
         if open.bracket == b'{' {
-            let end = match &self.suspect {
-                Some((_, word)) => word.start,
-                None => self.text.len(),
-            };
             return self.text[..end].trim_end().len();
         }
         let line = self.text[open.at..].split('\n').next().unwrap_or_default();
@@ -343,26 +433,21 @@ impl Scanner<'_> {
     }
 
     /// Reports what is still open at the end of the text.
-    fn finish(&mut self) {
-        let Some(&top) = self.open.last() else { return };
-        let wanted = partner(top.bracket) as char;
-        match self.suspect.clone() {
-            Some((open, word)) => {
-                let text = format!(
-                    "`{}` should stand before this",
-                    partner(open.bracket) as char
-                );
-                self.unclosed(open, Some((word, text)));
-            }
-            None => {
-                let end = self.text.trim_end().len();
-                let text = format!("the file ends here without `{wanted}`");
-                self.unclosed(
-                    top,
-                    (end > top.at + 1).then(|| (last_char(self.text, end), text)),
-                );
-            }
+    fn finish(&mut self) -> Option<()> {
+        let Some(&top) = self.open.last() else {
+            return Some(());
+        };
+        if self.suspect.is_none() {
+            let wanted = partner(top.bracket) as char;
+            let end = self.text.trim_end().len();
+            let text = format!("the file ends here without `{wanted}`");
+            self.unclosed(
+                top,
+                (end > top.at + 1).then(|| (last_char(self.text, end), text)),
+                self.text.len(),
+            );
         }
+        None
     }
 
     fn string(&mut self) -> Option<()> {
@@ -429,6 +514,8 @@ impl Scanner<'_> {
             self.out.comments.push(start..self.at);
             return Some(());
         }
+        // What the rest would have declared nobody knows.
+        self.out.hopeless = true;
         let place = self.span(start..start + 2);
         let line = self.text[start..].split('\n').next().unwrap_or_default();
         let end = start + line.trim_end().len();
@@ -492,6 +579,7 @@ impl Scanner<'_> {
     }
 
     fn too_large(&mut self, message: String) {
+        self.out.hopeless = true;
         let place = self.span(0..self.text.find('\n').unwrap_or(self.text.len()).min(40));
         self.report(
             Diagnostic::error(codes::TOO_LARGE, message)
@@ -507,6 +595,19 @@ fn partner(open: u8) -> u8 {
         b'[' => b']',
         _ => b'}',
     }
+}
+
+/// The letters, digits and underscores at the start of a text.
+pub(super) fn word_len(text: &str) -> usize {
+    let is_part = |b: &u8| b.is_ascii_alphanumeric() || *b == b'_';
+    text.bytes().take_while(is_part).count()
+}
+
+/// Whether what stands behind an item word on its line may be the name of the item.
+fn name_follows(text: &str) -> bool {
+    let rest = text.trim_start_matches([' ', '\t']);
+    rest.len() < text.len()
+        && rest.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_' || c == '"')
 }
 
 /// The last character before `end`.

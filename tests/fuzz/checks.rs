@@ -65,7 +65,11 @@ pub(crate) fn check(data: &[u8]) {
     let Some((mut files, file)) = read(data) else {
         return;
     };
-    let Some(program) = Program::alone(&mut files, file).program else {
+    let loaded = Program::alone(&mut files, file);
+    let Some(program) = loaded.program else {
+        if let Some(rest) = &loaded.recovered {
+            show(&sema::check_recovered(rest, &files, None, &[]), &files);
+        }
         return;
     };
     show(&sema::searches(&program, &files).1, &files);

@@ -55,7 +55,7 @@ fn fill(
 
 /// k + alpha · the sum of squares, its logarithm being taken.
 fn log_base(b: &mut BodyBuilder, lrn: &Lrn, sum: Reg) -> [Reg; 2] {
-    let (alpha, k) = (b.const_f(lrn.alpha), b.const_f(lrn.k));
+    let (alpha, k) = (b.const_f(lrn.factor()), b.const_f(lrn.k));
     let base = b.fma(sum, alpha, k);
     [base, math::log(b, base)]
 }
@@ -130,7 +130,7 @@ pub fn grad(cx: &mut Cx<'_>, LrnGrad(lrn): &LrnGrad, node: &Node) {
                 b.div(product, base)
             },
         );
-        let slope = -2.0 * lrn.alpha * lrn.beta;
+        let slope = -2.0 * lrn.factor() * lrn.beta;
         row.each(b, &[x, dx, through], |b, off, lanes, _| {
             let sum = window(b, through, off, lrn.size);
             let slope = b.const_f(slope);

@@ -18,6 +18,19 @@ pub struct Ast {
     pub edition: Option<Edition>,
     /// Everything in the file, in order.
     pub items: Vec<Item>,
+    /// What could not be read; a file without errors has none.
+    pub broken: Vec<Broken>,
+}
+
+/// Something of which no more is known than what it may declare: its errors have been reported.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Broken {
+    /// The names that it may declare.
+    pub names: Vec<Name>,
+    /// Whether more may be missing: an item whose name cannot be read or what a `use` brings, a value that flows.
+    pub more: bool,
+    /// Its place.
+    pub span: Span,
 }
 
 /// `edition 1`
@@ -259,6 +272,8 @@ pub enum Stmt {
     Shared(Shared),
     /// `conv(6, 5) -> relu : [6, 24, 24] as c1`
     Flow(Flow),
+    /// A statement with an error, in a file that is only read to find more of them.
+    Broken(Broken),
 }
 
 impl Stmt {
@@ -271,6 +286,7 @@ impl Stmt {
             Stmt::Let(s) => s.span,
             Stmt::Shared(s) => s.span,
             Stmt::Flow(s) => s.span,
+            Stmt::Broken(s) => s.span,
         }
     }
 }

@@ -25,7 +25,18 @@ impl Builder<'_> {
         Body { stmts, span }
     }
 
+    /// A statement; if something is wrong with it, what is known of it all the same.
     fn stmt(&mut self, pair: Pair<'_, Rule>, place: Place) -> Stmt {
+        let span = self.span(&pair);
+        let outside = std::mem::take(&mut self.tainted);
+        let stmt = self.whole_stmt(pair, place);
+        match std::mem::replace(&mut self.tainted, outside) {
+            true => Stmt::Broken(self.broken_stmt(span)),
+            false => stmt,
+        }
+    }
+
+    fn whole_stmt(&mut self, pair: Pair<'_, Rule>, place: Place) -> Stmt {
         let span = self.span(&pair);
         match pair.as_rule() {
             Rule::let_stmt => Stmt::Let(self.let_stmt(pair)),
@@ -128,6 +139,14 @@ impl Builder<'_> {
             match part.as_rule() {
                 Rule::element => flow.chain.push(self.element(part, place)),
                 Rule::shape => flow.shape = Some(self.shape(part)),
+                Rule::late_shape => {
+                    let tainted = self.tainted;
+                    self.late_shape(&part, &flow);
+                    // What was meant is clear, so it can be gone on with.
+                    self.tainted = tainted;
+                    let shape = self.shape(part);
+                    flow.shape.get_or_insert(shape);
+                }
                 _ => flow.name = Some(self.name(&part)),
             }
         }
@@ -135,6 +154,46 @@ impl Builder<'_> {
             flow.chain_span = first.span.to(last.span);
         }
         flow
+    }
+
+    /// A shape behind `as NAME`, where it would seem to be one of the name.
+    fn late_shape(&mut self, pair: &Pair<'_, Rule>, flow: &Flow) {
+        let late = self.span(pair);
+        let message = "a shape is asserted in front of `as`, not behind the name";
+        let diagnostic = Diagnostic::error(codes::SYNTAX, message).primary(late, "");
+        let name = flow.name.as_ref().map(|name| name.span);
+        let assertion = self.slice(late);
+        if let Some(shape) = &flow.shape {
+            let diagnostic = diagnostic.secondary(shape.span, "asserted here already");
+            let removed = name.map_or(late, |name| Span {
+                start: name.end,
+                ..late
+            });
+            return self.report(diagnostic.edit("remove the second one", removed, ""));
+        }
+        let chain_end = flow.chain.last().map_or(late.start, |last| last.span.end);
+        let place = Span {
+            start: chain_end,
+            ..late
+        };
+        // A comment in between would get lost.
+        let commented = ["//", "/*"]
+            .iter()
+            .any(|sign| self.slice(place).contains(sign));
+        let named = name
+            .filter(|_| !commented)
+            .map(|name| (place, self.slice(name)));
+        self.report(match named {
+            Some((place, name)) => {
+                let text = format!("{assertion} as {name}");
+                let help = match text.contains('\n') {
+                    true => "put it in front of `as`".to_owned(),
+                    false => format!("write `{text}`"),
+                };
+                diagnostic.edit(help, place, format!(" {text}"))
+            }
+            None => diagnostic.help("write `: [c, h, w] as NAME`"),
+        });
     }
 
     fn shape(&mut self, pair: Pair<'_, Rule>) -> Expr {
@@ -263,7 +322,8 @@ impl Builder<'_> {
             Place::Branches
         };
         let body = self.body(expect(&mut parts, "join"), place);
-        if !body.stmts.iter().any(|stmt| matches!(stmt, Stmt::Flow(_))) {
+        let is_branch = |stmt: &Stmt| matches!(stmt, Stmt::Flow(_) | Stmt::Broken(_));
+        if !body.stmts.iter().any(is_branch) {
             let message = format!("`{}` has no branches", kind.word());
             let hint = "each statement in these braces is a branch";
             self.report(

@@ -68,9 +68,12 @@ impl<'a> Context<'a> {
                 - text[at..]
                     .trim_start_matches(|c| blank(c, newline_matters))
                     .len();
-            match scan.comments.iter().find(|comment| comment.start == at) {
-                Some(comment) => at = comment.end,
-                None => break,
+            match scan
+                .comments
+                .binary_search_by_key(&at, |comment| comment.start)
+            {
+                Ok(comment) => at = scan.comments[comment].end,
+                Err(_) => break,
             }
         }
         let end = last_code(text, at, scan);
@@ -156,11 +159,28 @@ impl<'a> Context<'a> {
         let assigns = matches!(self.before(), "let" | "preset");
         match self.bracket {
             _ if assigns => "a name",
+            _ if self.binds_nothing() => "`=`",
             Some('(') => "`,` or `)`",
             Some('[') => "`,` or `]`",
             Some(_) => "`->`, `;` or a new line",
             None => "the end of the line",
         }
+    }
+
+    /// Whether the place is behind the name of a `let` that says no value.
+    fn binds_nothing(&self) -> bool {
+        let front = &self.text[..self.before.start];
+        let word = front.trim_end_matches([' ', '\t']);
+        word_like(self.before()) && &word[token_before(front, word.len())] == "let"
+    }
+
+    /// Whether a name is bound here by a word of another language.
+    fn binds_otherwise(&self) -> bool {
+        let behind = self.text[self.at + self.token.len()..].trim_start_matches([' ', '\t']);
+        self.bracket == Some('{')
+            && behind.starts_with('=')
+            && !behind.starts_with("==")
+            && ["const", "var", "val", "auto", "set", "def"].contains(&self.before())
     }
 
     /// Braces behind a word that joins nothing.
@@ -230,6 +250,15 @@ impl<'a> Context<'a> {
                     place.before(),
                     "\n",
                 )
+            }
+            _ if (word || token.starts_with(|c: char| c.is_ascii_digit()))
+                && self.binds_nothing() =>
+            {
+                diagnostic.edit("a value is bound with `=`", place.before(), "= ")
+            }
+            _ if word && self.binds_otherwise() => {
+                let place = self.place(self.before.clone());
+                diagnostic.edit("a name is bound with `let`", place, "let")
             }
             _ if word
                 && word_like(before)
@@ -319,11 +348,8 @@ fn word_len(rest: &str) -> usize {
 /// The end of the last code in front of `at`.
 fn last_code(text: &str, at: usize, scan: &Scan) -> usize {
     let mut end = text[..at].trim_end().len();
-    while let Some(comment) = scan
-        .comments
-        .iter()
-        .rev()
-        .find(|comment| comment.start < end)
+    while let Some(comment) =
+        scan.comments[..scan.comments.partition_point(|comment| comment.start < end)].last()
     {
         if comment.end < end {
             break;

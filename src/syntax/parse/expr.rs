@@ -56,6 +56,7 @@ impl Builder<'_> {
         if expr.depth() <= MAX_EXPR_DEPTH {
             return expr;
         }
+        self.tainted = true;
         // Everything around the place is too deep as well; once is enough.
         if !self
             .errors

@@ -17,6 +17,7 @@ impl Builder<'_> {
             file: self.file,
             edition: None,
             items: Vec::new(),
+            broken: Vec::new(),
         };
         let source = expect(&mut file.into_inner(), "file");
         let mut from = self.span(&source).start;
@@ -28,7 +29,14 @@ impl Builder<'_> {
                 Rule::EOI => {}
                 Rule::edition_item => self.edition(pair, &mut ast),
                 Rule::stray => self.stray(pair),
-                _ => ast.items.push(self.item(pair, docs)),
+                _ => {
+                    self.tainted = false;
+                    let item = self.item(pair, docs);
+                    match std::mem::take(&mut self.tainted) {
+                        true => ast.broken.push(self.broken_item(span)),
+                        false => ast.items.push(item),
+                    }
+                }
             }
         }
         ast

@@ -1,13 +1,15 @@
 //! From pest's pairs to the tree.
 //!
 //! This module and `fmt` are the only ones that name grammar rules. The grammar is wider than the language in places where pest's own
-//! errors would be unreadable; what it lets through wrongly is rejected here. The builder goes on after an error with a
-//! placeholder, so that one run finds as many as possible; the tree is thrown away if there was any.
+//! errors would be unreadable; what it lets through wrongly is rejected here. The builder goes on after an error, so that
+//! one run finds as many as possible: the statement or the item around it is broken, the rest of the tree is as written.
+//! Where the grammar itself stops, `recover` finds the rest.
 
 mod body;
 mod explain;
 mod expr;
 mod item;
+mod recover;
 
 use std::ops::Range;
 
@@ -15,7 +17,7 @@ use pest::Parser;
 use pest::iterators::{Pair, Pairs};
 
 use super::RESERVED;
-use super::ast::{Ast, Expr, Item, Name};
+use super::ast::{Ast, Broken, Expr, Item, Name};
 use super::limits::{MAX_ERRORS, MAX_NETS};
 use super::scan::Scan;
 use crate::diag::{Diagnostic, FileId, Span, codes};
@@ -40,60 +42,35 @@ pub(super) fn pairs(text: &str) -> Option<Pairs<'_, Rule>> {
     NetParser::parse(Rule::file, text).ok()
 }
 
-/// Builds the tree of a text that the scanner let through.
-pub(super) fn parse(file: FileId, text: &str, scan: &Scan) -> (Option<Ast>, Vec<Diagnostic>) {
+/// The tree of a text, or else what could be read of it.
+type Tree = Result<Ast, Option<Ast>>;
+
+/// Builds the tree of a text whose size is within the limits.
+pub(super) fn parse(file: FileId, text: &str, scan: &Scan) -> (Tree, Vec<Diagnostic>) {
+    if !scan.errors.is_empty() {
+        let (ast, errors) = recover::recover(file, text, scan);
+        return (Err(ast), errors);
+    }
     match NetParser::parse(Rule::file, text) {
         Ok(pairs) => {
             let mut builder = Builder::new(file, text, 0, &scan.comments);
-            let ast = pairs.into_iter().next().map(|file| builder.file(file));
-            ast.iter().for_each(|ast| builder.bound_nets(ast));
+            let ast = builder.file(expect(&mut pairs.into_iter(), "file"));
+            let bounded = builder.bound_nets(&ast);
             if builder.errors.iter().any(Diagnostic::is_error) {
-                (None, builder.errors)
+                (Err(bounded.then_some(ast)), builder.errors)
             } else {
-                (ast, builder.errors)
+                (Ok(ast), builder.errors)
             }
         }
         Err(error) => {
-            let mut errors = parse_by_item(file, text, scan);
+            let (ast, mut errors) = recover::recover(file, text, scan);
             // Items that are right by themselves may be wrong side by side, as two on a line.
             if !errors.iter().any(Diagnostic::is_error) {
                 errors.push(explain::explain(&error, file, text, 0, scan));
             }
-            (None, errors)
+            (Err(ast), errors)
         }
     }
-}
-
-/// Parses every item on its own, so that an error in one does not hide those in the others.
-fn parse_by_item(file: FileId, text: &str, scan: &Scan) -> Vec<Diagnostic> {
-    let mut errors = Vec::new();
-    let starts = std::iter::once(0).chain(scan.items.iter().copied().filter(|&at| at > 0));
-    let ends = scan
-        .items
-        .iter()
-        .copied()
-        .filter(|&at| at > 0)
-        .chain([text.len()]);
-    for (start, end) in starts.zip(ends) {
-        if errors.len() >= MAX_ERRORS {
-            break;
-        }
-        match NetParser::parse(Rule::file, &text[start..end]) {
-            Ok(pairs) => {
-                let mut builder = Builder::new(file, &text[start..end], start, &scan.comments);
-                pairs.into_iter().for_each(|file| drop(builder.file(file)));
-                // An edition that is not first is an error of the whole file, which was not looked at here.
-                errors.extend(
-                    builder
-                        .errors
-                        .into_iter()
-                        .filter(|error| error.code != codes::BAD_EDITION),
-                );
-            }
-            Err(error) => errors.push(explain::explain(&error, file, text, start, scan)),
-        }
-    }
-    errors
 }
 
 /// Builds an expression that stands alone in the part of the text from `start`.
@@ -125,7 +102,13 @@ struct Builder<'a> {
     base: usize,
     /// The comments of the file, in order.
     comments: &'a [Range<usize>],
+    /// Where placeholders cover what the grammar does not know, in any order.
+    covered: &'a [Range<usize>],
+    /// The text of the file, nothing covered.
+    whole: &'a str,
     errors: Vec<Diagnostic>,
+    /// Whether something is wrong with the innermost statement or item that is being built.
+    tainted: bool,
 }
 
 impl<'a> Builder<'a> {
@@ -135,7 +118,10 @@ impl<'a> Builder<'a> {
             text,
             base,
             comments,
+            covered: &[],
+            whole: text,
             errors: Vec::new(),
+            tainted: false,
         }
     }
 
@@ -168,17 +154,37 @@ impl<'a> Builder<'a> {
 
     /// Takes a finding in; a file that is no net at all has more than anybody reads.
     fn report(&mut self, diagnostic: Diagnostic) {
+        self.tainted |= diagnostic.is_error();
         if self.errors.len() < MAX_ERRORS {
             self.errors.push(diagnostic);
         }
     }
 
     /// A word as it stands, reserved or not.
-    fn word(&self, pair: &Pair<'_, Rule>) -> Name {
+    fn word(&mut self, pair: &Pair<'_, Rule>) -> Name {
+        let span = self.span(pair);
+        let start = span.start as usize;
+        self.tainted |= self.covered.iter().any(|range| range.start == start);
         Name {
             text: pair.as_str().to_owned(),
-            span: self.span(pair),
+            span,
         }
+    }
+
+    /// What is known of a statement with an error.
+    fn broken_stmt(&self, span: Span) -> Broken {
+        let start = span.start as usize;
+        let covered = self.covered.iter().find(|range| range.start == start);
+        recover::broken_stmt(
+            self.file,
+            self.whole,
+            covered.cloned().unwrap_or(span.range()),
+        )
+    }
+
+    /// What is known of an item with an error.
+    fn broken_item(&self, span: Span) -> Broken {
+        recover::broken_item(self.file, self.whole, span.range())
     }
 
     /// A word that names something new.
@@ -189,7 +195,7 @@ impl<'a> Builder<'a> {
     }
 
     /// Refuses a file of more nets than anybody expands.
-    fn bound_nets(&mut self, ast: &Ast) {
+    fn bound_nets(&mut self, ast: &Ast) -> bool {
         let mut names = ast.items.iter().filter_map(|item| match item {
             Item::Net(net) => Some(&net.name),
             Item::Preset(preset) => Some(&preset.name),
@@ -197,7 +203,8 @@ impl<'a> Builder<'a> {
             Item::Search(search) => Some(&search.net),
             Item::Block(_) | Item::Fn(_) | Item::Use(_) => None,
         });
-        if let Some(name) = names.nth(MAX_NETS) {
+        let excess = names.nth(MAX_NETS);
+        if let Some(name) = excess {
             let message =
                 format!("a file has at most {MAX_NETS} nets, presets and sections of them");
             self.report(
@@ -206,6 +213,7 @@ impl<'a> Builder<'a> {
                     .help("move some into a file of their own"),
             );
         }
+        excess.is_none()
     }
 
     fn check_reserved(&mut self, name: &Name) {
