@@ -32,6 +32,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut lines = vec![chart::Line {
         label: "the curve".to_owned(),
         points: wanted,
+        reference: true,
     }];
     for hidden in [2, 6, 32] {
         let settings = [format!("hidden={hidden}")];
@@ -53,6 +54,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         lines.push(chart::Line {
             label: format!("{hidden} units, error {error:.3}"),
             points: points.collect(),
+            reference: false,
         });
         if hidden == 32 && error > 0.05 {
             return Err(format!("32 units should follow the curve, but miss it by {error}").into());

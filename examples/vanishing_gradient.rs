@@ -63,11 +63,12 @@ fn main() -> Result<(), Box<dyn Error>> {
     let lines = [("sigmoid", sigmoid), ("relu", relu)].map(|(label, points)| chart::Line {
         label: label.to_owned(),
         points,
+        reference: false,
     });
     let picture = chart::Chart {
         title: "Gradients before the first step",
-        across: "layer",
-        up: "root mean square",
+        across: "layer, from the input",
+        up: "gradient of the weights, root mean square",
         logarithmic: true,
         lines: &lines,
     };

@@ -107,7 +107,7 @@ fn all_errors_of_a_file_come_in_one_run() {
     assert_eq!(found("check bad.net --json"), wanted);
     // Of the names and shapes, only those of the net that is asked for matter; those of a block may concern it.
     assert_eq!(found("check bad.net:A --json"), wanted[..3]);
-    let done = folder.netc("run bad.net:B --weights none.safetensors");
+    let done = folder.netc("summary bad.net:B");
     for code in ["N0110", "N0213"] {
         assert!(done.stderr.contains(code), "{done:?}");
     }

@@ -14,6 +14,8 @@ pub(crate) struct Line {
     pub(crate) label: String,
     /// The points, x and y.
     pub(crate) points: Vec<(f64, f64)>,
+    /// Whether the others are held against it.
+    pub(crate) reference: bool,
 }
 
 /// What is drawn.
@@ -32,12 +34,13 @@ pub(crate) struct Chart<'a> {
 
 const INK: RGBColor = RGBColor(40, 40, 40);
 /// Colours that people with any kind of colour vision tell apart (M. Okabe and K. Ito, 2008).
-const COLOURS: [RGBColor; 4] = [
-    RGBColor(150, 150, 150),
+const COLOURS: [RGBColor; 3] = [
     RGBColor(213, 94, 0),
     RGBColor(0, 158, 115),
     RGBColor(0, 114, 178),
 ];
+/// That of lines that others are held against.
+const REFERENCE: RGBColor = RGBColor(150, 150, 150);
 /// The library puts everything on whole numbers; a sheet this many times as large keeps lines smooth.
 const GRAIN: i32 = 4;
 const SIZE: (i32, i32) = (760, 520);
@@ -64,7 +67,7 @@ pub(crate) fn write(path: &Path, chart: &Chart<'_>) -> Result<(), Box<dyn Error>
             label(25, HPos::Left),
         ))?;
         let mut at = 24 * GRAIN;
-        for (line, colour) in chart.lines.iter().zip(COLOURS.iter().cycle()) {
+        for (line, colour) in coloured(chart.lines) {
             let y = 64 * GRAIN;
             let stroke = colour.stroke_width(3 * GRAIN as u32);
             head.draw(&PathElement::new([(at, y), (at + 24 * GRAIN, y)], stroke))?;
@@ -76,7 +79,11 @@ pub(crate) fn write(path: &Path, chart: &Chart<'_>) -> Result<(), Box<dyn Error>
             at += (52 + 15 * line.label.chars().count() as i32 / 2) * GRAIN;
         }
         let points = || chart.lines.iter().flat_map(|line| &line.points);
-        let x = range(points().map(|point| point.0));
+        let mut x = range(points().map(|point| point.0));
+        if counts(chart.lines) {
+            // Room for the dots.
+            x = x.start - 0.3..x.end + 0.3;
+        }
         let y = range(points().map(|point| point.1));
         let mut builder = ChartBuilder::on(&body);
         builder
@@ -88,13 +95,13 @@ pub(crate) fn write(path: &Path, chart: &Chart<'_>) -> Result<(), Box<dyn Error>
         if chart.logarithmic {
             let y = y.start / 2.0..y.end * 2.0;
             draw(builder.build_cartesian_2d(x, y.log_scale())?, chart, |y| {
-                format!("{y:.0e}")
+                power_of_ten(*y)
             })?;
         } else {
             let room = 0.05 * (y.end - y.start);
             let y = y.start - room..y.end + room;
             draw(builder.build_cartesian_2d(x, y)?, chart, |y| {
-                format!("{y:.1}")
+                with_minus(&format!("{y:.1}"))
             })?;
         }
         root.present()?;
@@ -106,6 +113,46 @@ pub(crate) fn write(path: &Path, chart: &Chart<'_>) -> Result<(), Box<dyn Error>
     }
     std::fs::write(path, text.replacen(&large, &small, 1))?;
     Ok(())
+}
+
+/// The lines with their colours.
+fn coloured(lines: &[Line]) -> impl Iterator<Item = (&Line, RGBColor)> {
+    let mut colours = COLOURS.iter().copied().cycle();
+    lines.iter().map(move |line| match line.reference {
+        true => (line, REFERENCE),
+        false => (line, colours.next().unwrap_or(INK)),
+    })
+}
+
+/// Whether the horizontal axis counts something, with nothing in between.
+fn counts(lines: &[Line]) -> bool {
+    let mut points = lines.iter().flat_map(|line| &line.points);
+    points.all(|point| point.0.fract() == 0.0)
+}
+
+/// A number with the sign that is as wide as a plus.
+fn with_minus(number: &str) -> String {
+    number.replace('-', "\u{2212}")
+}
+
+/// As 10⁻³; numbers in between have no label.
+fn power_of_ten(number: f64) -> String {
+    let power = number.log10();
+    if (power - power.round()).abs() > 1e-6 {
+        return String::new();
+    }
+    let raised = |c: char| match c {
+        '-' => '⁻',
+        '1' => '¹',
+        '2' => '²',
+        '3' => '³',
+        digit => digit
+            .to_digit(10)
+            .and_then(|digit| char::from_u32(0x2070 + digit))
+            .unwrap_or(digit),
+    };
+    let power: String = format!("{power:.0}").chars().map(raised).collect();
+    format!("10{power}")
 }
 
 fn range(values: impl Iterator<Item = f64>) -> Range<f64> {
@@ -135,17 +182,21 @@ where
         .set_all_tick_mark_size(5 * GRAIN)
         .x_desc(chart.across)
         .y_desc(chart.up)
-        .x_label_formatter(&|x| format!("{x:.0}"))
+        .x_label_formatter(&|x| with_minus(&format!("{x:.0}")))
         .y_label_formatter(&number)
-        .x_labels(8)
+        .x_labels(if counts(chart.lines) { 16 } else { 8 })
         .y_labels(8)
         .label_style(style.clone())
         .axis_desc_style(style)
         .draw()?;
-    for (line, colour) in chart.lines.iter().zip(COLOURS.iter().cycle()) {
+    for (line, colour) in coloured(chart.lines) {
         let stroke = colour.stroke_width(5 * GRAIN as u32 / 2);
-        let points = line.points.iter().copied();
-        context.draw_series(LineSeries::new(points, stroke))?;
+        let points = || line.points.iter().copied();
+        context.draw_series(LineSeries::new(points(), stroke))?;
+        if counts(chart.lines) {
+            let dot = |point| Circle::new(point, 4 * GRAIN, colour.filled());
+            context.draw_series(points().map(dot))?;
+        }
     }
     Ok(())
 }
