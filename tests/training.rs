@@ -128,8 +128,8 @@ fn killed_and_resumed(net: &str, kills: usize) {
     let whole = begin.elapsed();
     let calm = bytes(&folder, "calm.safetensors");
     let mut state = 7_u64;
-    let (mut killed, mut resumed, mut ended) = (0, 0, 0);
-    while killed < kills {
+    let (mut killed, mut resumed) = (0, 0);
+    while killed < kills || resumed == 0 {
         state = state
             .wrapping_mul(6_364_136_223_846_793_005)
             .wrapping_add(1);
@@ -146,7 +146,6 @@ fn killed_and_resumed(net: &str, kills: usize) {
             for name in ["w.safetensors", "w.checkpoint"] {
                 std::fs::remove_file(folder.path(name)).expect("the file is there");
             }
-            ended += 1;
             continue;
         }
         assert_eq!(output.status.code(), None, "{output:?}");
@@ -159,7 +158,6 @@ fn killed_and_resumed(net: &str, kills: usize) {
         ""
     };
     folder.ok(&format!("{train} --out w.safetensors{flag}"));
-    assert!(resumed > 0, "{killed} killed, {ended} ended");
     assert!(
         bytes(&folder, "w.safetensors") == calm,
         "after {killed} kills the weights are others"
