@@ -4,8 +4,9 @@
 mod common;
 
 use common::{Bindings, How, check_linear, check_norm, compiled, param, random, targets};
-use netc::codegen::Target;
-use netc::ir::{Builder, Graph, Shape, Type};
+use netc::codegen::{Isa, Target};
+use netc::driver::{self, Options};
+use netc::ir::{Builder, Graph, Layout, Shape, Type};
 use netc::ops::activation;
 use netc::ops::loss::{CrossEntropy, CrossEntropyGrad};
 use netc::ops::{
@@ -316,6 +317,13 @@ fn depthwise_shares_of_any_number_of_threads_are_the_convolution() {
     }
 }
 
+/// Whether a value is put into another order.
+fn turns(graph: &Graph, most: usize) -> bool {
+    let prepared = driver::prepare(graph, &Options::new(most));
+    let mut nodes = prepared.graph.nodes.iter();
+    nodes.any(|(_, node)| matches!(node.op, Op::Relayout))
+}
+
 #[test]
 fn dense_layers() {
     for (features, outputs, batch, most) in [
@@ -347,7 +355,11 @@ fn dense_layers() {
         let w = input.param([outputs, features], param("w"));
         let dx = input.op(Op::DenseInputGrad, &[dy, w]);
         input.output("dx", dx);
-        check_linear(&input.finish(), batch, most, outputs + 4);
+        let input = input.finish();
+        // Else it is turned for every batch.
+        let is_turned = outputs <= 8 * most;
+        assert_eq!(turns(&input, most), is_turned, "{outputs} by {most}");
+        check_linear(&input, batch, most, outputs + 4);
         let mut weights = Builder::new(format!("filter gradient of dense {features} to {outputs}"));
         let x = weights.input("x", shape(features));
         let dy = weights.input("dy", shape(outputs));
@@ -412,6 +424,28 @@ fn a_dense_layer_reads_a_map_as_it_lies() {
             b.output("z2", z2);
         }
         check_linear(&b.finish(), 4, 6, 60 * outputs * 45 + 20);
+    }
+}
+
+/// Vectors of neighbouring pixels cross no cache lines where that takes little memory.
+#[test]
+fn pixels_start_at_whole_vectors() {
+    for (channels, pixel) in [(8, 8), (24, 24), (44, 48), (48, 48), (728, 736), (256, 272)] {
+        let mut b = Builder::new("map");
+        let x = b.input("x", Type::f32(Shape::batched([channels, 5, 5])));
+        let y = b.pointwise(Pointwise::Relu, &[x]);
+        b.output("y", y);
+        let options = Options {
+            target: Target::of(Isa::Avx512, Target::SMALL_CACHES),
+            ..Options::new(2)
+        };
+        let prepared = driver::prepare(&b.finish(), &options);
+        let y = prepared.graph.output("y").expect("there is one");
+        let Layout::Nhwc { pixel: found, .. } = prepared.graph.values[y].layout else {
+            panic!("a map")
+        };
+        // Those whose distance is a multiple of 1 KB are a cache line further apart.
+        assert_eq!(found, pixel, "{channels} channels");
     }
 }
 

@@ -49,19 +49,20 @@ const SAME: Pads = Pads {
     right: 1,
 };
 
+const UNEVEN: Pads = Pads {
+    top: 0,
+    left: 2,
+    bottom: 1,
+    right: 0,
+};
+
 #[test]
 fn tiles_are_the_convolution_on_every_tier() {
-    let uneven = Pads {
-        top: 0,
-        left: 2,
-        bottom: 1,
-        right: 0,
-    };
     let cases: [(Sizes, Pads, usize, usize); 8] = [
         ([1, 1, 3, 3], Pads::all(0), 1, 1),
         ([16, 16, 8, 8], SAME, 1, 1),
         ([3, 5, 7, 9], SAME, 2, 3),
-        ([20, 33, 6, 5], uneven, 3, 3),
+        ([20, 33, 6, 5], UNEVEN, 3, 3),
         ([17, 24, 13, 11], SAME, 1, 2),
         // Several blocks an image, and panels of filters.
         ([24, 100, 38, 37], SAME, 2, 2),
@@ -140,17 +141,11 @@ fn filter_grad(form: Form, [c, k, h, w]: Sizes, pads: Pads) -> Graph {
 
 #[test]
 fn gradients_by_the_filter_are_right_on_every_tier() {
-    let uneven = Pads {
-        top: 0,
-        left: 2,
-        bottom: 1,
-        right: 0,
-    };
     let cases: [(Sizes, Pads, usize, usize); 9] = [
         ([1, 1, 3, 3], Pads::all(0), 1, 1),
         ([16, 16, 8, 8], SAME, 1, 1),
         ([3, 5, 7, 9], SAME, 2, 3),
-        ([20, 33, 6, 5], uneven, 3, 3),
+        ([20, 33, 6, 5], UNEVEN, 3, 3),
         ([17, 24, 13, 11], SAME, 1, 2),
         // Several blocks an image, and chunks of images.
         ([24, 40, 38, 37], SAME, 5, 5),
@@ -267,16 +262,10 @@ fn changing([c, k, h, w]: Sizes, window: Window) -> Graph {
 /// The gradient by the input is made by tiles too, and is that of the direct sum.
 #[test]
 fn gradients_by_the_input_are_turned_convolutions() {
-    let uneven = Pads {
-        top: 0,
-        left: 2,
-        bottom: 1,
-        right: 0,
-    };
     let wide = Pads::all(3);
     let cases = [
         ([40, 48, 36, 30], SAME, 2, true),
-        ([48, 40, 30, 37], uneven, 3, true),
+        ([48, 40, 30, 37], UNEVEN, 3, true),
         ([48, 40, 30, 30], wide, 1, false),
     ];
     for ([c, k, h, w], pads, batch, by_tiles) in cases {

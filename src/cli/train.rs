@@ -182,15 +182,18 @@ fn fit(
             Event::Evaluating => {}
             Event::Pause(trainer) => writer.save(trainer)?,
             Event::Epoch(epoch, trainer) => {
-                if asked() == Flow::Stop {
-                    writer.save(trainer)?;
-                } else {
-                    writer.save_epoch(trainer)?;
+                // Asked once: a signal that comes after the files were left alone must wait for the
+                // next event, which has everything written before the training ends.
+                let flow = asked();
+                match flow {
+                    Flow::Stop => writer.save(trainer)?,
+                    Flow::Continue | Flow::Pause => writer.save_epoch(trainer)?,
                 }
                 bar.suspend(|| {
                     out.either(|| object(&epoch, trainer), || text(&epoch, trainer, epochs))?;
                     out.finish()
                 })?;
+                return Ok(flow);
             }
         }
         Ok(asked())

@@ -283,6 +283,12 @@ impl Graph {
             })
     }
 
+    /// The values that are read when a run is done: outputs, and what parameters and states become.
+    pub fn leaves(&self) -> impl Iterator<Item = ValueId> {
+        let outputs = self.outputs.iter().map(|output| output.value);
+        outputs.chain(self.updates.iter().map(|update| update.value))
+    }
+
     /// For each value, the nodes that read it, in order; a node that reads it twice stands twice.
     pub fn users(&self) -> Users {
         // Each value's range begins where that of the one before it ends. While it is filled, `ends` says how far it is.

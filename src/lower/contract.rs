@@ -46,6 +46,14 @@ pub struct RowAxis {
     pub a: i64,
 }
 
+impl RowAxis {
+    /// An axis of one position.
+    pub const ONE: RowAxis = RowAxis {
+        extent: Extent::Static(1),
+        a: 0,
+    };
+}
+
 /// An axis of k.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct SumAxis {
@@ -415,7 +423,7 @@ impl Chosen {
 
 /// Where in a contraction that is part of a larger loop nest some tiles are.
 #[derive(Debug)]
-pub struct Within<'i> {
+pub struct Inside<'i> {
     /// The groups.
     pub groups: &'i [Index],
     /// The columns; none for all.
@@ -431,7 +439,7 @@ pub fn tiles(
     args: &mut Args,
     cx: &Cx<'_>,
     contract: &Contract<'_>,
-    within: &Within<'_>,
+    inside: &Inside<'_>,
 ) {
     let chosen = Chosen::new(cx, contract, cx.batch);
     let maker = Maker {
@@ -443,7 +451,7 @@ pub fn tiles(
         ahead: chosen.ahead(contract),
         brings: chosen.brings(contract),
     };
-    let part = within.after.map(|number| Part {
+    let part = inside.after.map(|number| Part {
         offset: [Index::Const(0), Index::Const(0)],
         count: Index::Const(1),
         number: Some(number.clone()),
@@ -451,14 +459,14 @@ pub fn tiles(
     });
     let mut visit = |nest: &mut NestBuilder, column: Index, run: &ColumnRun| {
         let at = At {
-            groups: within.groups,
+            groups: inside.groups,
             column,
             run,
             part: part.as_ref(),
         };
         maker.all_tiles(nest, args, &at, chosen.shape, &mut Vec::new());
     };
-    match within.columns {
+    match inside.columns {
         None => chosen.over_columns(nest, visit),
         // Shares are of whole panels, and tiles start where panels do.
         Some(within) => {
@@ -490,15 +498,6 @@ pub fn lower(cx: &mut Cx<'_>, contract: &Contract<'_>) {
         shape,
         ..
     } = chosen;
-    let maker = Maker {
-        contract,
-        sums: &chosen.sums,
-        name: &cx.name,
-        lanes: cx.lanes(),
-        images: cx.batch,
-        ahead: chosen.ahead(contract),
-        brings: chosen.brings(contract),
-    };
     let blocks = [0, 1, 2].map(|axis| extents[axis].div_ceil(shape.rows[axis]));
     let row_units = match contract.rows[0].extent {
         Extent::Batch => Units::Images {
@@ -512,6 +511,19 @@ pub fn lower(cx: &mut Cx<'_>, contract: &Contract<'_>) {
     let order = match &contract.finish {
         Finish::Epilogue { .. } => chosen.reads(contract, [n_rows, n_columns]).order(cx.target),
         Finish::Store { .. } => Order::Rows(n_rows),
+    };
+    let maker = Maker {
+        contract,
+        sums: &chosen.sums,
+        name: &cx.name,
+        lanes: cx.lanes(),
+        images: cx.batch,
+        ahead: chosen.ahead(contract),
+        brings: match (chosen.brings(contract), order) {
+            // The next tile is not the next one along n.
+            (Brings::Next, Order::Columns) => Brings::Own,
+            (brings, _) => brings,
+        },
     };
     let mut args = Args::touching([contract.a.0, contract.b.0]);
     match &contract.finish {

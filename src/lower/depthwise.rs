@@ -14,10 +14,10 @@ use super::access::vectors;
 use super::epilogue::{Epilogue, Held, Place};
 use super::partial::{MAX_PARTIALS, add_slots};
 use super::shares::{Shares, over_channels_within};
-use super::{Args, Buffer, Cx, Domain, ELEMENT, Units, chunk, over_channels, split};
+use super::{Args, Buffer, Cx, Domain, ELEMENT, Units, chunk, over_channels, sized, split};
 use crate::codegen::Target;
 use crate::ir::ValueId;
-use crate::kernel::{Address, Body, BodyBuilder, Cond, Count, Index, Lanes, NestBuilder, Op};
+use crate::kernel::{Address, Body, BodyBuilder, Count, Index, Lanes, NestBuilder, Op};
 use crate::kernel::{LaneType, Reg};
 
 /// A tap along one axis.
@@ -220,27 +220,6 @@ pub fn lower(cx: &mut Cx<'_>, depthwise: &Depthwise<'_>) {
         chunk: chunk(units.count(cx.batch), work),
     };
     cx.step(kernel, args, domain);
-}
-
-/// Calls for a whole block of rows, or for what is left of them.
-fn sized(
-    nest: &mut NestBuilder,
-    first: &Index,
-    count: usize,
-    block: usize,
-    call: impl Fn(&mut NestBuilder, usize),
-) {
-    let rest = count % block;
-    if rest == 0 {
-        call(nest, block);
-    } else {
-        let end = Index::Const((count - rest) as i64);
-        nest.if_else(
-            Cond::Lt(first.clone(), end),
-            |nest| call(nest, block),
-            |nest| call(nest, rest),
-        );
-    }
 }
 
 /// Some rows of results in one vector of channels.

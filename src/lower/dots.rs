@@ -6,10 +6,10 @@
 
 use super::access::Access;
 use super::epilogue::{Epilogue, Held, Place};
-use super::{Args, Buffer, Cx, Domain, ELEMENT, Units, access, chunk, split};
+use super::{Args, Buffer, Cx, Domain, ELEMENT, Units, access, chunk, sized, split};
 use crate::codegen::Target;
 use crate::ir::ValueId;
-use crate::kernel::{Body, BodyBuilder, Cond, Count, Index, LaneType, Lanes, NestBuilder};
+use crate::kernel::{Body, BodyBuilder, Count, Index, LaneType, Lanes, NestBuilder};
 use crate::kernel::{Op, Reduce, Reg};
 
 /// The products of a batch's rows with those of a matrix.
@@ -81,17 +81,7 @@ pub fn lower(cx: &mut Cx<'_>, dots: &Dots<'_>) {
                     nest.for_(end, Index::Batch, 1, |nest, image| call(nest, image, 1));
                 }
             };
-            let rest = channels % rows;
-            if rest == 0 {
-                over_images(nest, rows);
-            } else {
-                let whole = Index::Const((channels - rest) as i64);
-                nest.if_else(
-                    Cond::Lt(first.clone(), whole),
-                    |nest| over_images(nest, rows),
-                    |nest| over_images(nest, rest),
-                );
-            }
+            sized(nest, &first, channels, rows, over_images);
         });
     });
     let units = Units::Fixed(height * width * blocks);

@@ -31,7 +31,7 @@ use crate::codegen::Target;
 use crate::id_type;
 use crate::ir::arena::Id;
 use crate::ir::{Graph, IdVec, NodeId, ValueId};
-use crate::kernel::{Arg, Index, Kernel, Lanes, NestBuilder};
+use crate::kernel::{Arg, Cond, Index, Kernel, Lanes, NestBuilder};
 
 pub use access::{Access, Space, vectors};
 pub use epilogue::Epilogue;
@@ -353,6 +353,29 @@ pub fn split(unit: Index, count: usize) -> (Index, Index) {
         return (unit, Index::Const(0));
     }
     (unit.clone() / count as i64, unit % count as i64)
+}
+
+/// Calls for the whole block that starts at a place of an axis, or for what is left of the axis.
+pub fn sized(
+    nest: &mut NestBuilder,
+    first: &Index,
+    count: usize,
+    block: usize,
+    call: impl Fn(&mut NestBuilder, usize),
+) {
+    let rest = count % block;
+    if rest == 0 {
+        call(nest, block);
+    } else if count < block {
+        call(nest, rest);
+    } else {
+        let end = Index::Const((count - rest) as i64);
+        nest.if_else(
+            Cond::Lt(first.clone(), end),
+            |nest| call(nest, block),
+            |nest| call(nest, rest),
+        );
+    }
 }
 
 /// Visits the vectors that hold some channels, each with its first channel and the lanes in use: the whole ones in a loop,

@@ -15,9 +15,9 @@ use super::contract::{self, Contract, Extent, Finish, GroupAxis, GroupStep, Pane
 use super::contract::{Split, SumAxis};
 use super::epilogue::{Epilogue, Held, Place};
 use super::shares::{Shares, Within, over_channels_within};
-use super::{Args, Buffer, Cx, Domain, ELEMENT, Units, chunk, over_channels, split};
+use super::{Args, Buffer, Cx, Domain, ELEMENT, Units, chunk, over_channels, sized, split};
 use crate::ir::{FilterOrder, Layout, ValueId};
-use crate::kernel::{Address, Body, BodyBuilder, Cond, Count, Index, Lanes, NestBuilder, Reg};
+use crate::kernel::{Address, Body, BodyBuilder, Count, Index, Lanes, NestBuilder, Reg};
 use crate::ops::winograd::lower as transforms;
 use crate::ops::winograd::{Form, WinogradConv, WinogradFilter};
 
@@ -293,7 +293,7 @@ pub fn conv(cx: &mut Cx<'_>, op: &WinogradConv, [x, filter]: [ValueId; 2], y: Va
             };
             maker.inputs(nest, args, &at);
             nest.for_(0, scratch.places as i64, 1, |nest, place| {
-                let inside = contract::Within {
+                let inside = contract::Inside {
                     groups: &[place, slot.clone()],
                     columns: within,
                     after: None,
@@ -344,16 +344,12 @@ fn product(
     (memory, filter): (Buffer, ValueId),
 ) -> Contract<'static> {
     let bytes = |elements: usize| elements as i64 * ELEMENT;
-    let one = RowAxis {
-        extent: Extent::Static(1),
-        a: 0,
-    };
     Contract {
         a: (memory, 0),
         b: (Buffer::Value(filter), 0),
         rows: [
-            one,
-            one,
+            RowAxis::ONE,
+            RowAxis::ONE,
             RowAxis {
                 extent: Extent::Static(scratch.inputs.rows),
                 a: scratch.inputs.row_bytes(),
@@ -427,24 +423,18 @@ impl Maker<'_, '_> {
         &self,
         nest: &mut NestBuilder,
         at: &At<'_>,
-        mut visit: impl FnMut(&mut NestBuilder, Index, Index, Index),
+        mut visit: impl FnMut(&mut NestBuilder, [Index; 3]),
     ) {
-        let Blocks { rows, tiles, .. } = self.blocks;
         nest.for_(0, at.count.clone(), 1, |nest, number| {
-            let image = nest.let_(at.first.clone() + number.clone());
-            nest.for_(0, rows as i64, 1, |nest, row| {
-                let tile = (number * rows as i64 + row.clone()) * tiles[1] as i64;
-                let tile = nest.let_(tile);
-                let row = nest.let_(at.top.clone() + row);
-                visit(nest, image, row, tile);
-            });
+            self.blocks
+                .over_rows(nest, &number, [at.first, at.top], &mut visit);
         });
     }
 
     fn inputs(&self, nest: &mut NestBuilder, args: &mut Args, at: &At<'_>) {
         let m = self.form.outputs() as i64;
         let (x, access) = &self.source;
-        self.rows(nest, at, |nest, image, row, tile| {
+        self.rows(nest, at, |nest, [image, row, tile]| {
             let from = image * access.image + row * (m * access.row) + self.start;
             let from = nest.let_(from);
             let to = tile * self.scratch.inputs.row_bytes() + at.base.clone();
@@ -478,8 +468,7 @@ impl Maker<'_, '_> {
     ) {
         let m = self.form.outputs();
         let [channels, height, _] = self.epilogue.space.map;
-        let rest = height % m;
-        self.rows(nest, at, |nest, image, row, tile| {
+        self.rows(nest, at, |nest, [image, row, tile]| {
             let sums = &self.scratch.sums;
             let from = tile * sums.row_bytes() + at.base.clone() + sums.at(0);
             let from = nest.let_(from);
@@ -500,16 +489,7 @@ impl Maker<'_, '_> {
                 let lanes = self.cx.lanes();
                 over_channels_within(nest, channels, lanes, within, each);
             };
-            if rest == 0 {
-                call(nest, m);
-            } else {
-                let last = Index::Const(self.blocks.tiles[0] as i64 - 1);
-                nest.if_else(
-                    Cond::Lt(row, last),
-                    |nest| call(nest, m),
-                    |nest| call(nest, rest),
-                );
-            }
+            sized(nest, &first, height, m, call);
         });
     }
 

@@ -6,10 +6,9 @@ use super::rewrite::Rewriter;
 use crate::ir::{Graph, IdVec, NodeId, ValueId};
 
 /// The nodes that outputs and updates need, and the values that these or the graph's user read.
-fn needed(graph: &Graph) -> (IdVec<NodeId, bool>, IdVec<ValueId, bool>) {
+pub fn needed(graph: &Graph) -> (IdVec<NodeId, bool>, IdVec<ValueId, bool>) {
     let mut values: IdVec<ValueId, bool> = IdVec::filled(graph.values.len(), false);
-    let roots = graph.outputs.iter().map(|output| output.value);
-    for value in roots.chain(graph.updates.iter().map(|update| update.value)) {
+    for value in graph.leaves() {
         values[value] = true;
     }
     let mut nodes = IdVec::filled(graph.nodes.len(), false);

@@ -132,8 +132,7 @@ struct Pass<'g> {
 /// Runs the pass.
 pub fn run(graph: &Graph, options: Options) -> Groups {
     let mut leaves = IdVec::filled(graph.values.len(), false);
-    let outputs = graph.outputs.iter().map(|output| output.value);
-    for value in outputs.chain(graph.updates.iter().map(|update| update.value)) {
+    for value in graph.leaves() {
         leaves[value] = true;
     }
     let mut pass = Pass {
@@ -502,8 +501,7 @@ impl Pass<'_> {
                 }
             }
         }
-        let roots = self.graph.outputs.iter().map(|output| output.value);
-        for value in roots.chain(self.graph.updates.iter().map(|update| update.value)) {
+        for value in self.graph.leaves() {
             keep(value);
         }
         stored

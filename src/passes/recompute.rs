@@ -87,8 +87,7 @@ impl<'g> Lives<'g> {
             let read = users[id].last().map_or(made, |node| node.index());
             last[place] = read.max(last[place]);
         }
-        let asked = graph.outputs.iter().map(|output| output.value);
-        for value in asked.chain(graph.updates.iter().map(|update| update.value)) {
+        for value in graph.leaves() {
             last[root[value]] = graph.nodes.len();
         }
         Lives {
@@ -238,8 +237,7 @@ fn remake(graph: &Graph, again: &[Again], remarks: &mut Vec<Remark>) -> Graph {
 /// so all of it is needed.
 fn needed(graph: &Graph, due: &FxHashMap<NodeId, Vec<&Again>>) -> IdVec<NodeId, bool> {
     let mut read = IdVec::filled(graph.values.len(), false);
-    let asked = graph.outputs.iter().map(|output| output.value);
-    for value in asked.chain(graph.updates.iter().map(|update| update.value)) {
+    for value in graph.leaves() {
         read[value] = true;
     }
     let mut needed = IdVec::filled(graph.nodes.len(), false);

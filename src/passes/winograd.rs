@@ -191,12 +191,10 @@ impl Sizes {
     }
 
     fn direct(&self, target: &Target) -> f64 {
-        let pixels = (self.batch * self.map[0] * self.map[1]) as f64;
-        let arithmetic = 9.0 * pixels * self.products(target) / DIRECT_SHARE;
-        arithmetic + Self::traffic(target, self.filter_bytes(9), 1)
+        self.direct_sums(target) + Self::traffic(target, self.filter_bytes(9), 1)
     }
 
-    /// Cycles of the direct gradient by the filter, which reads no filter.
+    /// Cycles of the direct sums alone: the gradient by the filter reads none.
     fn direct_sums(&self, target: &Target) -> f64 {
         let pixels = (self.batch * self.map[0] * self.map[1]) as f64;
         9.0 * pixels * self.products(target) / DIRECT_SHARE

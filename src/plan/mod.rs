@@ -350,15 +350,12 @@ impl<'a> Maker<'a> {
                 .all(|other| other == value || self.root(other).0 != value)
     }
 
-    /// The values that are read when the step is done. What could not be written in place is copied by the runtime then.
-    fn leaving(&self) -> impl Iterator<Item = ValueId> + use<'a> {
-        let outputs = self.graph.outputs.iter().map(|output| output.value);
-        outputs.chain(self.graph.updates.iter().map(|update| update.value))
-    }
-
     /// The values whose memory these are read from.
     fn asked(&self) -> FxHashSet<ValueId> {
-        self.leaving().map(|value| self.root(value).0).collect()
+        self.graph
+            .leaves()
+            .map(|value| self.root(value).0)
+            .collect()
     }
 
     /// The value whose buffer a value lies in, and how many bytes into each image.
@@ -395,7 +392,7 @@ impl<'a> Maker<'a> {
 
     /// The size and lifetime of each buffer, slack counted, and its place.
     fn placed(&mut self) -> (Vec<(usize, Option<Lifetime>)>, Placed) {
-        for value in self.leaving() {
+        for value in self.graph.leaves() {
             let (root, _) = self.root(value);
             if let Some(buffer) = self.of_value[root]
                 && let Some(lifetime) = &mut self.buffers[buffer].1
@@ -431,7 +428,7 @@ impl<'a> Maker<'a> {
             let lasts = !matches!(value.kind, ValueKind::Result { .. } | ValueKind::Step(_));
             lasts.then_some(id)
         });
-        for value in given.chain(self.leaving()) {
+        for value in given.chain(self.graph.leaves()) {
             let (root, into) = self.root(value);
             if let Some(buffer) = self.of_value[root] {
                 let slot = Slot {

@@ -2,6 +2,7 @@
 
 use super::LEAST_TASKS;
 use crate::codegen::Target;
+use crate::kernel::{Index, NestBuilder};
 use crate::lower::contract;
 use crate::ops::winograd::Form;
 
@@ -97,6 +98,24 @@ impl Blocks {
     /// Blocks of a whole batch.
     pub fn of_batch(&self, batch: usize) -> usize {
         batch.div_ceil(self.images) * self.parts()
+    }
+
+    /// Visits each row of tiles of one of a block's images: the image, the row of tiles within the image, and the row's first
+    /// tile within the block. The block starts at an image and a row of tiles.
+    pub(super) fn over_rows(
+        &self,
+        nest: &mut NestBuilder,
+        number: &Index,
+        [first, top]: [&Index; 2],
+        visit: &mut impl FnMut(&mut NestBuilder, [Index; 3]),
+    ) {
+        let image = nest.let_(first.clone() + number.clone());
+        nest.for_(0, self.rows as i64, 1, |nest, row| {
+            let tile = number.clone() * self.rows as i64 + row.clone();
+            let tile = nest.let_(tile * self.tiles[1] as i64);
+            let row = nest.let_(top.clone() + row);
+            visit(nest, [image.clone(), row, tile]);
+        });
     }
 
     /// Columns of a panel of the filter's matrices.

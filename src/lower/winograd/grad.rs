@@ -12,10 +12,10 @@ use crate::ir::ValueId;
 use crate::kernel::{Body, BodyBuilder, Cond, Count, Index, Lanes, NestBuilder, Reg};
 use crate::lower::access::{Access, Space};
 use crate::lower::contract::{self, Contract, Extent, Finish, GroupAxis, GroupStep, Panels};
-use crate::lower::contract::{RowAxis, Split, SumAxis, Within as Inside};
+use crate::lower::contract::{Inside, RowAxis, Split, SumAxis};
 use crate::lower::partial::{MAX_PARTIALS, add_slots};
 use crate::lower::shares::{Within, over_channels_within};
-use crate::lower::{Args, Buffer, Cx, Domain, ELEMENT, Units, chunk, over_channels, split};
+use crate::lower::{Args, Buffer, Cx, Domain, ELEMENT, Units, chunk, over_channels, sized, split};
 use crate::ops::winograd::lower as transforms;
 use crate::ops::winograd::{Form, WinogradFilterGrad};
 
@@ -175,10 +175,6 @@ impl Scratch {
 
     /// The products of a block: channels by tiles times tiles by filters, for each place and task.
     fn product(&self, plan: &Plan, memory: Buffer) -> Contract<'static> {
-        let one = RowAxis {
-            extent: Extent::Static(1),
-            a: 0,
-        };
         let channels = RowAxis {
             extent: Extent::Static(plan.channels),
             a: ELEMENT,
@@ -187,7 +183,7 @@ impl Scratch {
         Contract {
             a: (memory, self.inputs.at(0)),
             b: (memory, self.grads.at(0)),
-            rows: [one, one, channels],
+            rows: [RowAxis::ONE, RowAxis::ONE, channels],
             columns: plan.filters,
             panels: Panels::ONE,
             sums: vec![SumAxis {
@@ -374,24 +370,15 @@ impl Maker<'_, '_> {
         matrices: &Matrices,
         mut visit: impl FnMut(&mut NestBuilder, &mut Args, [Index; 3]),
     ) {
-        let Blocks {
-            images,
-            rows,
-            tiles,
-        } = self.plan.blocks;
-        let of_image = rows * tiles[1];
-        nest.for_(0, images as i64, 1, |nest, number| {
+        let blocks = &self.plan.blocks;
+        let of_image = blocks.rows * blocks.tiles[1];
+        nest.for_(0, blocks.images as i64, 1, |nest, number| {
             let args = std::cell::RefCell::new(&mut *args);
+            let mut visit = |nest: &mut NestBuilder, row| visit(nest, &mut args.borrow_mut(), row);
             let mut visits = |nest: &mut NestBuilder| {
-                let image = nest.let_(at.first.clone() + number.clone());
-                nest.for_(0, rows as i64, 1, |nest, row| {
-                    let tile = number.clone() * of_image as i64 + row.clone() * tiles[1] as i64;
-                    let tile = nest.let_(tile);
-                    let row = nest.let_(at.top.clone() + row);
-                    visit(nest, &mut args.borrow_mut(), [image.clone(), row, tile]);
-                });
+                blocks.over_rows(nest, &number, [&at.first, &at.top], &mut visit);
             };
-            if images == 1 {
+            if blocks.images == 1 {
                 return visits(nest);
             }
             let is_there = Cond::Lt(number.clone(), at.count.clone());
@@ -462,14 +449,14 @@ impl Maker<'_, '_> {
         let m = self.form.outputs();
         let (dy, access) = &self.grad;
         let matrices = &self.scratch.grads;
-        let rest = self.map[0] % m;
         self.rows(
             nest,
             args,
             at,
             matrices,
             |nest, args, [image, row, tile]| {
-                let from = image * access.image + row.clone() * (m as i64 * access.row);
+                let first = nest.let_(row * m as i64);
+                let from = image * access.image + first.clone() * access.row;
                 let from = nest.let_(from + access.origin);
                 let to = tile * matrices.row_bytes() + at.base.clone() + matrices.at(0);
                 let to = nest.let_(to - at.filters.first.clone() * ELEMENT);
@@ -488,16 +475,7 @@ impl Maker<'_, '_> {
                     let lanes = self.cx.lanes();
                     over_channels_within(nest, self.taps.k, lanes, Some(at.filters), each);
                 };
-                if rest == 0 {
-                    call(nest, m);
-                } else {
-                    let last = Index::Const(self.plan.blocks.tiles[0] as i64 - 1);
-                    nest.if_else(
-                        Cond::Lt(row, last),
-                        |nest| call(nest, m),
-                        |nest| call(nest, rest),
-                    );
-                }
+                sized(nest, &first, self.map[0], m, call);
             },
         );
     }

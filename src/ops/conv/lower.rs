@@ -370,10 +370,7 @@ pub fn join_rows(mut rows: [RowAxis; 3], mut steps: [i64; 3]) -> ([RowAxis; 3], 
         }
         rows[2].extent = Extent::Static(outer * inner);
         (rows[1], steps[1]) = (rows[0], steps[0]);
-        rows[0] = RowAxis {
-            extent: Extent::Static(1),
-            a: 0,
-        };
+        rows[0] = RowAxis::ONE;
         steps[0] = 0;
     }
     (rows, steps)

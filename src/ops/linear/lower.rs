@@ -45,11 +45,6 @@ fn access(cx: &Cx<'_>, value: ValueId) -> Access {
     Access::new(cx.graph, value, &Space::of(cx.graph, value))
 }
 
-const ONE: RowAxis = RowAxis {
-    extent: Extent::Static(1),
-    a: 0,
-};
-
 /// m: images; n: outputs; k: the input's elements.
 pub fn forward(cx: &mut Cx<'_>, node: &Node) {
     let (x, w, y) = (node.inputs[0], node.inputs[1], node.outputs[0]);
@@ -80,8 +75,8 @@ pub fn forward(cx: &mut Cx<'_>, node: &Node) {
                 extent: Extent::Batch,
                 a: from.image,
             },
-            ONE,
-            ONE,
+            RowAxis::ONE,
+            RowAxis::ONE,
         ],
         columns: k,
         panels,
@@ -146,8 +141,8 @@ pub fn input_grad(cx: &mut Cx<'_>, node: &Node) {
                 extent: Extent::Batch,
                 a: from.image,
             },
-            ONE,
-            ONE,
+            RowAxis::ONE,
+            RowAxis::ONE,
         ],
         columns: c,
         panels: Panels::ONE,

@@ -17,9 +17,7 @@ pub(super) fn find(
     halos: &IdVec<ValueId, Halo>,
 ) -> IdVec<ValueId, Option<(ValueId, usize)>> {
     let mut parts = IdVec::filled(graph.values.len(), None);
-    let asked = graph.outputs.iter().map(|output| output.value);
-    let kept = graph.updates.iter().map(|update| update.value);
-    let leaves: FxHashSet<ValueId> = asked.chain(kept).collect();
+    let leaves: FxHashSet<ValueId> = graph.leaves().collect();
     // From the outermost join inwards, so that the whole of a whole is known.
     for (_, node) in graph.nodes.iter().rev() {
         let Op::Concat(Concat { axis: 0, .. }) = node.op else {

@@ -8,8 +8,9 @@ use super::clock::StepNumbers;
 use super::worker::Feed;
 use crate::engine::{Engine, Runner};
 use crate::ir::arena::Id;
-use crate::ir::{DType, Graph, IdVec, NodeId, Output, ValueId};
+use crate::ir::{DType, Graph, NodeId, Output, ValueId};
 use crate::ops::OpRules;
+use crate::passes::dce;
 use crate::train::step::LOSS;
 
 /// The first value that is not finite.
@@ -31,7 +32,7 @@ impl Finder<'_> {
         count: usize,
         numbers: &StepNumbers,
     ) -> Result<Option<String>, FitError> {
-        let live = live(self.graph);
+        let (live, _) = dce::needed(self.graph);
         let mut watched: Vec<(NodeId, ValueId, String)> = Vec::new();
         for (id, node) in self.graph.nodes.iter().filter(|(id, _)| live[*id]) {
             for &value in &node.outputs {
@@ -91,24 +92,6 @@ impl Finder<'_> {
         };
         format!("{what} is {number}{sample}")
     }
-}
-
-/// Nodes that an output or an update depends on.
-fn live(graph: &Graph) -> IdVec<NodeId, bool> {
-    let mut live = IdVec::filled(graph.nodes.len(), false);
-    let outputs = graph.outputs.iter().map(|output| output.value);
-    let mut wanted: Vec<ValueId> = outputs
-        .chain(graph.updates.iter().map(|update| update.value))
-        .collect();
-    while let Some(value) = wanted.pop() {
-        if let Some(node) = graph.producer(value)
-            && !live[node]
-        {
-            live[node] = true;
-            wanted.extend(&graph.nodes[node].inputs);
-        }
-    }
-    live
 }
 
 /// The first parameter, as it is given to a training, with a number that is not finite.
