@@ -26,6 +26,10 @@ use shape::{ColumnRun, Shape, choose, column_runs, panel_runs};
 /// A vector of B that comes from afar, in multiply-adds.
 const FAR_LOAD: usize = 8;
 
+/// Tiles of m for which the first reading of B, which other layers have driven out of the second-level cache, is worth
+/// bringing near: a layer of 512 channels at 14 x 14 pixels takes 10 % less time, whole nets up to 4 %.
+const FEW_TILES: usize = 16;
+
 /// How many positions an axis of m has.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Extent {
@@ -274,7 +278,7 @@ impl Chosen {
     }
 
     /// What is brought near before it is read.
-    fn ahead(&self, contract: &Contract<'_>) -> Ahead {
+    fn ahead(&self, contract: &Contract<'_>, target: &Target) -> Ahead {
         if let Finish::Store { .. } = contract.finish
             && self.cut.is_some()
         {
@@ -286,7 +290,11 @@ impl Chosen {
         let panel = self.depth * self.shape.vectors * self.lanes * size_of::<f32>();
         let tiles = self.extents.iter().zip(self.shape.rows);
         let tiles: usize = tiles.map(|(&extent, rows)| extent.div_ceil(rows)).product();
-        if b <= self.near {
+        let near = match tiles <= FEW_TILES {
+            true => target.caches[0],
+            false => self.near,
+        };
+        if b <= near {
             Ahead::Nothing
         } else if tiles == 1 {
             Ahead::Steps
@@ -448,7 +456,7 @@ pub fn tiles(
         name: &cx.name,
         lanes: cx.lanes(),
         images: cx.batch,
-        ahead: chosen.ahead(contract),
+        ahead: chosen.ahead(contract, cx.target),
         brings: chosen.brings(contract),
     };
     let part = inside.after.map(|number| Part {
@@ -518,7 +526,7 @@ pub fn lower(cx: &mut Cx<'_>, contract: &Contract<'_>) {
         name: &cx.name,
         lanes: cx.lanes(),
         images: cx.batch,
-        ahead: chosen.ahead(contract),
+        ahead: chosen.ahead(contract, cx.target),
         brings: match (chosen.brings(contract), order) {
             // The next tile is not the next one along n.
             (Brings::Next, Order::Columns) => Brings::Own,
