@@ -16,6 +16,7 @@ use netc::Net;
 use netc::engine::{Engine, Runner};
 use netc::ir::{DType, Graph, ParamRole, ValueKind};
 use netc::model::NamedParam;
+use netc::ops::Op;
 use netc::sema::{self, Mode};
 use netc::summary;
 use netc::train::step;
@@ -107,7 +108,7 @@ fn disturb(graph: &Graph, params: &mut [NamedParam]) {
 fn before_softmax(mut graph: Graph) -> Graph {
     for output in &mut graph.outputs {
         if let ValueKind::Result { node, .. } = graph.values[output.value].kind
-            && graph.nodes[node].op.name() == "softmax"
+            && graph.nodes[node].op == Op::Softmax
         {
             output.value = graph.nodes[node].inputs[0];
         }
