@@ -7,14 +7,13 @@
 
 mod common;
 
-use std::collections::HashMap;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use common::loss;
+use common::{loss, spread};
 use netc::Net;
 use netc::engine::{Engine, Runner};
-use netc::ir::{DType, Graph, ParamRole, ValueKind};
+use netc::ir::{DType, Graph, ValueKind};
 use netc::model::NamedParam;
 use netc::ops::Op;
 use netc::sema::{self, Mode};
@@ -23,7 +22,8 @@ use netc::train::step;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-/// Roundings in f32 on both sides, through up to two hundred layers, as a part of a tensor's norm.
+/// Roundings in f32 on both sides, through up to two hundred layers: in use as a part of what another picture changes, of
+/// gradients as a part of a tensor's norm.
 const BOUND: f64 = 1e-3;
 
 /// The most multiply-accumulates of a forward run whose gradient is interpreted too: three such runs of some minutes.
@@ -77,31 +77,17 @@ fn run(graph: &Graph, engine: &Engine, params: &[NamedParam], picture: u64) -> R
     }
 }
 
-/// Random parameters that let a picture through a deep net in use to its end: weights as He et al. 2015 draw them, and no
-/// biases, shifts, scales and running statistics of zero and one. With fresh parameters outputs hardly depend on the picture,
-/// and any two agree.
-fn disturb(graph: &Graph, params: &mut [NamedParam]) {
+/// Parameters for a graph in which outputs depend on the picture: with fresh ones of a deep net they hardly do, and any two
+/// agree.
+fn parameters(graph: &Graph) -> Vec<NamedParam> {
     let mut rng = ChaCha8Rng::seed_from_u64(3);
-    let roles: HashMap<&str, ParamRole> = graph
-        .params()
-        .map(|(_, param)| (param.name.as_str(), param.role))
-        .collect();
-    for (name, dims, data) in params {
-        let range = match roles[name.as_str()] {
-            ParamRole::Weight => {
-                let fan_in: usize = dims.iter().skip(1).product();
-                let bound = (6.0 / fan_in as f32).sqrt();
-                -bound..bound
-            }
-            ParamRole::Mask => continue,
-            ParamRole::Scale => 0.5..1.5,
-            ParamRole::Statistic if name.ends_with("var") => 0.5..1.5,
-            ParamRole::Bias | ParamRole::Shift | ParamRole::Statistic => -0.2..0.2,
-        };
-        for x in data {
-            *x = rng.random_range(range.clone());
-        }
-    }
+    let params = graph.params().map(|(id, param)| {
+        let dims = graph.ty(id).shape.dims.to_vec();
+        let count = dims.iter().product();
+        let data = (0..count).map(|_| spread(param, &dims, rng.random_range(0.0..1.0)) as f32);
+        (param.name.clone(), dims.clone(), data.collect())
+    });
+    params.collect()
 }
 
 /// The graph with what goes into its last softmax for its output: a softmax of large numbers is 0 and 1, whatever they are.
@@ -200,13 +186,8 @@ fn every_preset_at_its_full_size() {
             let gradient =
                 step::gradient_graph(train.graph.clone(), loss(&train), &Default::default())
                     .expect("the loss fits the output");
-            let parameters = |mode: Mode, graph: &Graph| {
-                let mut params = net.parameters(mode, None, 1).expect("they are made");
-                disturb(graph, &mut params);
-                params
-            };
-            let in_use = parameters(Mode::Infer, &infer.graph);
-            let in_training = parameters(Mode::Train, &train.graph);
+            let in_use = parameters(&infer.graph);
+            let in_training = parameters(&train.graph);
 
             let forward = run(&used, &Engine::host(), &in_use, 1);
             let exact = run(&used, &Engine::InterpretF32, &in_use, 1);

@@ -9,7 +9,7 @@ mod common;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-use common::{Bindings, How, compiled, distance, reference, targets};
+use common::{Bindings, How, compiled, distance, reference, spread, targets};
 use netc::Net;
 use netc::ir::{DType, Graph, ParamRole, StepScalar, ValueKind};
 use netc::model;
@@ -47,18 +47,8 @@ fn bindings(golden: &Golden, graph: &Graph) -> Bindings {
         let index = golden.places[&param.name];
         let dims = &graph.ty(id).shape.dims;
         let u = numbers(index as u64, dims.iter().product());
-        let value = |u: f64| match param.role {
-            ParamRole::Weight => {
-                let fan_in: usize = dims[1..].iter().product();
-                (2.0 * u - 1.0) * (6.0 / fan_in as f64).sqrt()
-            }
-            ParamRole::Statistic if param.name.ends_with("var") => u + 0.5,
-            ParamRole::Scale => u + 0.5,
-            ParamRole::Bias | ParamRole::Shift | ParamRole::Statistic => (2.0 * u - 1.0) * 0.2,
-            // Nothing is pruned.
-            ParamRole::Mask => 1.0,
-        };
-        data.insert(id, u.into_iter().map(|u| value(u) as f32).collect());
+        let numbers = u.into_iter().map(|u| spread(param, dims, u) as f32);
+        data.insert(id, numbers.collect());
     }
     for (id, value) in graph.values.iter() {
         let count = value.ty.shape.with_batch(BATCH).iter().product();

@@ -82,6 +82,21 @@ pub(crate) fn random(graph: &Graph, batch: usize, seed: u64, classes: u32) -> Bi
     Bindings { batch, data }
 }
 
+/// What a parameter gets for `u` of [0, 1), so that a deep net in use lets its pictures through to its end: weights as He et al.
+/// 2015 draw them, biases, shifts, scales and running statistics around what they start from. Nothing is pruned.
+pub(crate) fn spread(param: &Param, dims: &[usize], u: f64) -> f64 {
+    match param.role {
+        ParamRole::Weight => {
+            let fan_in: usize = dims[1..].iter().product();
+            (2.0 * u - 1.0) * (6.0 / fan_in as f64).sqrt()
+        }
+        ParamRole::Statistic if param.name.ends_with("var") => u + 0.5,
+        ParamRole::Scale => u + 0.5,
+        ParamRole::Bias | ParamRole::Shift | ParamRole::Statistic => (2.0 * u - 1.0) * 0.2,
+        ParamRole::Mask => 1.0,
+    }
+}
+
 /// Makes random weights such as keep activations near one, so that no gradient drowns in rounding; states, which may be
 /// means of squares, small and not negative.
 pub(crate) fn settle(graph: &Graph, bindings: &mut Bindings, states: f32) {
