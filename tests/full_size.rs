@@ -1,8 +1,8 @@
-//! Every net and preset of `examples/` at its full size: a gradient is compiled and run for one picture, and inference and,
-//! where that takes no many minutes, the gradient are held against the interpreter in f32.
+//! Every net and preset of `examples/` at its full size: a gradient is compiled and run, for one picture or a few; inference is
+//! held against the interpreter in f32 and, where that takes no many minutes, the gradient against the one in f64.
 //!
 //! It takes hours, so it is asked for: `NETC_TEST_FULL=all cargo test --release --test full_size -- --nocapture`, or
-//! `NETC_TEST_FULL=resnet.net:ResNet18` for those whose name starts so. It prints a table.
+//! `NETC_TEST_FULL=resnet.net` for a file's, or `NETC_TEST_FULL=resnet.net:ResNet18` for one. It prints a table.
 #![allow(clippy::print_stdout, reason = "the table is what it is run for")]
 
 mod common;
@@ -16,8 +16,9 @@ use netc::engine::{Engine, Runner};
 use netc::ir::{DType, Graph, ValueKind};
 use netc::model::NamedParam;
 use netc::ops::Op;
-use netc::sema::{self, Mode};
+use netc::sema::{self, Mode, Model};
 use netc::summary;
+use netc::train::loss::{Loss, LossKind};
 use netc::train::step;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -40,34 +41,42 @@ fn files() -> Vec<PathBuf> {
     paths
 }
 
-/// A run of one picture: how long preparing and running took, and the outputs by name.
+/// A run: how long preparing and running took, and the outputs by name.
 struct Run {
     prepared: Duration,
     ran: Duration,
     outputs: Vec<(String, Vec<f32>)>,
 }
 
-fn run(graph: &Graph, engine: &Engine, params: &[NamedParam], picture: u64) -> Run {
+/// How many pictures a batch has: a batch norm whose map is one pixel needs a few, or it has one value to take the mean of.
+fn batch(macs: u64) -> usize {
+    (MOST_MACS / 4 / macs.max(1)).clamp(1, 4) as usize
+}
+
+/// Of a batch of pictures drawn with a seed.
+fn run(graph: &Graph, engine: &Engine, params: &[NamedParam], batch: usize, seed: u64) -> Run {
     let start = Instant::now();
-    let mut runner = Runner::new(graph, 1, engine, params).expect("it can be prepared");
+    let mut runner = Runner::new(graph, batch, engine, params).expect("it can be prepared");
     let prepared = start.elapsed();
-    let mut rng = ChaCha8Rng::seed_from_u64(picture);
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
     for (id, name) in graph.inputs() {
         let ty = graph.ty(id);
         if ty.dtype == DType::I32 {
-            runner.set_labels(name, &[1]).expect("it takes labels");
+            runner
+                .set_labels(name, &vec![1; batch])
+                .expect("it takes labels");
         } else {
-            let count = ty.shape.elements();
+            let count = batch * ty.shape.elements();
             let data: Vec<f32> = (0..count).map(|_| rng.random_range(-1.0..1.0)).collect();
             runner.set_input(name, &data).expect("it takes pictures");
         }
     }
     runner.set_seed(29);
     let start = Instant::now();
-    runner.run(1).expect("it runs");
+    runner.run(batch).expect("it runs");
     let ran = start.elapsed();
     let outputs = graph.outputs.iter().map(|output| {
-        let data = runner.output(&output.name, 1).expect("it has run");
+        let data = runner.output(&output.name, batch).expect("it has run");
         (output.name.clone(), data)
     });
     Run {
@@ -121,37 +130,56 @@ fn apart(found: &Run, wanted: &Run) -> f64 {
     apart.fold(0.0, |most, x| if x <= most { most } else { x })
 }
 
-/// How far gradients in f32 are from the interpreter's in f64: compiled ones, and the interpreter's own.
-struct Gradients {
+/// How far f32 is from the interpreter in f64: compiled code, and the interpreter's own.
+struct Off {
     compiled: f64,
     interpreted: f64,
 }
 
-impl Gradients {
+impl Off {
     /// Where a rectifier's argument or the lead of a maximum is within rounding of 0, f32 goes the other way than f64, and
-    /// all gradients before it differ: in compiled code as in the interpreter, though not at the same places.
-    fn are_good(&self) -> bool {
+    /// all gradients before it differ; a deep net of sigmoids leaves of a picture little more than roundings. So it is in
+    /// compiled code as in the interpreter, though not at the same places.
+    fn is_good(&self) -> bool {
         self.compiled <= BOUND.max(3.0 * self.interpreted)
     }
 
-    /// Those of the first picture of three that shows no mistake, or of the third: one that goes the other way comes now and
-    /// then, a mistake always.
-    fn of(graph: &Graph, params: &[NamedParam]) -> Gradients {
-        let mut last = None;
-        for picture in 1..=3 {
-            let exact = run(graph, &Engine::InterpretF64, params, picture);
-            let off = |engine: Engine| apart(&run(graph, &engine, params, picture), &exact);
-            let gradients = Gradients {
-                compiled: off(Engine::host()),
-                interpreted: off(Engine::InterpretF32),
-            };
-            if gradients.are_good() {
-                return gradients;
-            }
-            last = Some(gradients);
+    fn of(graph: &Graph, params: &[NamedParam], batch: usize, seed: u64) -> Off {
+        let run = |engine: &Engine| run(graph, engine, params, batch, seed);
+        let exact = run(&Engine::InterpretF64);
+        let off = |engine: Engine| apart(&run(&engine), &exact);
+        Off {
+            compiled: off(Engine::host()),
+            interpreted: off(Engine::InterpretF32),
         }
-        last.expect("there are three pictures")
     }
+
+    /// Of gradients, for the first batch of three that shows no mistake, or the third: a value that goes the other way comes
+    /// now and then, a mistake always.
+    fn of_gradients(graph: &Graph, params: &[NamedParam], batch: usize) -> Off {
+        let mut off = Off::of(graph, params, batch, 1);
+        for seed in 2..=3 {
+            if off.is_good() {
+                break;
+            }
+            off = Off::of(graph, params, batch, seed);
+        }
+        off
+    }
+}
+
+/// The loss of the net, smoothed: without it the gradient of a picture that is told for certain is 0, and any two agree.
+fn smoothed(model: &Model) -> Loss {
+    let mut loss = loss(model);
+    for output in &mut loss.outputs {
+        if let LossKind::CrossEntropy {
+            label_smoothing, ..
+        } = &mut output.kind
+        {
+            *label_smoothing = 0.5;
+        }
+    }
+    loss
 }
 
 #[test]
@@ -174,7 +202,7 @@ fn every_preset_at_its_full_size() {
         let net = Net::open(&path.display().to_string(), &[]).expect("examples are nets");
         for name in sema::net_names(net.program.main()) {
             let spec = format!("{file}:{name}");
-            if wanted != "all" && !spec.starts_with(&wanted) {
+            if ![&spec, &file, "all"].contains(&wanted.as_str()) {
                 continue;
             }
             let net =
@@ -184,22 +212,29 @@ fn every_preset_at_its_full_size() {
             let train = net.model(Mode::Train).expect("examples are nets");
             let macs = summary::of(&infer.graph).macs;
             let gradient =
-                step::gradient_graph(train.graph.clone(), loss(&train), &Default::default())
+                step::gradient_graph(train.graph.clone(), smoothed(&train), &Default::default())
                     .expect("the loss fits the output");
             let in_use = parameters(&infer.graph);
             let in_training = parameters(&train.graph);
 
-            let forward = run(&used, &Engine::host(), &in_use, 1);
-            let exact = run(&used, &Engine::InterpretF32, &in_use, 1);
-            let both = run(&gradient, &Engine::host(), &in_training, 1);
+            let batch = batch(macs);
+            let forward = run(&used, &Engine::host(), &in_use, 1, 1);
+            let exact = run(&used, &Engine::InterpretF32, &in_use, 1, 1);
+            let both = run(&gradient, &Engine::host(), &in_training, batch, 1);
             // By how far another picture moves the output: what all pictures share proves nothing.
-            let other = run(&used, &Engine::host(), &in_use, 2);
-            let off = apart(&forward, &exact) / apart(&other, &forward);
+            let other = run(&used, &Engine::host(), &in_use, 1, 2);
+            let moves = apart(&other, &forward);
+            let off = apart(&forward, &exact) / moves;
+            let is_good = off <= BOUND || {
+                let both = Off::of(&used, &in_use, 1, 1);
+                both.compiled <= 3.0 * both.interpreted
+            };
             let finite = both
                 .outputs
                 .iter()
                 .all(|(_, data)| data.iter().all(|x| x.is_finite()));
-            let gradients = (macs <= MOST_MACS).then(|| Gradients::of(&gradient, &in_training));
+            let gradients =
+                (macs <= MOST_MACS).then(|| Off::of_gradients(&gradient, &in_training, batch));
             let shown = gradients
                 .as_ref()
                 .map_or("not interpreted | ".to_owned(), |off| {
@@ -212,8 +247,7 @@ fn every_preset_at_its_full_size() {
                 forward.ran.as_secs_f64() * 1e3,
                 exact.ran.as_secs_f64(),
             );
-            if !finite || off > BOUND || off.is_nan() || !gradients.is_none_or(|off| off.are_good())
-            {
+            if !finite || !is_good || !gradients.is_none_or(|off| off.is_good()) {
                 wrong.push(spec);
             }
         }
