@@ -14,7 +14,7 @@ mod shape;
 
 use super::epilogue::Epilogue;
 use super::shares;
-use super::{Args, Buffer, Cx, Domain, Units, chunk};
+use super::{Args, Buffer, Cx, Domain, Units, chunk, even};
 use crate::codegen::Target;
 use crate::kernel::{Index, NestBuilder};
 use cut::{Cut, Over, Part, TASK_ROWS};
@@ -613,9 +613,10 @@ pub fn lower(cx: &mut Cx<'_>, contract: &Contract<'_>) {
     };
     let mut chunk = chunk(units.count(cx.batch), work);
     if contract.split == Split::Tiles {
-        // Less than that of either would be read from afar by too many tasks.
+        // Fewer rows would be read from afar by too many tasks.
         if chosen.cut.is_some() {
-            chunk = chunk.max(TASK_ROWS.div_ceil(tile_rows));
+            let most = chunk.max(TASK_ROWS.div_ceil(tile_rows));
+            chunk = even(units.count(cx.batch), most);
         }
         if order == Order::Columns {
             let parts = order::LEAST_TASKS.div_ceil(n_columns).min(n_rows);

@@ -280,16 +280,7 @@ impl<'a> Epilogue<'a> {
                 });
                 operands.push(reg);
             }
-            let result = match &node.op {
-                Op::Constant(value) => b.const_f(*value),
-                Op::Expand(_) => operands[0],
-                Op::Dropout(op) => {
-                    let element = place.element.expect("the loop counts elements");
-                    dropout::lower::emit(op, b, operands[0], operands[1], element)
-                }
-                Op::Pointwise(op) => pointwise::lower::emit(op, b, &operands),
-                other => panic!("{other:?} is not element-wise"),
-            };
+            let result = compute(b, &node.op, &operands, place.element);
             regs.insert(node.outputs[0], result);
         }
         for (position, (value, access)) in self.accesses.iter().enumerate().skip(self.reads) {
@@ -303,5 +294,19 @@ impl<'a> Epilogue<'a> {
             .iter()
             .position(|(known, _)| *known == value)
             .map(|position| (position, &self.accesses[position].1))
+    }
+}
+
+/// One element-wise node at a place; `element` is the logical number of the element there, where elements are counted.
+pub(super) fn compute(b: &mut BodyBuilder, op: &Op, operands: &[Reg], element: Option<Reg>) -> Reg {
+    match op {
+        Op::Constant(value) => b.const_f(*value),
+        Op::Expand(_) => operands[0],
+        Op::Dropout(op) => {
+            let element = element.expect("the loop counts elements");
+            dropout::lower::emit(op, b, operands[0], operands[1], element)
+        }
+        Op::Pointwise(op) => pointwise::lower::emit(op, b, operands),
+        other => panic!("{other:?} is not element-wise"),
     }
 }

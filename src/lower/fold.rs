@@ -5,6 +5,9 @@
 //! run and the number of levels, and not with the number of terms. Sums over the batch are made chunk
 //! by chunk of images and the chunks added in order, whatever the number of threads.
 
+mod maximum;
+pub mod places;
+
 use super::access::add;
 use super::strided::{Axis, Operand, go, imm, load, merged, nested};
 use super::{
@@ -13,16 +16,24 @@ use super::{
 use crate::codegen::Target;
 use crate::ir::ValueId;
 use crate::kernel::{
-    Address, Body, BodyBuilder, Cmp, Count, Index, Int, LaneType, Lanes, NestBuilder, Op, Ptr,
-    Reduce, Reg,
+    Address, Body, BodyBuilder, Count, Index, Int, LaneType, Lanes, NestBuilder, Op, Ptr, Reduce,
+    Reg,
 };
+use maximum::maximum;
+use places::{Chunk, Places};
 
-/// Terms that are added up side by side; hides the latency of additions.
+/// Accumulators of a sum, side by side; hides the latency of additions. No machine has others, so that all add in one order.
 const INTERLEAVE: usize = 4;
 
 /// Turns of a loop that one accumulator takes at most. Two levels of them hold a million vectors,
 /// and the error bound of a sum in f32 stays below `RUN / INTERLEAVE` units in the last place a level.
 const RUN: usize = 1024;
+
+/// Vectors of results that are summed at once at most.
+const MOST_ABREAST: usize = 4;
+
+/// Channels of which more are gone through place by place, whatever the machine: see [`places`].
+pub const MANY_CHANNELS: usize = 64;
 
 /// Images of a chunk, so that a batch makes at most this many partial results.
 const MAX_CHUNKS: usize = 16;
@@ -197,12 +208,32 @@ fn reduce(cx: &mut Cx<'_>, fold: &Fold<'_>, targets: &[Operand], images: usize) 
         Along::Kept => loops.lanes.count.div_ceil(cx.lanes()),
         Along::Reduced | Along::Nothing => 1,
     };
-    let mut args = Args::touching(operands.iter().map(|operand| operand.buffer));
+    let is_fixed = |&at: &usize| {
+        let moves = loops.reduced.iter().any(|axis| axis.steps[at] != 0);
+        !moves && (fold.batch != Batch::Summed || operands[at].image == 0)
+    };
+    let n_fixed = (0..fold.sources.len()).filter(is_fixed).count();
+    let abreast = match fold.rule {
+        Rule::Sum(_) => abreast(cx.target, targets.len(), n_fixed),
+        Rule::Max => 1,
+    };
+    let places = Places::of(cx, fold, &loops, &operands);
+    let own = places.iter().flat_map(Places::buffers);
+    let buffers = operands.iter().map(|operand| operand.buffer).chain(own);
+    let mut args = Args::touching(buffers);
     let kernel = cx.emit(&cx.name, &mut args, |nest, args| {
         nest.for_domain(|nest, unit| {
             let (chunk, turn) = split(unit, loops.outer.count);
             let first = nest.let_(chunk.clone() * images as i64);
             let count = nest.let_((Index::Batch - first.clone()).min(images as i64));
+            if let Some(places) = &places {
+                let chunk = Chunk {
+                    number: &chunk,
+                    first: &first,
+                    count: &count,
+                };
+                return places.emit(nest, args, cx, &chunk);
+            }
             let mut call = |nest: &mut NestBuilder, lane: Index, abreast: usize, width: Lanes| {
                 let body = nest.add_body(body(cx, fold, &loops, &operands, (abreast, width)));
                 let mut ptrs: Vec<Address> = Vec::with_capacity(operands.len());
@@ -236,10 +267,6 @@ fn reduce(cx: &mut Cx<'_>, fold: &Fold<'_>, targets: &[Operand], images: usize) 
             };
             match loops.along {
                 Along::Kept => {
-                    let abreast = match fold.rule {
-                        Rule::Sum(_) => abreast(cx.target, targets.len()),
-                        Rule::Max => 1,
-                    };
                     let channels = loops.lanes.count;
                     over_channels_abreast(nest, channels, cx.lanes(), abreast, call);
                 }
@@ -268,10 +295,10 @@ fn reduce(cx: &mut Cx<'_>, fold: &Fold<'_>, targets: &[Operand], images: usize) 
     cx.step(kernel, args, domain);
 }
 
-/// How many vectors of results are summed at once, each having so many sums: a line of memory for each is less than what is
-/// fetched at once from afar. Half of the registers hold the sums.
-pub fn abreast(target: &Target, sums: usize) -> usize {
-    (target.registers / 2 / (sums * INTERLEAVE)).clamp(1, 4)
+/// How many vectors of results are summed at once at most, each having so many sums, and so many operands that are the same
+/// at all places of a sum: as many as leave an eighth of the registers.
+pub fn abreast(target: &Target, sums: usize, fixed: usize) -> usize {
+    (target.registers * 7 / 8 / (sums * INTERLEAVE + fixed)).clamp(1, MOST_ABREAST)
 }
 
 /// All results of some vectors of the lanes' axis, and the lanes in use if it is one.
@@ -580,111 +607,4 @@ fn accumulate(b: &mut BodyBuilder, totals: &[Reg], sums: &[Reg]) {
     for (&total, &sum) in totals.iter().zip(sums) {
         b.add_into(total, total, sum);
     }
-}
-
-/// The greatest of one vector's places, and if `results` is 2 the number of the first such.
-fn maximum(
-    b: &mut BodyBuilder,
-    loops: &Loops,
-    lane_type: LaneType,
-    ptr: Ptr,
-    results: usize,
-    width: Lanes,
-) -> Vec<Reg> {
-    let lanes = b.lanes();
-    let along = loops.along == Along::Reduced;
-    let lane_step = if along { loops.lanes.number } else { 0 };
-    let best = b.reg(LaneType::F32);
-    b.set(best, Op::float(f32::NEG_INFINITY));
-    let iota = b.iota();
-    let step = b.const_i(lane_step as i32);
-    let number = b.imul(iota, step);
-    // If nothing exceeds minus infinity, the first place is it.
-    let at = b.copy(number);
-    let step = loops.lanes.steps[0];
-    let look = |b: &mut BodyBuilder, width: Lanes, fill: bool| {
-        let x = load(b, ptr, 0, step, width, lane_type);
-        let x = match width {
-            Lanes::First(width) if fill => {
-                let width = b.const_i(i32::from(width));
-                let least = b.const_f(f32::NEG_INFINITY);
-                b.select(Cmp::Lt, iota, width, x, least)
-            }
-            Lanes::First(_) | Lanes::All => x,
-        };
-        // Only a NaN that is the first one replaces what it does not exceed.
-        let first_nan = b.select(Cmp::Unordered, best, best, best, x);
-        if results > 1 {
-            let first_at = b.select(Cmp::Unordered, best, best, at, number);
-            let greater = b.select(Cmp::Gt, x, best, number, at);
-            let next = b.select(Cmp::Unordered, x, x, first_at, greater);
-            b.copy_into(at, next);
-        }
-        let greater = b.select(Cmp::Gt, x, best, x, best);
-        let next = b.select(Cmp::Unordered, x, x, first_nan, greater);
-        b.copy_into(best, next);
-    };
-    let ptrs = [ptr];
-    nested(b, &ptrs, Some(number), &loops.reduced, &mut |b| {
-        if !along {
-            look(b, width, false);
-            return;
-        }
-        let (whole, rest) = (loops.lanes.count / lanes, loops.lanes.count % lanes);
-        if whole > 0 {
-            b.repeat(imm(whole), |b| {
-                look(b, Lanes::All, false);
-                go(b, &ptrs, Some(number), &loops.lanes, lanes as i64);
-            });
-        }
-        if rest > 0 {
-            look(b, Lanes::First(rest as u8), true);
-        }
-        go(
-            b,
-            &ptrs,
-            Some(number),
-            &loops.lanes,
-            -((whole * lanes) as i64),
-        );
-    });
-    if along {
-        across_lanes(b, best, at, results)
-    } else {
-        [best, at][..results].to_vec()
-    }
-}
-
-/// The greatest of all lanes, a NaN if there is one, and the least number of those that are it.
-fn across_lanes(b: &mut BodyBuilder, best: Reg, at: Reg, results: usize) -> Vec<Reg> {
-    let (zero, one) = (b.const_f(0.0), b.const_f(1.0));
-    let nan = b.select(Cmp::Unordered, best, best, one, zero);
-    let any_nan = b.reduce(Reduce::Max, nan);
-    let least = b.const_f(f32::NEG_INFINITY);
-    let ordered = b.select(Cmp::Unordered, best, best, least, best);
-    let most = b.reduce(Reduce::Max, ordered);
-    let wins = b.select(Cmp::Eq, best, most, one, zero);
-    let wins = b.select(Cmp::Gt, any_nan, zero, nan, wins);
-    let not_a_number = b.const_f(f32::NAN);
-    let greatest = b.select(Cmp::Gt, any_nan, zero, not_a_number, most);
-    if results == 1 {
-        return vec![greatest];
-    }
-    // Floats hold halves of a number exactly; the least is the greatest of the negative.
-    let mut candidates = wins;
-    let mut halves = Vec::new();
-    for shift in [16, 0] {
-        let half = b.shr(at, shift);
-        let mask = b.const_i(0xFFFF);
-        let half = b.and(half, mask);
-        let half = b.to_float(half);
-        let negative = b.neg(half);
-        let offered = b.select(Cmp::Gt, candidates, zero, negative, least);
-        let smallest = b.reduce(Reduce::Max, offered);
-        candidates = b.select(Cmp::Eq, offered, smallest, candidates, zero);
-        let positive = b.neg(smallest);
-        halves.push(b.to_int(positive));
-    }
-    let high = b.shl(halves[0], 16);
-    vec![greatest, b.or(high, halves[1])]
 }

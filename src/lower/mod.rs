@@ -14,6 +14,7 @@ pub mod depthwise;
 pub mod dots;
 pub mod elementwise;
 pub mod epilogue;
+pub mod fed;
 pub mod fold;
 pub mod group;
 pub mod halo;
@@ -121,7 +122,7 @@ id_type! {
 }
 
 /// Nodes that become kernels together: at most one that is not element-wise, and what is computed
-/// from its result while that is in registers.
+/// from its result while that is in registers; or, where it adds up, what it adds up. Cheap nodes may be in several groups.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Group {
     /// The node that is not element-wise.
@@ -341,10 +342,23 @@ pub fn chunk(total: usize, work: usize) -> usize {
         .max(total.div_ceil(MAX_TASKS))
         .clamp(1, total.max(1));
     match total.div_ceil(units) {
-        // Of three tasks, one of two threads would have two.
-        tasks @ 3..=32 => total.div_ceil(tasks.next_multiple_of(4)),
-        _ => units,
+        0..=2 => units,
+        _ => even(total, units),
     }
+}
+
+/// Units of a task, at most so many, with which two threads and four have the most even shares: of three tasks, one of two
+/// threads would have two. Not much fewer than may be, as far as that will do.
+pub fn even(total: usize, most: usize) -> usize {
+    let longest = |units: usize, threads: usize| {
+        let tasks = total.div_ceil(units);
+        let end = |thread: usize| (tasks * thread / threads * units).min(total);
+        let shares = (0..threads).map(|thread| end(thread + 1) - end(thread));
+        threads * shares.max().unwrap_or(0)
+    };
+    let candidates = (most.div_ceil(4)..=most).rev();
+    let best = candidates.min_by_key(|&units| longest(units, 2) + longest(units, 4));
+    best.unwrap_or(most)
 }
 
 /// The quotient and remainder of a unit number by a static count; no arithmetic if the count is 1.
@@ -391,30 +405,29 @@ pub fn over_channels(
     });
 }
 
-/// The same for so many vectors at a time as there may be abreast: whole ones, then those that are left one by one.
+/// The same for some vectors at a time, at most so many: whole ones in runs of one length, then those that are left.
 pub fn over_channels_abreast(
     nest: &mut NestBuilder,
     channels: usize,
     lanes: usize,
-    abreast: usize,
+    most: usize,
     mut visit: impl FnMut(&mut NestBuilder, Index, usize, Lanes),
 ) {
     let (count, last) = vectors(channels, lanes);
     let whole = count - usize::from(last != Lanes::All);
-    let mut first = 0;
-    for at_once in [abreast.min(whole.max(1)), 1] {
-        let (end, step) = (first + (whole - first) / at_once * at_once, at_once);
-        match (end - first) / step {
-            0 => {}
-            1 => visit(nest, Index::Const((first * lanes) as i64), step, Lanes::All),
-            _ => {
-                let [first, end, step] = [first, end, step].map(|at| (at * lanes) as i64);
-                nest.for_(first, end, step, |nest, channel| {
-                    visit(nest, channel, at_once, Lanes::All);
-                });
-            }
-        }
-        first = end;
+    let at_once = whole.div_ceil(whole.div_ceil(most).max(1)).max(1);
+    let (runs, rest) = (whole / at_once, whole % at_once);
+    let step = (at_once * lanes) as i64;
+    let end = runs as i64 * step;
+    match runs {
+        0 => {}
+        1 => visit(nest, Index::Const(0), at_once, Lanes::All),
+        _ => nest.for_(0, end, step, |nest, channel| {
+            visit(nest, channel, at_once, Lanes::All);
+        }),
+    }
+    if rest > 0 {
+        visit(nest, Index::Const(end), rest, Lanes::All);
     }
     if last != Lanes::All {
         visit(nest, Index::Const((whole * lanes) as i64), 1, last);

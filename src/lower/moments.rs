@@ -5,12 +5,13 @@
 //! LeVeque ("Updating Formulae and a Pairwise Algorithm for Computing Sample Variances", 1979).
 
 use super::access::{Access, Space, vectors};
+use super::fold::places::over_vectors;
 use super::fold::{self, Sum, Terms};
-use super::strided::{Axis, Operand, map_steps, merged};
+use super::strided::{Axis, Operand, map_steps, merged, nested};
 use super::{Args, Buffer, Cx, Domain, ELEMENT, Units, chunk, over_channels_abreast};
 use crate::ir::ValueId;
 use crate::kernel::BodyBuilder;
-use crate::kernel::{Address, Body, Count, Index, Lanes, NestBuilder, Reg};
+use crate::kernel::{Address, Body, Count, Index, Lanes, NestBuilder, Ptr, Reg};
 
 /// Chunks of a batch at most.
 const MAX_CHUNKS: usize = 16;
@@ -25,41 +26,43 @@ pub fn lower(cx: &mut Cx<'_>, x: ValueId, [mean, variance]: [ValueId; 2]) {
     let size = c.next_multiple_of(cx.lanes());
     let means = cx.scratch(slots * size);
     let squares = cx.scratch(slots * size);
+    let abreast = fold::abreast(cx.target, 1, 1);
+    let by_places = c > fold::MANY_CHANNELS;
     let mut args = Args::touching([Buffer::Value(x), means, squares]);
     let kernel = cx.emit(&cx.name, &mut args, |nest, args| {
         nest.for_domain(|nest, unit| {
             let image = nest.let_(unit.clone() * images as i64);
             let count = nest.let_((Index::Batch - image.clone()).min(images as i64));
-            let abreast = fold::abreast(cx.target, 1);
+            let mut call =
+                |nest: &mut NestBuilder, body: Body, channel: Index, ints: Vec<Index>| {
+                    let body = nest.add_body(body);
+                    let zero = Index::Const(0);
+                    let offset = access.at(image.clone(), zero.clone(), zero, channel.clone());
+                    let slot = unit.clone() * (size as i64 * ELEMENT) + channel * ELEMENT;
+                    let mut ptrs = vec![Address {
+                        arg: args.value(x),
+                        offset,
+                    }];
+                    ptrs.extend([means, squares].map(|to| Address {
+                        arg: args.of(to),
+                        offset: slot.clone(),
+                    }));
+                    nest.call(body, ptrs, ints);
+                };
+            if by_places {
+                let body = places_body(cx, x, [c, h, w]);
+                let ints = vec![count.clone(), count * (h * w) as i64];
+                return call(nest, body, Index::Const(0), ints);
+            }
             over_channels_abreast(
                 nest,
                 c,
                 cx.lanes(),
                 abreast,
                 |nest, channel, abreast, lanes| {
-                    let body = nest.add_body(chunk_body(cx, x, [c, h, w], (abreast, lanes)));
-                    let zero = Index::Const(0);
-                    let offset = access.at(image.clone(), zero.clone(), zero, channel.clone());
-                    let slot = unit.clone() * (size as i64 * ELEMENT) + channel * ELEMENT;
-                    let ptrs = vec![
-                        Address {
-                            arg: args.value(x),
-                            offset,
-                        },
-                        Address {
-                            arg: args.of(means),
-                            offset: slot.clone(),
-                        },
-                        Address {
-                            arg: args.of(squares),
-                            offset: slot,
-                        },
-                    ];
-                    nest.call(
-                        body,
-                        ptrs,
-                        vec![count.clone(), count.clone() * (h * w) as i64],
-                    );
+                    let body = chunk_body(cx, x, [c, h, w], (abreast, lanes));
+                    let ints = vec![count.clone(), count.clone() * (h * w) as i64];
+                    call(nest, body, channel, ints);
                 },
             );
         });
@@ -106,6 +109,59 @@ fn chunk_body(
         b.store(mean_to, off, mean, lanes);
         b.store(square_to, off, square, lanes);
     }
+    b.finish()
+}
+
+/// The same for all channels, place by place as sums of many channels are made: see
+/// [`fold::places`].
+fn places_body(cx: &Cx<'_>, x: ValueId, [c, h, w]: [usize; 3]) -> Body {
+    let mut b = BodyBuilder::new(format!("{}_chunk", cx.name), cx.lanes());
+    let (from, mean_to, square_to) = (b.ptr_arg(), b.ptr_arg(), b.ptr_arg());
+    let (images, pixels) = (b.int_arg(), b.int_arg());
+    let [channel, row, pixel] = map_steps(cx.layout(x));
+    let image = Operand::value(cx, x).image;
+    let places = merged([Axis::new(h, [row]), Axis::new(w, [pixel])]);
+    let ptrs = [from, mean_to, square_to];
+    let channels = Axis::new(c, [channel, ELEMENT, ELEMENT]);
+    let off = |b: &BodyBuilder, vector: usize| vector as i32 * b.vector_bytes();
+    let zero = b.const_f(0.0);
+    over_vectors(&mut b, &ptrs, &channels, |b, vector, lanes| {
+        let off = off(b, vector);
+        b.store(mean_to, off, zero, lanes);
+        b.store(square_to, off, zero, lanes);
+    });
+    let over_places =
+        |b: &mut BodyBuilder, to: Ptr, term: &dyn Fn(&mut BodyBuilder, Reg, i32, Lanes) -> Reg| {
+            let walking = b.ptr_copy(from, 0);
+            let ptrs = [walking, mean_to, square_to];
+            b.repeat(Count::Arg(images), |b| {
+                nested(b, &[walking], None, &places, &mut |b| {
+                    over_vectors(b, &ptrs, &channels, |b, vector, lanes| {
+                        let off = off(b, vector);
+                        let x = b.load(walking, off, lanes);
+                        let term = term(b, x, off, lanes);
+                        let sum = b.load(to, off, lanes);
+                        let sum = b.add(sum, term);
+                        b.store(to, off, sum, lanes);
+                    });
+                });
+                b.advance(walking, image);
+            });
+        };
+    over_places(&mut b, mean_to, &|_, x, _, _| x);
+    let pixels = b.splat(pixels);
+    let pixels = b.to_float(pixels);
+    over_vectors(&mut b, &ptrs, &channels, |b, vector, lanes| {
+        let off = off(b, vector);
+        let sum = b.load(mean_to, off, lanes);
+        let mean = b.div(sum, pixels);
+        b.store(mean_to, off, mean, lanes);
+    });
+    over_places(&mut b, square_to, &|b, x, off, lanes| {
+        let mean = b.load(mean_to, off, lanes);
+        let distance = b.sub(x, mean);
+        b.mul(distance, distance)
+    });
     b.finish()
 }
 

@@ -11,6 +11,7 @@
 //! %6 = relu %5
 //! ```
 
+mod again;
 mod needs;
 
 use std::collections::BTreeSet;
@@ -24,6 +25,7 @@ use crate::ir::{Graph, IdVec, Layout, Node, NodeId, Users, ValueId};
 use crate::lower::{Group, GroupId, Space, access};
 use crate::ops::{Op, OpRules};
 
+use again::Contents;
 use needs::Needs;
 
 /// The groups of a graph, and the values that are another's memory under another shape.
@@ -175,7 +177,7 @@ pub fn run(graph: &Graph, options: Options) -> Groups {
             pass.open(&[waiting, vec![id]].concat());
         }
     }
-    pass.finish()
+    pass.finish(options)
 }
 
 /// A reshaped value whose elements have the same places is the same memory, and so is a range that lies within.
@@ -210,7 +212,11 @@ impl Pass<'_> {
         let inputs = nodes
             .iter()
             .flat_map(|&node| &self.graph.nodes[node].inputs);
-        let makers = inputs.filter_map(|&input| self.maker(input));
+        let outside = inputs.filter(|&&input| {
+            let maker = self.graph.producer(input);
+            maker.is_none_or(|maker| !nodes.contains(&maker))
+        });
+        let makers = outside.filter_map(|&input| self.maker(input));
         let mut reads: Few = makers.filter(|&other| other != group).collect();
         reads.sort_unstable();
         reads.dedup();
@@ -424,10 +430,16 @@ impl Pass<'_> {
     }
 
     /// Orders the groups and says what each stores.
-    fn finish(self) -> Groups {
-        let order = self.order();
+    fn finish(self, options: Options) -> Groups {
+        let contents = Contents::of(&self, options.fuse);
+        let order = self.order(&contents);
+        let Contents {
+            nodes,
+            stored,
+            remarks,
+            ..
+        } = contents;
         let mut groups: IdVec<GroupId, Group> = IdVec::new();
-        let stored = self.stored();
         // A number that something other than an element-wise node reads gets a kernel of its own.
         for (id, node) in self.graph.nodes.iter() {
             if matches!(node.op, Op::Constant(_)) && stored[node.outputs[0]] {
@@ -440,11 +452,14 @@ impl Pass<'_> {
             }
         }
         for index in order {
-            let nodes = &self.groups[index];
-            let head = nodes[0];
+            let nodes = &nodes[index];
+            if nodes.is_empty() {
+                continue;
+            }
+            let head = self.groups[index][0];
             let anchor = (!is_element_wise(self.graph, &self.graph.nodes[head])).then_some(head);
             let mut chain: Vec<NodeId> = Vec::new();
-            for &node in nodes.iter().skip(usize::from(anchor.is_some())) {
+            for &node in nodes.iter().filter(|&&node| Some(node) != anchor) {
                 // Numbers are made where they are used.
                 for &input in &self.graph.nodes[node].inputs {
                     let producer = self.graph.producer(input);
@@ -455,8 +470,10 @@ impl Pass<'_> {
                 }
                 chain.push(node);
             }
-            let stores = nodes
+            let own = nodes
                 .iter()
+                .filter(|&&node| self.group_of[node] == Some(index));
+            let stores = own
                 .flat_map(|&node| &self.graph.nodes[node].outputs)
                 .copied()
                 .filter(|&value| stored[value])
@@ -470,7 +487,7 @@ impl Pass<'_> {
         Groups {
             groups,
             views: self.views,
-            remarks: self.remarks,
+            remarks: [self.remarks, remarks].concat(),
         }
     }
 
@@ -508,11 +525,9 @@ impl Pass<'_> {
     }
 
     /// A topological order of the groups: of those that can run, the one that is due first. What reads a parameter goes before what updates it, so the update can be in place.
-    fn order(&self) -> Vec<usize> {
-        let mut before: Vec<Few> = self
-            .groups
-            .iter()
-            .enumerate()
+    fn order(&self, contents: &Contents) -> Vec<usize> {
+        let contained = contents.nodes.iter().enumerate();
+        let mut before: Vec<Few> = contained
             .map(|(group, nodes)| self.reads(group, nodes))
             .collect();
         let mut needs = self.needs.clone();
@@ -529,11 +544,12 @@ impl Pass<'_> {
             let views = seen_as.get(&update.target).into_iter().flatten();
             let names = std::iter::once(&update.target).chain(views);
             for &node in names.flat_map(|&name| &self.users[name]) {
-                if let Some(reader) = self.group_of[node]
-                    && !needs.reaches(reader, writer)
-                {
-                    needs.link(writer, reader);
-                    before[writer].push(reader);
+                let copies = contents.copies.get(&node).into_iter().flatten();
+                for reader in self.group_of[node].into_iter().chain(copies.copied()) {
+                    if !needs.reaches(reader, writer) {
+                        needs.link(writer, reader);
+                        before[writer].push(reader);
+                    }
                 }
             }
         }

@@ -1,10 +1,10 @@
 //! Batch statistics.
 
 use crate::ir::Node;
-use crate::lower::Cx;
+use crate::lower::fed::Fed;
 use crate::lower::fold::{self, Batch, Fold, Rule};
-use crate::lower::moments;
-use crate::lower::strided::{Axis, Operand, map_steps};
+use crate::lower::strided::{Axis, map_steps};
+use crate::lower::{Cx, Space, moments};
 
 /// Mean and biased variance over batch and pixels.
 pub fn batch_stats(cx: &mut Cx<'_>, node: &Node) {
@@ -16,24 +16,23 @@ pub fn channel_sums(cx: &mut Cx<'_>, node: &Node) {
     let &[dy, x, mean] = node.inputs.as_slice() else {
         unreachable!("arity")
     };
-    let (_, h, w) = cx.graph.ty(x).shape.chw();
-    let [from_dy, from_x] = [dy, x].map(|value| map_steps(cx.layout(value)));
-    let channels = cx.graph.dims(mean)[0];
+    let space = Space::of(cx.graph, x);
+    let (channels, h, w) = cx.graph.ty(x).shape.chw();
+    let fed = Fed::new(cx, &[dy, x, mean], &space);
+    let [mut kept, rows, pixels] = fed.steps();
+    // The sums lie as the mean does.
     let of_channel = map_steps(cx.layout(mean))[0];
-    let kept = [from_dy[0], from_x[0], of_channel, of_channel, of_channel];
-    let reduced =
-        [(h, 1), (w, 2)].map(|(count, axis)| Axis::new(count, [from_dy[axis], from_x[axis], 0]));
+    kept.extend([of_channel; 2]);
     let fold = Fold {
-        sources: [dy, x, mean]
-            .map(|value| Operand::value(cx, value))
-            .to_vec(),
+        sources: fed.operands(cx),
         results: node.outputs.to_vec(),
         kept: vec![Axis::new(channels, kept)],
-        reduced: reduced.to_vec(),
+        reduced: vec![Axis::new(h, rows), Axis::new(w, pixels)],
         batch: Batch::Summed,
         rule: Rule::Sum(&|b, _, loads| {
-            let centred = b.sub(loads[1], loads[2]);
-            vec![loads[0], b.mul(loads[0], centred)]
+            let values = fed.emit(b, loads);
+            let centred = b.sub(values[1], values[2]);
+            vec![values[0], b.mul(values[0], centred)]
         }),
     };
     fold::lower(cx, &fold);
