@@ -927,6 +927,10 @@ fn batch_statistics() {
         (16, 4, 4, 40, 64),
         (37, 3, 11, 2, 50),
         (20, 1, 1, 17, 17),
+        // Many channels go place by place: a tail, several images a chunk, and more places than one sum takes.
+        (70, 3, 5, 3, 3),
+        (65, 2, 3, 35, 35),
+        (80, 33, 35, 2, 2),
     ] {
         let mut b = Builder::new(format!("statistics of {channels}, {h}, {w}"));
         let x = b.input("x", images(channels, h, w));

@@ -217,7 +217,7 @@ fn reduce(cx: &mut Cx<'_>, fold: &Fold<'_>, targets: &[Operand], images: usize) 
         Rule::Sum(_) => abreast(cx.target, targets.len(), n_fixed),
         Rule::Max => 1,
     };
-    let places = Places::of(cx, fold, &loops, &operands);
+    let places = Places::of(cx, fold, &loops, &operands, images);
     let own = places.iter().flat_map(Places::buffers);
     let buffers = operands.iter().map(|operand| operand.buffer).chain(own);
     let mut args = Args::touching(buffers);

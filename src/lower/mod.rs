@@ -438,3 +438,18 @@ pub fn over_channels_abreast(
 pub fn number(value: ValueId) -> usize {
     value.index()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tasks_are_shared_evenly() {
+        // Three tasks of three would give one of two threads six of nine.
+        assert_eq!(even(9, 3), 2);
+        // Two of five would leave two of four threads with nothing.
+        assert_eq!(even(10, 5), 3);
+        assert_eq!(even(16, 4), 4);
+        assert_eq!(even(1, 1), 1);
+    }
+}

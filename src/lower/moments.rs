@@ -122,7 +122,7 @@ fn places_body(cx: &Cx<'_>, x: ValueId, [c, h, w]: [usize; 3]) -> Body {
     let image = Operand::value(cx, x).image;
     let places = merged([Axis::new(h, [row]), Axis::new(w, [pixel])]);
     let ptrs = [from, mean_to, square_to];
-    let channels = Axis::new(c, [channel, ELEMENT, ELEMENT]);
+    let channels = Axis::new(c, [channel, ELEMENT, ELEMENT, channel]);
     let off = |b: &BodyBuilder, vector: usize| vector as i32 * b.vector_bytes();
     let zero = b.const_f(0.0);
     over_vectors(&mut b, &ptrs, &channels, |b, vector, lanes| {
@@ -133,7 +133,7 @@ fn places_body(cx: &Cx<'_>, x: ValueId, [c, h, w]: [usize; 3]) -> Body {
     let over_places =
         |b: &mut BodyBuilder, to: Ptr, term: &dyn Fn(&mut BodyBuilder, Reg, i32, Lanes) -> Reg| {
             let walking = b.ptr_copy(from, 0);
-            let ptrs = [walking, mean_to, square_to];
+            let ptrs = [walking, mean_to, square_to, from];
             b.repeat(Count::Arg(images), |b| {
                 nested(b, &[walking], None, &places, &mut |b| {
                     over_vectors(b, &ptrs, &channels, |b, vector, lanes| {
@@ -148,13 +148,19 @@ fn places_body(cx: &Cx<'_>, x: ValueId, [c, h, w]: [usize; 3]) -> Body {
                 b.advance(walking, image);
             });
         };
-    over_places(&mut b, mean_to, &|_, x, _, _| x);
+    // Of what each place is above the first: a long sum of values far from zero would lose what they differ by.
+    over_places(&mut b, mean_to, &|b, x, off, lanes| {
+        let first = b.load(from, off, lanes);
+        b.sub(x, first)
+    });
     let pixels = b.splat(pixels);
     let pixels = b.to_float(pixels);
     over_vectors(&mut b, &ptrs, &channels, |b, vector, lanes| {
         let off = off(b, vector);
         let sum = b.load(mean_to, off, lanes);
-        let mean = b.div(sum, pixels);
+        let above = b.div(sum, pixels);
+        let first = b.load(from, off, lanes);
+        let mean = b.add(first, above);
         b.store(mean_to, off, mean, lanes);
     });
     over_places(&mut b, square_to, &|b, x, off, lanes| {

@@ -234,6 +234,15 @@ impl Pass<'_> {
         }
     }
 
+    /// How many buffers a group may touch.
+    fn most_buffers(&self, group: usize) -> usize {
+        let head = self.groups[group][0];
+        match is_element_wise(self.graph, &self.graph.nodes[head]) {
+            true => MAX_BUFFERS_ALONE,
+            false => MAX_BUFFERS,
+        }
+    }
+
     /// Whether a group with these nodes in addition touches more buffers than so many: what it reads but makes not,
     /// numbers left out, and what it may have to store, which is all that has a reader outside or none so far.
     fn touches_more(&self, group: usize, more: &[&[NodeId]], most: usize) -> bool {
@@ -406,12 +415,7 @@ impl Pass<'_> {
         if others.any(|other| other != group && self.needs.reaches(other, group)) {
             return Some("another operand needs the whole of it first");
         }
-        let most = if is_element_wise(self.graph, &self.graph.nodes[head]) {
-            MAX_BUFFERS_ALONE
-        } else {
-            MAX_BUFFERS
-        };
-        if self.touches_more(group, &[waiting, &[id]], most) {
+        if self.touches_more(group, &[waiting, &[id]], self.most_buffers(group)) {
             return Some("the group would touch too many buffers");
         }
         None

@@ -43,11 +43,13 @@ struct At<'c> {
 
 impl<'p> Places<'p> {
     /// The way to make a sum so; none if there are few channels, or there is more to it than a sum for each channel.
+    /// A chunk has so many images.
     pub(super) fn of(
         cx: &mut Cx<'_>,
         fold: &'p Fold<'p>,
         loops: &'p Loops,
         operands: &'p [Operand],
+        images: usize,
     ) -> Option<Places<'p>> {
         let suits = matches!(fold.rule, Rule::Sum(_))
             && loops.along == Along::Kept
@@ -59,10 +61,6 @@ impl<'p> Places<'p> {
             return None;
         }
         let targets = &operands[fold.sources.len()..];
-        let images = match fold.batch {
-            Batch::Summed => cx.batch.div_ceil(super::MAX_CHUNKS),
-            Batch::None | Batch::Kept => 1,
-        };
         let parts = match loops.terms() * images > RUN {
             false => Vec::new(),
             true => {
@@ -285,8 +283,8 @@ impl<'p> Places<'p> {
     }
 }
 
-/// Visits the vectors of an axis in order, some at a time: a visit is for the number from where the pointers stand, and
-/// its lanes. They come back.
+/// Visits the vectors of an axis in order. A visit is told how many vectors from where the pointers stand its own is, and the
+/// lanes in use. The pointers come back.
 pub fn over_vectors(
     b: &mut BodyBuilder,
     ptrs: &[Ptr],

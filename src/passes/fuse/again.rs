@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use super::{MAX_BUFFERS, MAX_BUFFERS_ALONE, Pass, is_element_wise};
+use super::{Pass, is_element_wise};
 use crate::ir::{IdVec, Layout, NodeId, ValueId};
 use crate::lower::Space;
 use crate::ops::{Op, Pointwise};
@@ -199,12 +199,7 @@ impl Contents {
             let outputs = self.nodes[group].iter();
             let outputs = outputs.flat_map(|&node| &graph.nodes[node].outputs);
             let stored = outputs.filter(|&&value| self.stored[value]).count();
-            let head = &graph.nodes[pass.groups[group][0]];
-            let most = match is_element_wise(graph, head) {
-                true => MAX_BUFFERS_ALONE,
-                false => MAX_BUFFERS,
-            };
-            if self.read(pass, group, &nodes).len() + stored > most {
+            if self.read(pass, group, &nodes).len() + stored > pass.most_buffers(group) {
                 return None;
             }
         }
