@@ -256,6 +256,17 @@ fn training_steps_are_those_of_the_reference() {
 /// Pictures of a batch where the reference runs thousands of times.
 const FEW: usize = 2;
 
+/// Nets that take minutes here, for one has no arguments that make it small, and the other keeps wide layers at any size;
+/// others have all that they are made of. Their slopes are taken where every slow test is asked for.
+const SLOW: [&str; 2] = [
+    "inception.net:Inception",
+    "efficientnet.net:EfficientNetLite",
+];
+
+fn asked_for() -> bool {
+    std::env::var("NETC_TEST_FULL").is_ok_and(|nets| nets == "all")
+}
+
 /// The gradient of the loss by every parameter and every input.
 #[test]
 fn gradients_are_slopes() {
@@ -265,13 +276,8 @@ fn gradients_are_slopes() {
         floor: 0.0,
         entries: 1,
     };
-    // Two nets take minutes, and others have all that they are made of: one has no arguments that make it small, the other
-    // keeps wide layers at any size.
-    let slow = [
-        "inception.net:Inception",
-        "efficientnet.net:EfficientNetLite",
-    ];
-    let nets = NETS.par_iter().filter(|(spec, _)| !slow.contains(spec));
+    let nets = NETS.par_iter();
+    let nets = nets.filter(|(spec, _)| asked_for() || !SLOW.contains(spec));
     nets.for_each(|small| {
         let model = open(*small, Mode::Train);
         let gradients =

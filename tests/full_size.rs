@@ -53,11 +53,8 @@ fn batch(macs: u64) -> usize {
     (MOST_MACS / 4 / macs.max(1)).clamp(1, 4) as usize
 }
 
-/// Of a batch of pictures drawn with a seed.
-fn run(graph: &Graph, engine: &Engine, params: &[NamedParam], batch: usize, seed: u64) -> Run {
-    let start = Instant::now();
-    let mut runner = Runner::new(graph, batch, engine, params).expect("it can be prepared");
-    let prepared = start.elapsed();
+/// Runs a batch of pictures drawn with a seed.
+fn take(runner: &mut Runner, graph: &Graph, batch: usize, seed: u64) {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     for (id, name) in graph.inputs() {
         let ty = graph.ty(id);
@@ -72,8 +69,20 @@ fn run(graph: &Graph, engine: &Engine, params: &[NamedParam], batch: usize, seed
         }
     }
     runner.set_seed(29);
-    let start = Instant::now();
     runner.run(batch).expect("it runs");
+}
+
+/// Prepares a graph and runs a batch of pictures drawn with a seed.
+fn run(graph: &Graph, engine: &Engine, params: &[NamedParam], batch: usize, seed: u64) -> Run {
+    let start = Instant::now();
+    // Inference has no auxiliary heads.
+    let known = params.iter();
+    let known = known.filter(|(name, ..)| graph.params().any(|(_, param)| param.name == *name));
+    let known: Vec<NamedParam> = known.cloned().collect();
+    let mut runner = Runner::new(graph, batch, engine, &known).expect("it can be prepared");
+    let prepared = start.elapsed();
+    let start = Instant::now();
+    take(&mut runner, graph, batch, seed);
     let ran = start.elapsed();
     let outputs = graph.outputs.iter().map(|output| {
         let data = runner.output(&output.name, batch).expect("it has run");
@@ -86,26 +95,54 @@ fn run(graph: &Graph, engine: &Engine, params: &[NamedParam], batch: usize, seed
     }
 }
 
-/// Factors of weights, in the order in which they are tried. Where a gate follows a gate, large weights double a rounding with
-/// each block, and after fifty of them nothing is left of the picture, whoever computes.
-const GAINS: [f64; 3] = [1.0, 0.7, 0.5];
-
-/// Parameters for a graph in which outputs depend on the picture: with fresh ones of a deep net they hardly do, and any two
-/// agree.
-fn parameters(graph: &Graph, gain: f64) -> Vec<NamedParam> {
+/// Random parameters; those that are statistics of batches are such as training would measure with the others. With statistics
+/// that are drawn, a picture is lost on its way through a deep net, whoever computes: any two answers then agree, or none.
+fn parameters(train: &Graph, batch: usize) -> Vec<NamedParam> {
     let mut rng = ChaCha8Rng::seed_from_u64(3);
-    let params = graph.params().map(|(id, param)| {
-        let dims = graph.ty(id).shape.dims.to_vec();
+    let params = train.params().map(|(id, param)| {
+        let dims = train.ty(id).shape.dims.to_vec();
         let count = dims.iter().product();
-        let gain = match param.role {
-            ParamRole::Weight => gain,
-            _ => 1.0,
-        };
-        let mut draw = || (gain * spread(param, &dims, rng.random_range(0.0..1.0))) as f32;
+        let mut draw = || spread(param, &dims, rng.random_range(0.0..1.0)) as f32;
         let data = (0..count).map(|_| draw());
         (param.name.clone(), dims.clone(), data.collect())
     });
-    params.collect()
+    let mut params: Vec<NamedParam> = params.collect();
+    let statistics = train.params();
+    let statistics = statistics.map(|(_, param)| param.role == ParamRole::Statistic);
+    let statistics: Vec<bool> = statistics.collect();
+    // A step leaves (1 - m) times what was there and m times what it measures, with a momentum m that is the net's affair:
+    // of what it makes of zeros and of ones, the first by what is missing from 1 in their difference is what it measures.
+    let mut runner =
+        Runner::new(train, batch, &Engine::host(), &params).expect("it can be prepared");
+    let mut after = [0.0, 1.0].map(|fill| {
+        for (name, _, data) in pick(&params, &statistics) {
+            let filled = vec![fill; data.len()];
+            runner.set_param(name, &filled).expect("it has it");
+        }
+        take(&mut runner, train, batch, 5);
+        let read =
+            pick(&params, &statistics).map(|(name, ..)| runner.param(name).expect("it has it"));
+        read.collect::<Vec<_>>().into_iter()
+    });
+    for ((name, _, data), _) in params.iter_mut().zip(&statistics).filter(|(_, is)| **is) {
+        let [zeros, ones] = after
+            .each_mut()
+            .map(|read| read.next().expect("all were read"));
+        let measured = zeros.iter().zip(&ones).map(|(&x, &y)| x / (1.0 - (y - x)));
+        data.copy_from_slice(&measured.collect::<Vec<_>>());
+        if name.ends_with("var") {
+            // A channel that is the same everywhere in this batch is not so in all batches.
+            let mean = data.iter().sum::<f32>() / data.len() as f32;
+            data.iter_mut().for_each(|x| *x = x.max(0.1 * mean));
+        }
+    }
+    params
+}
+
+/// The parameters that are statistics.
+fn pick<'p>(params: &'p [NamedParam], which: &'p [bool]) -> impl Iterator<Item = &'p NamedParam> {
+    let pairs = params.iter().zip(which);
+    pairs.filter(|(_, is)| **is).map(|(param, _)| param)
 }
 
 /// The graph with what goes into its last softmax for its output: a softmax of large numbers is 0 and 1, whatever they are.
@@ -186,31 +223,22 @@ struct Inference {
 }
 
 impl Inference {
-    /// With the first weights for which two that compute in f32 can agree.
-    fn of(graph: &Graph) -> Inference {
-        let one = |params: &[NamedParam]| {
-            let found = run(graph, &Engine::host(), params, 1, 1);
-            let wanted = run(graph, &Engine::InterpretF32, params, 1, 1);
-            let other = run(graph, &Engine::host(), params, 1, 2);
-            let off = apart(&found, &wanted) / apart(&other, &found);
-            Inference {
-                ran: found.ran,
-                interpreted: wanted.ran,
-                off,
-                is_good: off <= BOUND,
-            }
+    fn of(graph: &Graph, params: &[NamedParam]) -> Inference {
+        let found = run(graph, &Engine::host(), params, 1, 1);
+        let wanted = run(graph, &Engine::InterpretF32, params, 1, 1);
+        let other = run(graph, &Engine::host(), params, 1, 2);
+        let off = apart(&found, &wanted) / apart(&other, &found);
+        // A deep net of sigmoids leaves of a picture little more than roundings.
+        let is_good = off <= BOUND || {
+            let off = Off::of(graph, params, 1, 1);
+            off.compiled <= 3.0 * off.interpreted
         };
-        let params = GAINS.map(|gain| parameters(graph, gain));
-        let mut tried = params.iter().map(|params| one(params));
-        let good = tried.by_ref().find(|inference| inference.is_good);
-        good.unwrap_or_else(|| {
-            // A deep net of sigmoids leaves of a picture little more than roundings.
-            let off = Off::of(graph, &params[0], 1, 1);
-            Inference {
-                is_good: off.compiled <= 3.0 * off.interpreted,
-                ..one(&params[0])
-            }
-        })
+        Inference {
+            ran: found.ran,
+            interpreted: wanted.ran,
+            off,
+            is_good,
+        }
     }
 }
 
@@ -259,16 +287,16 @@ fn every_preset_at_its_full_size() {
             let gradient =
                 step::gradient_graph(train.graph.clone(), smoothed(&train), &Default::default())
                     .expect("the loss fits the output");
-            let in_training = parameters(&train.graph, 1.0);
             let batch = batch(macs);
-            let both = run(&gradient, &Engine::host(), &in_training, batch, 1);
-            let infer = Inference::of(&used);
+            let params = parameters(&train.graph, batch.max(2));
+            let both = run(&gradient, &Engine::host(), &params, batch, 1);
+            let infer = Inference::of(&used, &params);
             let finite = both
                 .outputs
                 .iter()
                 .all(|(_, data)| data.iter().all(|x| x.is_finite()));
             let gradients =
-                (macs <= MOST_MACS).then(|| Off::of_gradients(&gradient, &in_training, batch));
+                (macs <= MOST_MACS).then(|| Off::of_gradients(&gradient, &params, batch));
             let shown = gradients
                 .as_ref()
                 .map_or("not interpreted | ".to_owned(), |off| {
