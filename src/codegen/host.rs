@@ -55,6 +55,9 @@ impl FromStr for Isa {
 /// overwritten; the few registers set aside there have not been measured.
 const BASELINE_REGISTERS: usize = if cfg!(target_arch = "x86_64") { 13 } else { 28 };
 
+/// Multiply-adds of a vector that most processors of the last ten years start in a cycle.
+const MULTIPLY_ADDS: usize = 2;
+
 /// The machine that code is made for.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Target {
@@ -67,6 +70,8 @@ pub struct Target {
     pub registers: usize,
     /// Data cache sizes in bytes, nearest first; the last is shared.
     pub caches: [usize; 3],
+    /// Multiply-adds of a whole vector that a core can start in a cycle.
+    pub multiply_adds: usize,
 }
 
 impl Target {
@@ -77,12 +82,19 @@ impl Target {
     /// the name of what is missing.
     pub fn host() -> Target {
         let best = Isa::ALL.into_iter().rev().find(|isa| supported(*isa));
-        Target::of(best.unwrap_or(Isa::Baseline), host_caches())
+        Target::of_host(best.unwrap_or(Isa::Baseline))
+    }
+
+    fn of_host(isa: Isa) -> Target {
+        Target {
+            multiply_adds: multiply_adds(isa, family()),
+            ..Target::of(isa, host_caches())
+        }
     }
 
     /// This machine with a given tier, or none if it lacks it.
     pub fn with_isa(isa: Isa) -> Option<Target> {
-        supported(isa).then(|| Target::of(isa, host_caches()))
+        supported(isa).then(|| Target::of_host(isa))
     }
 
     /// A machine of a tier and of given caches, be it this one or not. Code for a tier that this
@@ -98,6 +110,7 @@ impl Target {
             lanes,
             registers,
             caches,
+            multiply_adds: MULTIPLY_ADDS,
         }
     }
 
@@ -148,6 +161,32 @@ fn features(isa: Isa) -> Vec<(&'static str, bool)> {
     match isa {
         Isa::Baseline => Vec::new(),
         Isa::Avx2 | Isa::Avx512 => vec![("x86-64", false)],
+    }
+}
+
+/// AMD's number of the family that this processor is of; none if another firm made it.
+#[cfg(target_arch = "x86_64")]
+fn family() -> Option<u32> {
+    use std::arch::x86_64::__cpuid;
+    let maker = __cpuid(0);
+    let letters = [maker.ebx, maker.edx, maker.ecx].map(u32::to_le_bytes);
+    let version = __cpuid(1).eax;
+    // The numbers from 15 on are 15 and what further bits add.
+    let family = ((version >> 8) & 0xf) + ((version >> 20) & 0xff);
+    (letters.as_flattened() == b"AuthenticAMD").then_some(family)
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+fn family() -> Option<u32> {
+    None
+}
+
+/// Of a processor of AMD's family, if it is one. Zen 4 has 512-bit instructions but units of 256 bits, two of which do one
+/// instruction (AMD, Software Optimization Guide for the Zen4 Microarchitecture, 2.11).
+fn multiply_adds(isa: Isa, family: Option<u32>) -> usize {
+    match (isa, family) {
+        (Isa::Avx512, Some(0x19)) => 1,
+        _ => MULTIPLY_ADDS,
     }
 }
 
@@ -225,6 +264,14 @@ mod tests {
     #[test]
     fn an_unknown_machine_has_small_caches() {
         assert_eq!(read_caches(Path::new("/nonexistent")), None);
+    }
+
+    #[test]
+    fn halved_units_are_known() {
+        assert_eq!(multiply_adds(Isa::Avx512, Some(0x19)), 1);
+        assert_eq!(multiply_adds(Isa::Avx2, Some(0x19)), 2);
+        assert_eq!(multiply_adds(Isa::Avx512, Some(0x1a)), 2);
+        assert_eq!(multiply_adds(Isa::Avx512, None), 2);
     }
 
     #[test]

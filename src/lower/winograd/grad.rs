@@ -125,7 +125,8 @@ impl Plan {
         let depth = self.blocks.count() as f64;
         let blocks = self.blocks.of_batch(sizes.batch) as f64;
         let sums = (places * channels * vectors) as f64;
-        let products = blocks * sums * (depth + ENTRY) / 2.0 / PRODUCT_SHARE;
+        let products =
+            blocks * sums * (depth + ENTRY) / target.multiply_adds as f64 / PRODUCT_SHARE;
         let visits = blocks * sums * VISIT;
         let own = [self.channels.div_ceil(lanes), self.filters / lanes].map(|count| count as f64);
         let of_place = own[0] * INPUT_PLACE + own[1] * GRAD_PLACE;
