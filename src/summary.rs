@@ -55,11 +55,11 @@ pub fn macs(graph: &Graph, node: &Node) -> u64 {
     };
     match &node.op {
         // Those of the convolution that it is: kernels are compared by the work that is asked of them.
-        Op::WinogradConv(_) => {
+        Op::WinogradConv(conv) => {
             let &[_, channels, ..] = graph.dims(node.inputs[1]) else {
                 unreachable!("a filter")
             };
-            (9 * channels) as u64 * elements(graph.dims(node.outputs[0]))
+            (conv.form.kernel().pow(2) * channels) as u64 * elements(graph.dims(node.outputs[0]))
         }
         Op::Conv2d(_) => of_conv(node.inputs[1], node.outputs[0]),
         Op::Conv2dInputGrad(_) => of_conv(node.inputs[1], node.inputs[0]),

@@ -143,15 +143,16 @@ fn filter_body(cx: &Cx<'_>, op: &WinogradFilter, source: &Filter, made: &Filter)
     let form = op.form;
     let mut b = BodyBuilder::new(format!("{}_taps", cx.name), cx.lanes());
     let (from, to) = (b.ptr_arg(), b.ptr_arg());
-    let size = form.inputs();
+    let (size, kernel) = (form.inputs(), form.kernel());
     // Rows of taps by columns: first down each column, then along each row.
     let mut columns: Vec<Vec<Reg>> = Vec::new();
-    for column in 0..3 {
-        let taps: Vec<Reg> = (0..3)
+    for column in 0..kernel {
+        let taps: Vec<Reg> = (0..kernel)
             .map(|row| {
+                let tap = row * kernel + column;
                 let tap = match op.turned {
-                    true => 8 - (row * 3 + column),
-                    false => row * 3 + column,
+                    true => kernel * kernel - 1 - tap,
+                    false => tap,
                 };
                 b.load(from, offset(tap as i64 * source.tap()), Lanes::All)
             })

@@ -56,11 +56,11 @@ pub enum Op {
     Conv2dInputGrad(Conv2dInputGrad),
     /// (input, gradient of the output) → gradient of the filter, summed over the batch.
     Conv2dFilterGrad(Conv2dFilterGrad),
-    /// Filter [K, C, 3, 3] → [K, C, t, t], for [`Op::WinogradConv`].
+    /// Filter [K, C, R, R] → [K, C, t, t], for [`Op::WinogradConv`].
     WinogradFilter(winograd::WinogradFilter),
     /// ([N, C, H, W], filter [K, C, t, t]) → [N, K, H', W'].
     WinogradConv(winograd::WinogradConv),
-    /// (x, gradient of the output) → gradient of a filter of 3 x 3, by tiles.
+    /// (x, gradient of the output) → gradient of a filter, by tiles.
     WinogradFilterGrad(winograd::WinogradFilterGrad),
     /// ([N, F], weights [K, F]) → [N, K].
     Dense,

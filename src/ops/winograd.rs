@@ -1,16 +1,16 @@
-//! Convolutions of 3 x 3 by way of fewer multiplications (Lavin and Gray 2016, "Fast algorithms for convolutional neural
+//! Convolutions of 3 x 3 and of 5 x 5 by way of fewer multiplications (Lavin and Gray 2016, "Fast algorithms for convolutional neural
 //! networks", sections 4.1 and 4.2, after Winograd 1980).
 //!
-//! The output is made in tiles of m x m. With t = m + 2, filter g and a tile d of the input, t x t,
+//! The output is made in tiles of m x m. With t = m + r - 1, filter g of r x r and a tile d of the input, t x t,
 //!
 //! ```text
 //! y = Aᵀ [ (G g Gᵀ) ⊙ (Bᵀ d B) ] A
 //! ```
 //!
 //! summed over channels before the last step; so each of the t² places is a product of matrices, tiles by channels, and an
-//! output takes t² / m² multiplications a channel in place of 9: 4 with m = 2, 2.25 with m = 4. With m = 2 the result is at
-//! least as exact as the direct sum. With m = 4 the error is three to four times that of the direct sum in the norm and six
-//! times at its greatest, 3e-5 to 5e-5 of the root mean square of the output with 64 to 512 channels.
+//! output takes t² / m² multiplications a channel in place of r²: of 9, 4 with m = 2 and 2.25 with m = 4; of 25, 9 with m = 2.
+//! With t = 4 the result is at least as exact as the direct sum. With t = 6 the error is three to four times that of the direct
+//! sum in the norm and six times at its greatest, 3e-5 to 5e-5 of the root mean square of the output with 64 to 512 channels.
 //!
 //! The gradient by the filter goes the same way back (each step is linear, so its transpose is the step's gradient):
 //!
@@ -19,8 +19,11 @@
 //! ```
 //!
 //! summed over tiles and images before the last step: each place is a product of matrices too, channels by tiles times tiles
-//! by filters. Of layers of 64 to 512 channels the error with m = 4 is three times that of the direct sum in the norm and
+//! by filters. Of layers of 64 to 512 channels the error with t = 6 is three times that of the direct sum in the norm and
 //! three to four and a half times at its greatest, 1e-5 to 7e-5 of the root mean square of the gradient.
+//!
+//! With r = 5 the error of outputs is that of r = 3 with the same t; that of gradients by the filter is four to seven times
+//! that of the direct sum in the norm and up to thirteen times at its greatest, 6e-5 to 1.2e-4 of the root mean square.
 //!
 //! No net asks for these operators: a pass puts them in the place of convolutions.
 
@@ -32,16 +35,18 @@ use super::window::{Pads, Window};
 use super::{Grad, GradInputs, Op, OpRules};
 use crate::ir::{Builder, Shape, Type};
 
-/// How large the tiles are.
+/// How large the tiles and the filters are.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Form {
     /// F(2 x 2, 3 x 3).
     Two,
     /// F(4 x 4, 3 x 3).
     Four,
+    /// F(2 x 2, 5 x 5).
+    TwoOfFive,
 }
 
-/// Filter [K, C, 3, 3] → [K, C, t, t], the filter as the products take it; or [C, K, t, t], if it is turned round.
+/// Filter [K, C, r, r] → [K, C, t, t], the filter as the products take it; or [C, K, t, t], if it is turned round.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct WinogradFilter {
     /// The tiles.
@@ -59,7 +64,7 @@ pub struct WinogradConv {
     pub pads: Pads,
 }
 
-/// (x [N, C, H, W], gradient of the output [N, K, H', W']) → gradient of the filter [K, C, 3, 3] of a convolution of stride 1.
+/// (x [N, C, H, W], gradient of the output [N, K, H', W']) → gradient of the filter [K, C, r, r] of a convolution of stride 1.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct WinogradFilterGrad {
     /// The tiles.
@@ -100,7 +105,8 @@ const FILTER_TWO: [&[f64]; 4] = [
 ];
 const OUTPUT_TWO: [&[f64]; 2] = [&[1.0, 1.0, 1.0, 0.0], &[0.0, 1.0, -1.0, -1.0]];
 
-const INPUT_FOUR: [&[f64]; 6] = [
+/// At 0, 1, -1, 2, -2 and infinity, whatever the filter's size.
+const INPUT_SIX: [&[f64]; 6] = [
     &[4.0, 0.0, -5.0, 0.0, 1.0, 0.0],
     &[0.0, -4.0, -4.0, 1.0, 1.0, 0.0],
     &[0.0, 4.0, -4.0, -1.0, 1.0, 0.0],
@@ -123,25 +129,68 @@ const OUTPUT_FOUR: [&[f64]; 4] = [
     &[0.0, 1.0, -1.0, 8.0, -8.0, 1.0],
 ];
 
+const FILTER_TWO_OF_FIVE: [&[f64]; 6] = [
+    &[1.0 / 4.0, 0.0, 0.0, 0.0, 0.0],
+    &[-1.0 / 6.0, -1.0 / 6.0, -1.0 / 6.0, -1.0 / 6.0, -1.0 / 6.0],
+    &[-1.0 / 6.0, 1.0 / 6.0, -1.0 / 6.0, 1.0 / 6.0, -1.0 / 6.0],
+    &[1.0 / 24.0, 1.0 / 12.0, 1.0 / 6.0, 1.0 / 3.0, 2.0 / 3.0],
+    &[1.0 / 24.0, -1.0 / 12.0, 1.0 / 6.0, -1.0 / 3.0, 2.0 / 3.0],
+    &[0.0, 0.0, 0.0, 0.0, 1.0],
+];
+const OUTPUT_TWO_OF_FIVE: [&[f64]; 2] = [
+    &[1.0, 1.0, 1.0, 1.0, 1.0, 0.0],
+    &[0.0, 1.0, -1.0, 2.0, -2.0, 1.0],
+];
+
 impl Form {
+    /// All of them.
+    pub const ALL: [Form; 3] = [Form::Two, Form::Four, Form::TwoOfFive];
+
     /// m: rows and columns of the output that a tile makes.
     pub fn outputs(self) -> usize {
         match self {
-            Form::Two => 2,
+            Form::Two | Form::TwoOfFive => 2,
             Form::Four => 4,
+        }
+    }
+
+    /// r: rows and columns of the filter.
+    pub fn kernel(self) -> usize {
+        match self {
+            Form::Two | Form::Four => 3,
+            Form::TwoOfFive => 5,
         }
     }
 
     /// t: rows and columns of the input that a tile reads.
     pub fn inputs(self) -> usize {
-        self.outputs() + 2
+        self.outputs() + self.kernel() - 1
+    }
+
+    /// The window of a convolution by tiles.
+    fn window(self, pads: Pads) -> Window {
+        Window {
+            pads,
+            ..Window::new([self.kernel(); 2])
+        }
+    }
+
+    /// How it is written.
+    fn attributes(self) -> String {
+        let (m, r) = (self.outputs(), self.kernel());
+        format!("tile {m},{m} kernel {r},{r}")
+    }
+
+    /// The axes of a filter of so many outputs and channels before it is transformed.
+    fn filter(self, outputs: usize, channels: usize) -> Shape {
+        Shape::single([outputs, channels, self.kernel(), self.kernel()])
     }
 
     /// Bᵀ.
     fn input_matrix(self) -> &'static [&'static [f64]] {
         match self {
             Form::Two => &INPUT_TWO,
-            Form::Four => &INPUT_FOUR,
+            Form::Four | Form::TwoOfFive => &INPUT_SIX,
         }
     }
 
@@ -150,6 +199,7 @@ impl Form {
         match self {
             Form::Two => &FILTER_TWO,
             Form::Four => &FILTER_FOUR,
+            Form::TwoOfFive => &FILTER_TWO_OF_FIVE,
         }
     }
 
@@ -158,6 +208,7 @@ impl Form {
         match self {
             Form::Two => &OUTPUT_TWO,
             Form::Four => &OUTPUT_FOUR,
+            Form::TwoOfFive => &OUTPUT_TWO_OF_FIVE,
         }
     }
 }
@@ -197,14 +248,6 @@ fn filter_axes(ty: &Type, taps: usize) -> Result<[usize; 2], ShapeError> {
         "filter",
     )?;
     Ok([outputs, channels])
-}
-
-/// The window of a convolution by tiles.
-fn window(pads: Pads) -> Window {
-    Window {
-        pads,
-        ..Window::new([3, 3])
-    }
 }
 
 /// The cells of a map, zero outside, of a square that starts at a row and a column which count from the padding's corner.
@@ -247,12 +290,13 @@ impl WinogradFilter {
 impl WinogradConv {
     /// The pads with which a convolution of the outputs' gradient by the turned filter is the gradient by the input; none if
     /// the convolution pads by more than its outputs reach.
-    pub fn turned_pads(pads: Pads) -> Option<Pads> {
+    pub fn turned_pads(kernel: [usize; 2], pads: Pads) -> Option<Pads> {
+        let [down, across] = kernel.map(|size| size - 1);
         Some(Pads {
-            top: 2usize.checked_sub(pads.top)?,
-            left: 2usize.checked_sub(pads.left)?,
-            bottom: 2usize.checked_sub(pads.bottom)?,
-            right: 2usize.checked_sub(pads.right)?,
+            top: down.checked_sub(pads.top)?,
+            left: across.checked_sub(pads.left)?,
+            bottom: down.checked_sub(pads.bottom)?,
+            right: across.checked_sub(pads.right)?,
         })
     }
 }
@@ -264,12 +308,12 @@ impl OpRules for WinogradFilter {
 
     fn attributes(&self) -> String {
         let turned = if self.turned { " turned" } else { "" };
-        format!("tile {0},{0}{turned}", self.form.outputs())
+        format!("{}{turned}", self.form.attributes())
     }
 
     fn infer(&self, inputs: &[Type]) -> Result<Vec<Type>, ShapeError> {
         let [filter] = error::exactly(inputs)?;
-        let axes = self.made(filter_axes(filter, 3)?);
+        let axes = self.made(filter_axes(filter, self.form.kernel())?);
         Ok(vec![Type::f32(Shape::single(axes))])
     }
 
@@ -281,7 +325,8 @@ impl OpRules for WinogradFilter {
         let axes = self.made([outputs, channels]);
         let taps = |k: usize, c: usize| {
             let [from, by] = if self.turned { [c, k] } else { [k, c] };
-            let mut taps = filter.data()[(from * channels + by) * 9..][..9].to_vec();
+            let count = self.form.kernel().pow(2);
+            let mut taps = filter.data()[(from * channels + by) * count..][..count].to_vec();
             if self.turned {
                 taps.reverse();
             }
@@ -305,8 +350,8 @@ impl OpRules for WinogradConv {
     }
 
     fn attributes(&self) -> String {
-        let window = window(self.pads).attributes();
-        format!("tile {0},{0} {window}", self.form.outputs())
+        let window = self.form.window(self.pads).attributes();
+        format!("{} {window}", self.form.attributes())
     }
 
     fn infer(&self, inputs: &[Type]) -> Result<Vec<Type>, ShapeError> {
@@ -315,7 +360,7 @@ impl OpRules for WinogradConv {
         let [outputs, filter_channels] = filter_axes(filter, self.form.inputs())?;
         let expected = Shape::single([filter_channels]);
         error::same_shape(&Shape::single([channels]), &expected, "input")?;
-        let [height, width] = window(self.pads).output([height, width])?;
+        let [height, width] = self.form.window(self.pads).output([height, width])?;
         Ok(vec![Type::f32(Shape::batched([outputs, height, width]))])
     }
 
@@ -325,7 +370,8 @@ impl OpRules for WinogradConv {
             unreachable!("a map")
         };
         let outputs = filter.dims()[0];
-        let [rows, columns] = window(self.pads)
+        let window = self.form.window(self.pads);
+        let [rows, columns] = window
             .output([height, width])
             .expect("the shape rule said yes");
         let (m, t) = (self.form.outputs(), self.form.inputs());
@@ -370,18 +416,18 @@ impl OpRules for WinogradFilterGrad {
     }
 
     fn attributes(&self) -> String {
-        let window = window(self.pads).attributes();
-        format!("tile {0},{0} {window}", self.form.outputs())
+        let window = self.form.window(self.pads).attributes();
+        format!("{} {window}", self.form.attributes())
     }
 
     fn infer(&self, inputs: &[Type]) -> Result<Vec<Type>, ShapeError> {
         let [x, dy] = error::exactly(inputs)?;
         let [channels, height, width] = error::map(x, "input")?;
         let [outputs, ..] = error::map(dy, "gradient")?;
-        let [height, width] = window(self.pads).output([height, width])?;
+        let [height, width] = self.form.window(self.pads).output([height, width])?;
         let expected = Shape::batched([outputs, height, width]);
         error::same_shape(&dy.shape, &expected, "gradient")?;
-        Ok(vec![Type::f32(Shape::single([outputs, channels, 3, 3]))])
+        Ok(vec![Type::f32(self.form.filter(outputs, channels))])
     }
 
     fn eval<T: Real>(&self, batch: usize, inputs: &[&Array<T>]) -> Vec<Array<T>> {
@@ -428,7 +474,7 @@ impl OpRules for WinogradFilterGrad {
             .chunks(t * t)
             .flat_map(|sums| transform(&to_taps, sums))
             .collect();
-        vec![Array::new(Shape::single([outputs, channels, 3, 3]), data)]
+        vec![Array::new(form.filter(outputs, channels), data)]
     }
 
     fn grad(&self, _builder: &mut Builder, _at: GradInputs<'_>) -> Vec<Grad> {
@@ -447,7 +493,7 @@ mod tests {
     }
 
     #[test]
-    fn both_forms_are_the_convolution() {
+    fn all_forms_are_the_convolution() {
         let pads = Pads {
             top: 1,
             left: 0,
@@ -455,13 +501,11 @@ mod tests {
             right: 1,
         };
         let x = Array::new(Shape::batched([3, 7, 6]), numbers(2 * 3 * 7 * 6, 1));
-        let filter = Array::new(Shape::single([2, 3, 3, 3]), numbers(2 * 3 * 9, 2));
-        let window = Window {
-            pads,
-            ..Window::new([3, 3])
-        };
-        let direct = Conv2d { window, groups: 1 }.eval(2, &[&x, &filter]);
-        for form in [Form::Two, Form::Four] {
+        for form in Form::ALL {
+            let count = 2 * 3 * form.kernel().pow(2);
+            let filter = Array::new(form.filter(2, 3), numbers(count, 2));
+            let window = form.window(pads);
+            let direct = Conv2d { window, groups: 1 }.eval(2, &[&x, &filter]);
             let taps = WinogradFilter {
                 form,
                 turned: false,
@@ -474,8 +518,9 @@ mod tests {
             }
         }
     }
+
     #[test]
-    fn both_forms_are_the_gradient_by_the_filter() {
+    fn all_forms_are_the_gradient_by_the_filter() {
         let pads = Pads {
             top: 0,
             left: 2,
@@ -483,13 +528,13 @@ mod tests {
             right: 1,
         };
         let x = Array::new(Shape::batched([3, 7, 6]), numbers(2 * 3 * 7 * 6, 1));
-        let dy = Array::new(Shape::batched([2, 6, 7]), numbers(2 * 2 * 6 * 7, 2));
-        let conv = Conv2d {
-            window: window(pads),
-            groups: 1,
-        };
-        let direct = Conv2dFilterGrad { conv }.eval(2, &[&x, &dy]);
-        for form in [Form::Two, Form::Four] {
+        for form in Form::ALL {
+            let window = form.window(pads);
+            let [rows, columns] = window.output([7, 6]).expect("fits");
+            let dy = Shape::batched([2, rows, columns]);
+            let dy = Array::new(dy, numbers(2 * 2 * rows * columns, 2));
+            let conv = Conv2d { window, groups: 1 };
+            let direct = Conv2dFilterGrad { conv }.eval(2, &[&x, &dy]);
             let found = WinogradFilterGrad { form, pads }.eval(2, &[&x, &dy]);
             assert_eq!(found[0].shape(), direct[0].shape());
             for (found, direct) in found[0].data().iter().zip(direct[0].data()) {

@@ -1,8 +1,8 @@
-//! Puts the method of Winograd in the place of convolutions of 3 x 3 where it takes less time: see `ops/winograd`.
+//! Puts the method of Winograd in the place of convolutions of 3 x 3 and 5 x 5 where it takes less time: see `ops/winograd`.
 //!
 //! ```text
-//! %3 = conv %0, %1 pad 1,1,1,1              %2 = winograd_filter %1 tile 4,4
-//!                                           %3 = winograd_conv %0, %2 tile 4,4 pad 1,1,1,1
+//! %3 = conv %0, %1 pad 1,1,1,1        %2 = winograd_filter %1 tile 4,4 kernel 3,3
+//!                                     %3 = winograd_conv %0, %2 tile 4,4 kernel 3,3 pad 1,1,1,1
 //! ```
 //!
 //! The gradient by the input is such a convolution too, of the outputs' gradient by the filter turned round; that by the
@@ -121,12 +121,16 @@ impl Asked<'_> {
         batch: usize,
     ) -> Result<Choice, String> {
         let window = &self.conv.window;
-        let fits = window.kernel == [3, 3] && window.stride == [1, 1] && window.dilation == [1, 1];
+        let forms = Form::ALL.into_iter();
+        let forms: Vec<Form> = forms
+            .filter(|form| window.kernel == [form.kernel(); 2])
+            .collect();
+        let fits = !forms.is_empty() && window.stride == [1, 1] && window.dilation == [1, 1];
         if !fits || self.conv.groups > 1 {
-            return Err("not a dense 3 x 3 of stride 1".to_owned());
+            return Err("not a dense 3 x 3 or 5 x 5 of stride 1".to_owned());
         }
         let pads = match self.makes {
-            Makes::InputGrad => WinogradConv::turned_pads(window.pads),
+            Makes::InputGrad => WinogradConv::turned_pads(window.kernel, window.pads),
             Makes::Outputs | Makes::FilterGrad => Some(window.pads),
         };
         let Some(pads) = pads else {
@@ -146,6 +150,7 @@ impl Asked<'_> {
             channels,
             outputs,
             map: [height, width],
+            taps: window.kernel.iter().product(),
             batch,
             is_fixed,
         };
@@ -153,8 +158,10 @@ impl Asked<'_> {
             Makes::Outputs | Makes::InputGrad => sizes.direct(target) / sizes.cycles(target, form),
             Makes::FilterGrad => sizes.direct_sums(target) / sizes.filter_grad(target, form),
         };
-        let [two, four] = [Form::Two, Form::Four].map(|form| (form, gain(form)));
-        let (form, gain) = if four.1 >= two.1 { four } else { two };
+        let gains = forms.into_iter().map(|form| (form, gain(form)));
+        let (form, gain) = gains
+            .max_by(|one, other| one.1.total_cmp(&other.1))
+            .expect("a form fits");
         let forced = std::env::var("NETC_W").ok().filter(|_| height == 7);
         let (form, gain) = match forced.as_deref() {
             Some("2") => (Form::Two, 2.0),
@@ -175,6 +182,8 @@ struct Sizes {
     channels: usize,
     outputs: usize,
     map: [usize; 2],
+    /// Of the filter, for a channel and an output.
+    taps: usize,
     batch: usize,
     /// Whether its filter is transformed once for all batches.
     is_fixed: bool,
@@ -198,14 +207,14 @@ impl Sizes {
     }
 
     fn direct(&self, target: &Target) -> f64 {
-        let traffic = Self::traffic(target, self.filter_bytes(9), 1);
+        let traffic = Self::traffic(target, self.filter_bytes(self.taps), 1);
         self.direct_sums(target).max(traffic)
     }
 
     /// Cycles of the direct sums alone: the gradient by the filter reads none.
     fn direct_sums(&self, target: &Target) -> f64 {
         let pixels = (self.batch * self.map[0] * self.map[1]) as f64;
-        9.0 * pixels * self.products(target) / DIRECT_SHARE
+        self.taps as f64 * pixels * self.products(target) / DIRECT_SHARE
     }
 
     fn filter_grad(&self, target: &Target, form: Form) -> f64 {
@@ -223,9 +232,10 @@ impl Sizes {
         let one = match form {
             Form::Two => 40.0,
             Form::Four => 100.0,
+            Form::TwoOfFive => 180.0,
         };
         let vectors = self.channels * self.outputs.div_ceil(target.lanes);
-        let bytes = self.filter_bytes(9) + self.filter_bytes(form.inputs() * form.inputs());
+        let bytes = self.filter_bytes(self.taps) + self.filter_bytes(form.inputs() * form.inputs());
         vectors as f64 * one + Self::traffic(target, bytes, 1)
     }
 
@@ -236,7 +246,7 @@ impl Sizes {
         // Loads, stores and sums of the two passes over a tile of one vector, at two a cycle: an estimate.
         let transform = match form {
             Form::Two => 50.0,
-            Form::Four => 160.0,
+            Form::Four | Form::TwoOfFive => 160.0,
         };
         let vectors = (self.channels + self.outputs).div_ceil(target.lanes) as f64;
         let arithmetic = tiles * places as f64 * self.products(target) / PRODUCT_SHARE;

@@ -134,9 +134,10 @@ impl Plan {
         let pixels = (sizes.batch * sizes.map[0] * sizes.map[1]) as f64;
         let maps = pixels * (own[0] + own[1]) * target.vector_bytes() as f64 / FAR_BYTES;
         let chunks = self.chunks(sizes.batch);
-        let bytes = (9 * channels * vectors * target.vector_bytes()) as f64;
+        let taps = form.kernel() * form.kernel();
+        let bytes = (taps * channels * vectors * target.vector_bytes()) as f64;
         let written = if chunks == 1 { 2.0 } else { 4.0 } * bytes / FAR_BYTES;
-        let runs = (self.units * self.channels * 9) as f64 * RUN;
+        let runs = (self.units * self.channels * taps) as f64 * RUN;
         let ends = chunks as f64 * (sums * LAST_VISIT + runs + written);
         let units = self.units * chunks;
         let uneven = (units.next_multiple_of(LEAST_TASKS)) as f64 / units as f64;
@@ -554,7 +555,7 @@ impl Maker<'_, '_> {
     /// All filters of one channel. Filters that do not exist have sums of zero, as their places have to be.
     fn finish_body(&self) -> Body {
         let form = self.form;
-        let size = form.inputs();
+        let (size, kernel) = (form.inputs(), form.kernel());
         let (sums, taps) = (&self.scratch.sums, &self.taps);
         let mut b = BodyBuilder::new(format!("{}_taps", self.cx.name), self.cx.lanes());
         let (from, to) = (b.ptr_arg(), b.ptr_arg());
@@ -571,11 +572,11 @@ impl Maker<'_, '_> {
                     b.store(from, place(row, column), made, Lanes::All);
                 }
             }
-            for row in 0..3 {
+            for row in 0..kernel {
                 let cells: Vec<Reg> = (0..size).map(|column| load(b, row, column)).collect();
                 let made = transforms::filter_grad(form, b, &cells);
                 for (column, made) in made.into_iter().enumerate() {
-                    let tap = (row * 3 + column) as i64 * taps.tap();
+                    let tap = (row * kernel + column) as i64 * taps.tap();
                     b.store(to, offset(tap), made, Lanes::All);
                 }
             }

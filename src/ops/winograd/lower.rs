@@ -16,7 +16,7 @@ pub fn input(form: Form, b: &mut BodyBuilder, d: &[Reg]) -> Vec<Reg> {
                 b.sub(d[1], d[3]),
             ]
         }
-        Form::Four => {
+        Form::Four | Form::TwoOfFive => {
             let [two, four, five] = [2.0, 4.0, 5.0].map(|x| b.const_f(x));
             let even = b.fma_neg(four, d[2], d[4]);
             let odd = b.fma_neg(four, d[1], d[3]);
@@ -41,6 +41,13 @@ pub fn output(form: Form, b: &mut BodyBuilder, m: &[Reg]) -> Vec<Reg> {
     let (sum, difference) = (b.add(m[1], m[2]), b.sub(m[1], m[2]));
     match form {
         Form::Two => vec![b.add(m[0], sum), b.sub(difference, m[3])],
+        Form::TwoOfFive => {
+            let two = b.const_f(2.0);
+            let (far, slope) = (b.add(m[3], m[4]), b.sub(m[3], m[4]));
+            let first = b.add(m[0], sum);
+            let last = b.add(difference, m[5]);
+            vec![b.add(first, far), b.fma(two, slope, last)]
+        }
         Form::Four => {
             let [two, four, eight] = [2.0, 4.0, 8.0].map(|x| b.const_f(x));
             let (far, slope) = (b.add(m[3], m[4]), b.sub(m[3], m[4]));
