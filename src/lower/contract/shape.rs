@@ -31,10 +31,11 @@ pub(super) const FAR_BYTES: f64 = 10.0;
 /// The share of the second-level cache that a panel of B may take: the rest is A's and C's.
 pub const PANEL_SHARE: f64 = 0.6;
 
-/// The estimated cycles of one tile. Two multiply-adds and two loads a cycle; a broadcast is a load.
-fn tile_cycles(rows: usize, vectors: usize, depth: usize) -> f64 {
-    let arithmetic = (rows * vectors) as f64 / 2.0;
-    let loads = (rows + vectors) as f64 / 2.0;
+/// The estimated cycles of one tile. As many loads a cycle as multiply-adds; a broadcast is a load.
+fn tile_cycles(target: &Target, rows: usize, vectors: usize, depth: usize) -> f64 {
+    let a_cycle = target.multiply_adds as f64;
+    let arithmetic = (rows * vectors) as f64 / a_cycle;
+    let loads = (rows + vectors) as f64 / a_cycle;
     let step = arithmetic.max(loads).max(FMA_LATENCY);
     depth as f64 * step + (rows * vectors) as f64 * STORE_COST + TILE_OVERHEAD
 }
@@ -56,11 +57,18 @@ pub(super) fn choose(
             continue;
         }
         // Every tile reads the whole panel; one that does not stay near comes from afar each time.
-        let panel = (depth * vectors * target.vector_bytes()) as f64;
-        let far = match panel > PANEL_SHARE * target.caches[1] as f64 {
-            true => panel / FAR_BYTES,
-            false => 0.0,
+        let far = |vectors: usize| {
+            let panel = (depth * vectors * target.vector_bytes()) as f64;
+            match panel > PANEL_SHARE * target.caches[1] as f64 {
+                true => panel / FAR_BYTES,
+                false => 0.0,
+            }
         };
+        // The last of n may be narrower.
+        let runs = [
+            (n_vectors / vectors, vectors),
+            (usize::from(n_vectors % vectors > 0), n_vectors % vectors),
+        ];
         let most = (target.registers - 1).saturating_sub(vectors) / vectors;
         // Of equals the one longest along neighbours in memory wins.
         for inner in (1..=extents[2].min(most)).rev() {
@@ -68,11 +76,16 @@ pub(super) fn choose(
                 for outer in 1..=extents[0].min(most / (inner * middle)) {
                     let rows = [outer, middle, inner];
                     let mut cycles = 0.0;
-                    for_variants(extents, rows, |count, sizes| {
-                        let size = sizes.iter().product();
-                        cycles += count as f64 * tile_cycles(size, vectors, depth).max(far);
-                    });
-                    cycles *= n_vectors.div_ceil(vectors) as f64;
+                    for (tiles, vectors) in runs {
+                        if tiles == 0 {
+                            continue;
+                        }
+                        for_variants(extents, rows, |count, sizes| {
+                            let size = sizes.iter().product();
+                            let tile = tile_cycles(target, size, vectors, depth);
+                            cycles += (tiles * count) as f64 * tile.max(far(vectors));
+                        });
+                    }
                     if best.is_none_or(|(least, _)| cycles < least) {
                         best = Some((cycles, Shape { rows, vectors }));
                     }
