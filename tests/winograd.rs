@@ -15,19 +15,20 @@ use netc::runtime::Session;
 type Sizes = [usize; 4];
 
 /// A convolution by tiles, with what follows it in registers.
-fn tiled(form: Form, [c, k, h, w]: Sizes, pads: Pads) -> Graph {
-    let mut b = Builder::new(format!("{form:?} {c} {k} {h} {w} {pads:?}"));
+fn tiled(form: Form, [c, k, h, w]: Sizes, pads: Pads, groups: usize) -> Graph {
+    let mut b = Builder::new(format!("{form:?} {c} {k} {h} {w} {pads:?} {groups}"));
     let x = b.input("x", Type::f32(Shape::batched([c, h, w])));
-    let filter = b.param([k, c, form.kernel(), form.kernel()], param("w"));
+    let filter = b.param([k, c / groups, form.kernel(), form.kernel()], param("w"));
     let bias = b.param([k], param("b"));
     let filter = b.op(
         WinogradFilter {
             form,
+            groups,
             turned: false,
         },
         &[filter],
     );
-    let y = b.op(WinogradConv { form, pads }, &[x, filter]);
+    let y = b.op(WinogradConv { form, pads, groups }, &[x, filter]);
     let y = b.pointwise(Pointwise::Add, &[y, bias]);
     b.output("y", y);
     b.finish()
@@ -57,6 +58,16 @@ const UNEVEN: Pads = Pads {
     right: 0,
 };
 
+/// With groups of whole vectors on every tier: sizes, groups, padding, images and the most of them.
+const GROUPED: [(Sizes, usize, Pads, usize, usize); 4] = [
+    ([32, 64, 9, 7], 2, SAME, 3, 3),
+    ([48, 96, 6, 5], 3, UNEVEN, 1, 2),
+    // Several blocks an image.
+    ([32, 32, 38, 37], 2, SAME, 2, 2),
+    // One block, whose outputs are in shares and panels.
+    ([64, 512, 8, 8], 2, SAME, 1, 1),
+];
+
 #[test]
 fn tiles_are_the_convolution_on_every_tier() {
     let cases: [(Sizes, Pads, usize, usize); 8] = [
@@ -74,7 +85,11 @@ fn tiles_are_the_convolution_on_every_tier() {
     ];
     for form in Form::ALL {
         for (sizes, pads, batch, most) in cases {
-            let graph = tiled(form, sizes, pads);
+            let graph = tiled(form, sizes, pads, 1);
+            check_norm(&graph, &random(&graph, batch, 5, 3), most, bound(form));
+        }
+        for (sizes, groups, pads, batch, most) in GROUPED {
+            let graph = tiled(form, sizes, pads, groups);
             check_norm(&graph, &random(&graph, batch, 5, 3), most, bound(form));
         }
     }
@@ -95,9 +110,13 @@ fn any_number_of_threads_gives_the_same_bits() {
     ];
     for (sizes, batch, most) in cases {
         for form in [Form::Four, Form::TwoOfFive] {
-            let graph = tiled(form, sizes, SAME);
+            let graph = tiled(form, sizes, SAME, 1);
             has_the_same_bits(&graph, "y", batch, most);
         }
+    }
+    for (sizes, groups, pads, batch, most) in GROUPED {
+        let graph = tiled(Form::Four, sizes, pads, groups);
+        has_the_same_bits(&graph, "y", batch, most);
     }
 }
 
@@ -128,16 +147,18 @@ fn has_the_same_bits(graph: &Graph, output: &str, batch: usize, most: usize) {
 }
 
 /// The gradient by a filter.
-fn filter_grad(form: Form, [c, k, h, w]: Sizes, pads: Pads) -> Graph {
+fn filter_grad(form: Form, [c, k, h, w]: Sizes, pads: Pads, groups: usize) -> Graph {
     let window = Window {
         pads,
         ..Window::new([form.kernel(); 2])
     };
     let [height, width] = window.output([h, w]).expect("fits");
-    let mut b = Builder::new(format!("gradient {form:?} {c} {k} {h} {w} {pads:?}"));
+    let mut b = Builder::new(format!(
+        "gradient {form:?} {c} {k} {h} {w} {pads:?} {groups}"
+    ));
     let x = b.input("x", Type::f32(Shape::batched([c, h, w])));
     let dy = b.input("dy", Type::f32(Shape::batched([k, height, width])));
-    let dw = b.op(WinogradFilterGrad { form, pads }, &[x, dy]);
+    let dw = b.op(WinogradFilterGrad { form, pads, groups }, &[x, dy]);
     b.output("dw", dw);
     b.finish()
 }
@@ -161,7 +182,11 @@ fn gradients_by_the_filter_are_right_on_every_tier() {
     ];
     for form in Form::ALL {
         for (sizes, pads, batch, most) in cases {
-            let graph = filter_grad(form, sizes, pads);
+            let graph = filter_grad(form, sizes, pads, 1);
+            check_norm(&graph, &random(&graph, batch, 5, 3), most, bound(form));
+        }
+        for (sizes, groups, pads, batch, most) in GROUPED {
+            let graph = filter_grad(form, sizes, pads, groups);
             check_norm(&graph, &random(&graph, batch, 5, 3), most, bound(form));
         }
     }
@@ -176,19 +201,26 @@ fn gradients_by_the_filter_have_the_same_bits_on_any_number_of_threads() {
     ];
     for (sizes, batch, most) in cases {
         for form in [Form::Four, Form::TwoOfFive] {
-            let graph = filter_grad(form, sizes, SAME);
+            let graph = filter_grad(form, sizes, SAME, 1);
             has_the_same_bits(&graph, "dw", batch, most);
         }
+    }
+    for (sizes, groups, pads, batch, most) in GROUPED {
+        let graph = filter_grad(Form::Four, sizes, pads, groups);
+        has_the_same_bits(&graph, "dw", batch, most);
     }
 }
 
 fn direct(sizes: Sizes, window: Window) -> Graph {
-    let [c, k, h, w] = sizes;
+    grouped(sizes, window, 1)
+}
+
+fn grouped([c, k, h, w]: Sizes, window: Window, groups: usize) -> Graph {
     let mut b = Builder::new("direct");
     let x = b.input("x", Type::f32(Shape::batched([c, h, w])));
     let [rows, columns] = window.kernel;
-    let filter = b.param([k, c, rows, columns], param("w"));
-    let y = b.op(Conv2d { window, groups: 1 }, &[x, filter]);
+    let filter = b.param([k, c / groups, rows, columns], param("w"));
+    let y = b.op(Conv2d { window, groups }, &[x, filter]);
     b.output("y", y);
     b.finish()
 }
@@ -229,6 +261,9 @@ fn the_pass_takes_what_pays_and_leaves_the_rest() {
         &direct([64, 64, 56, 56], Window::new([7, 7])),
         true
     ));
+    // Groups of whole vectors, and of less.
+    assert!(uses_tiles(&grouped([128, 128, 28, 28], window, 2), true));
+    assert!(!uses_tiles(&grouped([128, 128, 28, 28], window, 32), true));
     // A filter that changes is transformed with every batch, which few pixels are not worth.
     assert!(uses_tiles(&changing([64, 64, 56, 56], window), true));
     assert!(!uses_tiles(&changing([256, 256, 7, 7], window), true));
@@ -287,16 +322,23 @@ fn gradients_by_the_input_are_turned_convolutions() {
         ([48, 40, 30, 37], 5, Pads::all(3), 2, true),
         ([48, 40, 30, 30], 5, Pads::all(5), 1, false),
     ];
-    for ([c, k, h, w], kernel, pads, batch, by_tiles) in cases {
+    let cases = cases
+        .map(|(sizes, kernel, pads, batch, by_tiles)| (sizes, kernel, pads, batch, by_tiles, 1));
+    let of_groups = [
+        ([64, 96, 30, 37], 3, SAME, 2, true, 2),
+        ([96, 64, 30, 30], 5, UNEVEN, 2, true, 2),
+    ];
+    for ([c, k, h, w], kernel, pads, batch, by_tiles, groups) in cases.into_iter().chain(of_groups)
+    {
         let window = Window {
             pads,
             ..Window::new([kernel, kernel])
         };
-        let conv = Conv2d { window, groups: 1 };
+        let conv = Conv2d { window, groups };
         let [height, width] = window.output([h, w]).expect("fits");
-        let mut b = Builder::new(format!("gradient {pads:?}"));
+        let mut b = Builder::new(format!("gradient {pads:?} {groups}"));
         let dy = b.input("dy", Type::f32(Shape::batched([k, height, width])));
-        let filter = b.param([k, c, kernel, kernel], param("w"));
+        let filter = b.param([k, c / groups, kernel, kernel], param("w"));
         let input = [h, w];
         let dx = b.op(Conv2dInputGrad { conv, input }, &[dy, filter]);
         b.output("dx", dx);

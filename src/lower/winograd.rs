@@ -30,8 +30,10 @@ const LEAST_TASKS: usize = 4;
 /// Channels of a filter that a unit transforms.
 const FILTER_BLOCK: usize = 16;
 
-/// The filter in memory: a matrix of C rows for each tap.
+/// The filter in memory: for each group, a matrix of C rows for each tap.
 struct Filter {
+    groups: usize,
+    /// Of a group.
     k: usize,
     c: usize,
     taps: usize,
@@ -44,11 +46,12 @@ impl Filter {
         match *layout {
             Layout::Filter {
                 order: FilterOrder::Forward,
-                groups: 1,
+                groups,
                 kcrs: [k, c, r, s],
                 row,
                 panels,
             } => Filter {
+                groups,
                 k,
                 c,
                 taps: r * s,
@@ -64,11 +67,12 @@ impl Filter {
         match *layout {
             Layout::Filter {
                 order: FilterOrder::Backward,
-                groups: 1,
+                groups,
                 kcrs: [k, c, r, s],
                 row,
                 panels: 1,
             } if turned => Filter {
+                groups,
                 k: c,
                 c: k,
                 taps: r * s,
@@ -84,6 +88,11 @@ impl Filter {
     fn tap(&self) -> i64 {
         (self.c * self.row) as i64 * ELEMENT
     }
+
+    /// Bytes from one group to the next.
+    fn group(&self) -> i64 {
+        self.tap() * (self.taps * self.panels) as i64
+    }
 }
 
 /// Appends the step that transforms a filter.
@@ -97,17 +106,23 @@ pub fn filter(cx: &mut Cx<'_>, op: &WinogradFilter, from: ValueId, to: ValueId) 
         _ => made.row / lanes,
     };
     let step = (lanes as i64) * ELEMENT;
+    let blocks = source.c.div_ceil(FILTER_BLOCK);
     let mut args = Args::touching([Buffer::Value(from), Buffer::Value(to)]);
     let kernel = cx.emit(&cx.name, &mut args, |nest, args| {
         let body = nest.add_body(filter_body(cx, op, &source, &made));
         // Channels inside panels: each of the many places that are written then is one run.
-        nest.for_domain(|nest, block| {
+        nest.for_domain(|nest, unit| {
+            let (group, block) = split(unit, blocks);
             let (a, b) = (args.value(from), args.value(to));
+            let [of_a, of_b] =
+                [&source, &made].map(|filter| nest.let_(group.clone() * filter.group()));
             let first = nest.let_(block * FILTER_BLOCK as i64);
             let end = nest.let_((first.clone() + FILTER_BLOCK as i64).min(source.c as i64));
             let panel = |nest: &mut NestBuilder, number: Index, count: usize| {
-                let column = nest.let_(number.clone() * (width as i64 * step));
-                let place = nest.let_(number * (made.taps as i64 * made.tap()));
+                let column = number.clone() * (width as i64 * step) + of_a.clone();
+                let column = nest.let_(column);
+                let place = number * (made.taps as i64 * made.tap()) + of_b.clone();
+                let place = nest.let_(place);
                 nest.for_(first.clone(), end.clone(), 1, |nest, channel| {
                     let line = channel.clone() * (source.row as i64 * ELEMENT) + column.clone();
                     let line = nest.let_(line);
@@ -131,10 +146,10 @@ pub fn filter(cx: &mut Cx<'_>, op: &WinogradFilter, from: ValueId, to: ValueId) 
             }
         });
     });
-    let blocks = source.c.div_ceil(FILTER_BLOCK);
+    let units = made.groups * blocks;
     let domain = Domain {
-        units: Units::Fixed(blocks),
-        chunk: chunk(blocks, FILTER_BLOCK * n_vectors * made.taps * 4),
+        units: Units::Fixed(units),
+        chunk: chunk(units, FILTER_BLOCK * n_vectors * made.taps * 4),
     };
     cx.step(kernel, args, domain);
 }
@@ -254,7 +269,7 @@ pub fn conv(cx: &mut Cx<'_>, op: &WinogradConv, [x, filter]: [ValueId; 2], y: Va
     };
     let parts = blocks.parts();
     let whole = Units::Images {
-        units: parts,
+        units: parts * taps.groups,
         images: blocks.images,
     };
     let shares = shares(&taps, whole.count(cx.batch));
@@ -267,7 +282,7 @@ pub fn conv(cx: &mut Cx<'_>, op: &WinogradConv, [x, filter]: [ValueId; 2], y: Va
         cx,
         form,
         source: (x, source),
-        channels: taps.c,
+        sizes: [taps.c, taps.k],
         epilogue: &epilogue,
         scratch: &scratch,
         memory,
@@ -281,7 +296,9 @@ pub fn conv(cx: &mut Cx<'_>, op: &WinogradConv, [x, filter]: [ValueId; 2], y: Va
         let slot = nest.let_(Index::Lo / chunk as i64);
         let base = nest.let_(slot.clone() * (scratch.elements() as i64 * ELEMENT));
         over_blocks(nest, &shares, |nest, unit, within| {
-            let (block, part) = split(unit, parts);
+            let (block, part) = split(unit, parts * taps.groups);
+            let (group, part) = split(part, parts);
+            let group = nest.let_(group);
             let first = nest.let_(block * blocks.images as i64);
             let count = (Index::Batch - first.clone()).min(blocks.images as i64);
             let count = nest.let_(count);
@@ -291,11 +308,12 @@ pub fn conv(cx: &mut Cx<'_>, op: &WinogradConv, [x, filter]: [ValueId; 2], y: Va
                 count: &count,
                 top: &top,
                 base: &base,
+                group: &group,
             };
             maker.inputs(nest, args, &at);
             nest.for_(0, scratch.places as i64, 1, |nest, place| {
                 let inside = contract::Inside {
-                    groups: &[place, slot.clone()],
+                    groups: &[place, slot.clone(), group.clone()],
                     columns: within,
                     after: None,
                 };
@@ -381,6 +399,12 @@ fn product(
                 b: 0,
                 c: GroupStep::Bytes(bytes(scratch.elements())),
             },
+            GroupAxis {
+                count: taps.groups,
+                a: 0,
+                b: taps.group(),
+                c: GroupStep::Bytes(0),
+            },
         ],
         finish: Finish::Store {
             to: memory,
@@ -401,6 +425,7 @@ struct At<'i> {
     top: &'i Index,
     /// The first byte of the task's scratch memory.
     base: &'i Index,
+    group: &'i Index,
 }
 
 /// Makes the transforms.
@@ -408,7 +433,8 @@ struct Maker<'m, 'a> {
     cx: &'m Cx<'a>,
     form: Form,
     source: (ValueId, Access),
-    channels: usize,
+    /// Channels and outputs of a group.
+    sizes: [usize; 2],
     epilogue: &'m Epilogue<'a>,
     scratch: &'m Scratch,
     memory: Buffer,
@@ -437,12 +463,12 @@ impl Maker<'_, '_> {
         let (x, access) = &self.source;
         self.rows(nest, at, |nest, [image, row, tile]| {
             let from = image * access.image + row * (m * access.row) + self.start;
-            let from = nest.let_(from);
+            let from = nest.let_(from + at.group.clone() * (self.sizes[0] as i64 * ELEMENT));
             let to = tile * self.scratch.inputs.row_bytes() + at.base.clone();
             let to = nest.let_(to);
             over_channels(
                 nest,
-                self.channels,
+                self.sizes[0],
                 self.cx.lanes(),
                 |nest, channel, lanes| {
                     let matrices = &self.scratch.inputs;
@@ -468,7 +494,9 @@ impl Maker<'_, '_> {
         within: Option<&Within>,
     ) {
         let m = self.form.outputs();
-        let [channels, height, _] = self.epilogue.space.map;
+        let [_, height, _] = self.epilogue.space.map;
+        let channels = self.sizes[1];
+        let of_group = nest.let_(at.group.clone() * channels as i64);
         self.rows(nest, at, |nest, [image, row, tile]| {
             let sums = &self.scratch.sums;
             let from = tile * sums.row_bytes() + at.base.clone() + sums.at(0);
@@ -483,6 +511,7 @@ impl Maker<'_, '_> {
                     let mut ptrs: Vec<Address> =
                         vec![memory.at(from.clone() + channel.clone() * ELEMENT)];
                     let zero = Index::Const(0);
+                    let channel = nest.let_(channel + of_group.clone());
                     let position = [&image, &first, &zero, &channel];
                     ptrs.extend(self.epilogue.addresses(&mut args, position));
                     nest.call(body, ptrs, self.epilogue.ints(position));

@@ -25,6 +25,8 @@
 //! With r = 5 the error of outputs is that of r = 3 with the same t; that of gradients by the filter is four to seven times
 //! that of the direct sum in the norm and up to thirteen times at its greatest, 6e-5 to 1.2e-4 of the root mean square.
 //!
+//! With groups, each group of outputs is such a convolution of its own channels.
+//!
 //! No net asks for these operators: a pass puts them in the place of convolutions.
 
 pub mod lower;
@@ -32,7 +34,7 @@ pub mod lower;
 use super::array::{Array, Real};
 use super::error::{self, ShapeError};
 use super::window::{Pads, Window};
-use super::{Grad, GradInputs, Op, OpRules};
+use super::{Conv2d, Grad, GradInputs, Op, OpRules};
 use crate::ir::{Builder, Shape, Type};
 
 /// How large the tiles and the filters are.
@@ -46,31 +48,38 @@ pub enum Form {
     TwoOfFive,
 }
 
-/// Filter [K, C, r, r] → [K, C, t, t], the filter as the products take it; or [C, K, t, t], if it is turned round.
+/// Filter [K, C / G, r, r] → [K, C / G, t, t], the filter as the products take it; or [C, K / G, t, t], if it is turned round.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct WinogradFilter {
     /// The tiles.
     pub form: Form,
+    /// Into how many independent groups the channels are split.
+    pub groups: usize,
     /// Whether it is that of the gradient by the input: from outputs to channels, taps in reverse.
     pub turned: bool,
 }
 
-/// (x [N, C, H, W], filter [K, C, t, t] from [`WinogradFilter`]) → [N, K, H', W'], a convolution of stride 1.
+/// (x [N, C, H, W], filter [K, C / G, t, t] from [`WinogradFilter`]) → [N, K, H', W'], a convolution of stride 1.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct WinogradConv {
     /// The tiles.
     pub form: Form,
     /// Zeros around the input.
     pub pads: Pads,
+    /// Into how many independent groups the channels are split.
+    pub groups: usize,
 }
 
-/// (x [N, C, H, W], gradient of the output [N, K, H', W']) → gradient of the filter [K, C, r, r] of a convolution of stride 1.
+/// (x [N, C, H, W], gradient of the output [N, K, H', W']) → gradient of the filter [K, C / G, r, r] of a convolution of
+/// stride 1.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct WinogradFilterGrad {
     /// The tiles.
     pub form: Form,
     /// Zeros around the input.
     pub pads: Pads,
+    /// Into how many independent groups the channels are split.
+    pub groups: usize,
 }
 
 impl From<WinogradFilterGrad> for Op {
@@ -181,7 +190,19 @@ impl Form {
         format!("tile {m},{m} kernel {r},{r}")
     }
 
-    /// The axes of a filter of so many outputs and channels before it is transformed.
+    /// The channels of a group, which has to have as many of them and of outputs as the others.
+    fn channels_of_group(
+        self,
+        groups: usize,
+        channels: usize,
+        outputs: usize,
+    ) -> Result<usize, ShapeError> {
+        let window = self.window(Pads::all(0));
+        let [_, of_group, ..] = Conv2d { window, groups }.filter(channels, outputs)?;
+        Ok(of_group)
+    }
+
+    /// The axes of a filter of so many outputs and channels of a group before it is transformed.
     fn filter(self, outputs: usize, channels: usize) -> Shape {
         Shape::single([outputs, channels, self.kernel(), self.kernel()])
     }
@@ -280,8 +301,9 @@ impl WinogradFilter {
     /// The axes of what is made of a filter of so many outputs and channels.
     fn made(&self, [outputs, channels]: [usize; 2]) -> [usize; 4] {
         let taps = self.form.inputs();
+        let groups = self.groups;
         match self.turned {
-            true => [channels, outputs, taps, taps],
+            true => [channels * groups, outputs / groups, taps, taps],
             false => [outputs, channels, taps, taps],
         }
     }
@@ -308,12 +330,15 @@ impl OpRules for WinogradFilter {
 
     fn attributes(&self) -> String {
         let turned = if self.turned { " turned" } else { "" };
-        format!("{}{turned}", self.form.attributes())
+        format!("{} groups {}{turned}", self.form.attributes(), self.groups)
     }
 
     fn infer(&self, inputs: &[Type]) -> Result<Vec<Type>, ShapeError> {
         let [filter] = error::exactly(inputs)?;
-        let axes = self.made(filter_axes(filter, self.form.kernel())?);
+        let [outputs, channels] = filter_axes(filter, self.form.kernel())?;
+        self.form
+            .channels_of_group(self.groups, channels * self.groups, outputs)?;
+        let axes = self.made([outputs, channels]);
         Ok(vec![Type::f32(Shape::single(axes))])
     }
 
@@ -324,7 +349,10 @@ impl OpRules for WinogradFilter {
         };
         let axes = self.made([outputs, channels]);
         let taps = |k: usize, c: usize| {
-            let [from, by] = if self.turned { [c, k] } else { [k, c] };
+            let [from, by] = match self.turned {
+                true => [k / channels * axes[1] + c, k % channels],
+                false => [k, c],
+            };
             let count = self.form.kernel().pow(2);
             let mut taps = filter.data()[(from * channels + by) * count..][..count].to_vec();
             if self.turned {
@@ -351,15 +379,18 @@ impl OpRules for WinogradConv {
 
     fn attributes(&self) -> String {
         let window = self.form.window(self.pads).attributes();
-        format!("{} {window}", self.form.attributes())
+        format!("{} {window} groups {}", self.form.attributes(), self.groups)
     }
 
     fn infer(&self, inputs: &[Type]) -> Result<Vec<Type>, ShapeError> {
         let [x, filter] = error::exactly(inputs)?;
         let [channels, height, width] = error::map(x, "input")?;
         let [outputs, filter_channels] = filter_axes(filter, self.form.inputs())?;
-        let expected = Shape::single([filter_channels]);
-        error::same_shape(&Shape::single([channels]), &expected, "input")?;
+        let of_group = self
+            .form
+            .channels_of_group(self.groups, channels, outputs)?;
+        let expected = Shape::single([of_group]);
+        error::same_shape(&Shape::single([filter_channels]), &expected, "filter")?;
         let [height, width] = self.form.window(self.pads).output([height, width])?;
         Ok(vec![Type::f32(Shape::batched([outputs, height, width]))])
     }
@@ -369,7 +400,9 @@ impl OpRules for WinogradConv {
         let &[channels, height, width] = x.dims() else {
             unreachable!("a map")
         };
-        let outputs = filter.dims()[0];
+        let &[outputs, of_group, ..] = filter.dims() else {
+            unreachable!("a filter")
+        };
         let window = self.form.window(self.pads);
         let [rows, columns] = window
             .output([height, width])
@@ -386,8 +419,10 @@ impl OpRules for WinogradConv {
                 let tiles: Vec<Vec<T>> = (0..channels).map(tile).collect();
                 for k in 0..outputs {
                     let mut sums = vec![T::ZERO; t * t];
+                    let group = k / (outputs / self.groups);
+                    let tiles = &tiles[group * of_group..][..of_group];
                     for (c, tile) in tiles.iter().enumerate() {
-                        let taps = &filter.data()[(k * channels + c) * t * t..][..t * t];
+                        let taps = &filter.data()[(k * of_group + c) * t * t..][..t * t];
                         for (sum, (&a, &b)) in sums.iter_mut().zip(tile.iter().zip(taps)) {
                             *sum += a * b;
                         }
@@ -417,7 +452,7 @@ impl OpRules for WinogradFilterGrad {
 
     fn attributes(&self) -> String {
         let window = self.form.window(self.pads).attributes();
-        format!("{} {window}", self.form.attributes())
+        format!("{} {window} groups {}", self.form.attributes(), self.groups)
     }
 
     fn infer(&self, inputs: &[Type]) -> Result<Vec<Type>, ShapeError> {
@@ -427,7 +462,10 @@ impl OpRules for WinogradFilterGrad {
         let [height, width] = self.form.window(self.pads).output([height, width])?;
         let expected = Shape::batched([outputs, height, width]);
         error::same_shape(&dy.shape, &expected, "gradient")?;
-        Ok(vec![Type::f32(self.form.filter(outputs, channels))])
+        let of_group = self
+            .form
+            .channels_of_group(self.groups, channels, outputs)?;
+        Ok(vec![Type::f32(self.form.filter(outputs, of_group))])
     }
 
     fn eval<T: Real>(&self, batch: usize, inputs: &[&Array<T>]) -> Vec<Array<T>> {
@@ -438,7 +476,8 @@ impl OpRules for WinogradFilterGrad {
         let form = self.form;
         let (m, t) = (form.outputs(), form.inputs());
         let to_places = transposed(form.output_matrix());
-        let mut sums = vec![T::ZERO; outputs * channels * t * t];
+        let of_group = channels / self.groups;
+        let mut sums = vec![T::ZERO; outputs * of_group * t * t];
         for (n, corner) in
             (0..batch).flat_map(|n| corners([rows, columns], m).map(move |corner| (n, corner)))
         {
@@ -461,8 +500,10 @@ impl OpRules for WinogradFilterGrad {
                 .enumerate()
             {
                 let grad = transform(&to_places, cells);
+                let group = k / (outputs / self.groups);
+                let inputs = &inputs[group * of_group..][..of_group];
                 for (c, input) in inputs.iter().enumerate() {
-                    let sums = &mut sums[(k * channels + c) * t * t..][..t * t];
+                    let sums = &mut sums[(k * of_group + c) * t * t..][..t * t];
                     for (sum, (&a, &b)) in sums.iter_mut().zip(input.iter().zip(&grad)) {
                         *sum += a * b;
                     }
@@ -474,7 +515,7 @@ impl OpRules for WinogradFilterGrad {
             .chunks(t * t)
             .flat_map(|sums| transform(&to_taps, sums))
             .collect();
-        vec![Array::new(form.filter(outputs, channels), data)]
+        vec![Array::new(form.filter(outputs, of_group), data)]
     }
 
     fn grad(&self, _builder: &mut Builder, _at: GradInputs<'_>) -> Vec<Grad> {
@@ -485,7 +526,7 @@ impl OpRules for WinogradFilterGrad {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ops::{Conv2d, Conv2dFilterGrad};
+    use crate::ops::Conv2dFilterGrad;
 
     fn numbers(count: usize, seed: usize) -> Vec<f64> {
         let number = |at: usize| ((at * 37 + seed * 11) % 101) as f64 / 50.0 - 1.0;
@@ -500,18 +541,23 @@ mod tests {
             bottom: 2,
             right: 1,
         };
-        let x = Array::new(Shape::batched([3, 7, 6]), numbers(2 * 3 * 7 * 6, 1));
-        for form in Form::ALL {
-            let count = 2 * 3 * form.kernel().pow(2);
-            let filter = Array::new(form.filter(2, 3), numbers(count, 2));
+        let x = Array::new(Shape::batched([6, 7, 6]), numbers(2 * 6 * 7 * 6, 1));
+        for (form, groups) in Form::ALL
+            .into_iter()
+            .flat_map(|form| [(form, 1), (form, 2)])
+        {
+            let count = 4 * 6 / groups * form.kernel().pow(2);
+            let filter = Array::new(form.filter(4, 6 / groups), numbers(count, 2));
             let window = form.window(pads);
-            let direct = Conv2d { window, groups: 1 }.eval(2, &[&x, &filter]);
+            let direct = Conv2d { window, groups }.eval(2, &[&x, &filter]);
             let taps = WinogradFilter {
                 form,
+                groups,
                 turned: false,
             }
             .eval(1, &[&filter]);
-            let found = WinogradConv { form, pads }.eval(2, &[&x, &taps[0]]);
+            let conv = WinogradConv { form, pads, groups };
+            let found = conv.eval(2, &[&x, &taps[0]]);
             assert_eq!(found[0].shape(), direct[0].shape());
             for (found, direct) in found[0].data().iter().zip(direct[0].data()) {
                 assert!((found - direct).abs() < 1e-12, "{form:?}: {found} {direct}");
@@ -527,15 +573,18 @@ mod tests {
             bottom: 1,
             right: 1,
         };
-        let x = Array::new(Shape::batched([3, 7, 6]), numbers(2 * 3 * 7 * 6, 1));
-        for form in Form::ALL {
+        let x = Array::new(Shape::batched([6, 7, 6]), numbers(2 * 6 * 7 * 6, 1));
+        for (form, groups) in Form::ALL
+            .into_iter()
+            .flat_map(|form| [(form, 1), (form, 2)])
+        {
             let window = form.window(pads);
             let [rows, columns] = window.output([7, 6]).expect("fits");
-            let dy = Shape::batched([2, rows, columns]);
-            let dy = Array::new(dy, numbers(2 * 2 * rows * columns, 2));
-            let conv = Conv2d { window, groups: 1 };
+            let dy = Shape::batched([4, rows, columns]);
+            let dy = Array::new(dy, numbers(2 * 4 * rows * columns, 2));
+            let conv = Conv2d { window, groups };
             let direct = Conv2dFilterGrad { conv }.eval(2, &[&x, &dy]);
-            let found = WinogradFilterGrad { form, pads }.eval(2, &[&x, &dy]);
+            let found = WinogradFilterGrad { form, pads, groups }.eval(2, &[&x, &dy]);
             assert_eq!(found[0].shape(), direct[0].shape());
             for (found, direct) in found[0].data().iter().zip(direct[0].data()) {
                 assert!((found - direct).abs() < 1e-11, "{form:?}: {found} {direct}");

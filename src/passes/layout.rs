@@ -365,13 +365,14 @@ impl Pass<'_> {
             }
             Op::WinogradFilter(filter) => {
                 if !self.is_placed(inputs[0]) {
-                    let layout = self.conv_layout(self.graph.dims(node.inputs[0]), 1);
+                    let dims = self.graph.dims(node.inputs[0]);
+                    let layout = self.conv_layout(dims, filter.groups);
                     self.place(inputs[0], layout);
                 }
                 if filter.turned {
                     inputs[0] = self.backward(id, inputs[0]);
                 }
-                layouts[0] = self.matrices(node.outputs[0]);
+                layouts[0] = self.matrices(node.outputs[0], filter.groups);
             }
             Op::WinogradConv(_) => {}
             Op::Conv2dInputGrad(grad) => {
@@ -382,8 +383,9 @@ impl Pass<'_> {
                 let dims = self.graph.dims(node.outputs[0]);
                 layouts[0] = self.conv_layout(dims, grad.conv.groups);
             }
-            Op::WinogradFilterGrad(_) => {
-                layouts[0] = self.conv_layout(self.graph.dims(node.outputs[0]), 1);
+            Op::WinogradFilterGrad(grad) => {
+                let dims = self.graph.dims(node.outputs[0]);
+                layouts[0] = self.conv_layout(dims, grad.groups);
             }
             Op::Dense => {
                 let [_, c, h, w] = self.matrix(inputs[1], self.map_of(inputs[0]));

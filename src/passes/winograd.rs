@@ -49,10 +49,11 @@ pub fn run(graph: &Graph, target: &Target, batch: usize) -> (Graph, Vec<Remark>)
                 rewriter.copy(id);
             }
             Ok(Choice { form, pads, gain }) => {
+                let groups = asked.conv.groups;
                 let [x, with] = [0, 1].map(|input| rewriter.get(node.inputs[input]));
                 let made: Op = match asked.makes {
-                    Makes::FilterGrad => WinogradFilterGrad { form, pads }.into(),
-                    Makes::Outputs | Makes::InputGrad => WinogradConv { form, pads }.into(),
+                    Makes::FilterGrad => WinogradFilterGrad { form, pads, groups }.into(),
+                    Makes::Outputs | Makes::InputGrad => WinogradConv { form, pads, groups }.into(),
                 };
                 let with = match asked.transform(form) {
                     None => with,
@@ -109,7 +110,12 @@ impl Asked<'_> {
             Makes::InputGrad => true,
             Makes::FilterGrad => return None,
         };
-        Some(WinogradFilter { form, turned })
+        let groups = self.conv.groups;
+        Some(WinogradFilter {
+            form,
+            groups,
+            turned,
+        })
     }
 
     /// The better form and what it gains, or why there is none.
@@ -126,8 +132,8 @@ impl Asked<'_> {
             .filter(|form| window.kernel == [form.kernel(); 2])
             .collect();
         let fits = !forms.is_empty() && window.stride == [1, 1] && window.dilation == [1, 1];
-        if !fits || self.conv.groups > 1 {
-            return Err("not a dense 3 x 3 or 5 x 5 of stride 1".to_owned());
+        if !fits {
+            return Err("not a 3 x 3 or 5 x 5 of stride 1".to_owned());
         }
         let pads = match self.makes {
             Makes::InputGrad => WinogradConv::turned_pads(window.kernel, window.pads),
@@ -146,6 +152,13 @@ impl Asked<'_> {
         let &[outputs, height, width] = graph.dims(made) else {
             unreachable!("a map")
         };
+        let [channels, outputs] = [channels, outputs].map(|size| size / self.conv.groups);
+        // A group starts at a whole vector.
+        let is_whole = |size: usize| size.is_multiple_of(target.lanes);
+        if self.conv.groups > 1 && !(is_whole(channels) && is_whole(outputs)) {
+            return Err("its groups are no whole vectors".to_owned());
+        }
+        // Of one group: all take the same.
         let sizes = Sizes {
             channels,
             outputs,

@@ -231,10 +231,11 @@ pub fn lower(cx: &mut Cx<'_>, op: &WinogradFilterGrad, [x, dy]: [ValueId; 2], dw
     };
     let (plan, _) = Plan::new(cx.target, form, &sizes);
     let scratch = plan.scratch(cx.lanes(), form);
+    let of_images = plan.units * taps.groups;
     let units = match plan.chunk {
-        None => Units::Fixed(plan.units),
+        None => Units::Fixed(of_images),
         Some(images) => Units::Images {
-            units: plan.units,
+            units: of_images,
             images,
         },
     };
@@ -304,16 +305,19 @@ struct At<'i> {
     top: Index,
     /// The first byte of the task's scratch memory.
     base: &'i Index,
-    /// The unit's first channel, and its filters.
+    /// The unit's first channel, and its filters, within the group.
     channel: &'i Index,
     filters: &'i Within,
+    group: &'i Index,
 }
 
 impl Maker<'_, '_> {
     fn unit(&self, nest: &mut NestBuilder, args: &mut Args, unit: Index, task: [&Index; 2]) {
         let plan = &self.plan;
         let [slot, base] = task;
-        let (part, block) = split(unit, plan.units);
+        let (part, unit) = split(unit, plan.units * self.taps.groups);
+        let (group, block) = split(unit, plan.units);
+        let group = nest.let_(group);
         let (of_channels, of_filters) = split(block, self.filter_blocks());
         let channel = nest.let_(of_channels * plan.channels as i64);
         let filter = nest.let_(of_filters.clone() * plan.filters as i64);
@@ -342,6 +346,7 @@ impl Maker<'_, '_> {
                     base,
                     channel: &channel,
                     filters: &filters,
+                    group: &group,
                 };
                 self.inputs(nest, args, &at);
                 self.grads(nest, args, &at);
@@ -355,7 +360,8 @@ impl Maker<'_, '_> {
                 });
             });
         });
-        self.finish(nest, args, part, &channel, &filters, base);
+        let to = part * self.to.1 + group * self.taps.group();
+        self.finish(nest, args, to, &channel, &filters, base);
     }
 
     fn filter_blocks(&self) -> usize {
@@ -427,6 +433,7 @@ impl Maker<'_, '_> {
                 let from = image * access.image
                     + row * (m * access.row)
                     + at.channel.clone() * ELEMENT
+                    + at.group.clone() * (self.taps.c as i64 * ELEMENT)
                     + self.start;
                 let from = nest.let_(from);
                 let to = tile * to_matrices.row_bytes() + at.base.clone() + to_matrices.at(0);
@@ -459,7 +466,8 @@ impl Maker<'_, '_> {
             |nest, args, [image, row, tile]| {
                 let first = nest.let_(row * m as i64);
                 let from = image * access.image + first.clone() * access.row;
-                let from = nest.let_(from + access.origin);
+                let of_group = at.group.clone() * (self.taps.k as i64 * ELEMENT);
+                let from = nest.let_(from + of_group + access.origin);
                 let to = tile * matrices.row_bytes() + at.base.clone() + matrices.at(0);
                 let to = nest.let_(to - at.filters.first.clone() * ELEMENT);
                 let args = std::cell::RefCell::new(args);
@@ -531,7 +539,7 @@ impl Maker<'_, '_> {
         &self,
         nest: &mut NestBuilder,
         args: &mut Args,
-        chunk: Index,
+        to: Index,
         channel: &Index,
         filters: &Within,
         base: &Index,
@@ -539,7 +547,7 @@ impl Maker<'_, '_> {
         let body = nest.add_body(self.finish_body());
         let from = nest.let_(base.clone() + self.scratch.sums.at(0));
         let line = self.taps.row as i64 * ELEMENT;
-        let to = channel.clone() * line + filters.first.clone() * ELEMENT + chunk * self.to.1;
+        let to = channel.clone() * line + filters.first.clone() * ELEMENT + to;
         let to = nest.let_(to);
         // Filters inside channels: what is written of a tap then is one run.
         nest.for_(0, self.plan.channels as i64, 1, |nest, channel| {

@@ -22,7 +22,7 @@ pub(super) fn groups(graph: &Graph) -> IdVec<ValueId, Option<usize>> {
     for (_, node) in graph.nodes.iter().rev() {
         match &node.op {
             Op::Conv2d(conv) => filters[node.inputs[1]] = Some(conv.groups),
-            Op::WinogradFilter(_) => filters[node.inputs[0]] = Some(1),
+            Op::WinogradFilter(filter) => filters[node.inputs[0]] = Some(filter.groups),
             Op::Conv2dInputGrad(grad) => filters[node.inputs[1]] = Some(grad.conv.groups),
             Op::Pointwise(_) => {
                 let (made, groups) = (node.outputs[0], filters[node.outputs[0]]);
@@ -72,6 +72,7 @@ pub(super) fn tiled(graph: &Graph, target: &Target, batch: usize) -> FxHashMap<V
     for (_, node) in graph.nodes.iter() {
         if let Op::WinogradConv(conv) = node.op {
             let (outputs, height, width) = graph.ty(node.outputs[0]).shape.chw();
+            let outputs = outputs / conv.groups;
             let blocks = || Blocks::new(target, conv.form, outputs, [height, width], batch);
             tiled.entry(node.inputs[1]).or_insert_with(blocks);
         }
@@ -167,11 +168,12 @@ impl Pass<'_> {
     }
 
     /// The layout of a filter as its readers, convolutions by the method of Winograd, take it.
-    pub(super) fn matrices(&self, filter: ValueId) -> Layout {
+    pub(super) fn matrices(&self, filter: ValueId, groups: usize) -> Layout {
         let &[k, c, r, s] = self.graph.dims(filter) else {
             unreachable!("a filter")
         };
-        let whole = self.filter_layout(FilterOrder::Forward, 1, [k, c, r, s]);
+        let k = k / groups;
+        let whole = self.filter_layout(FilterOrder::Forward, groups, [k, c, r, s]);
         match self.tiled.get(&filter) {
             Some(blocks) => in_panels(whole, blocks.panel(self.target, k, c)),
             None => whole,
