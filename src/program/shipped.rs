@@ -1,5 +1,7 @@
 //! The blocks that come with netc: `.net` files under `src/std`, inside the binary.
 
+use std::sync::LazyLock;
+
 use include_dir::{Dir, include_dir};
 
 use crate::diag::Files;
@@ -40,11 +42,17 @@ pub fn find(name: &str) -> Option<Shipped> {
 
 /// The shipped module that declares a block or a function of that name, for suggestions.
 pub(crate) fn declaring(name: &str) -> Option<&'static str> {
-    let declares = |module: &Shipped| declared(*module).iter().any(|shown| shown.name == name);
-    modules()
-        .into_iter()
-        .find(declares)
-        .map(|module| module.name)
+    // A file may have many unknown names; the modules are read for the first one.
+    static NAMES: LazyLock<Vec<(String, &str)>> = LazyLock::new(|| {
+        let modules = modules().into_iter();
+        let names = modules.flat_map(|module| {
+            let declared = declared(module).into_iter();
+            declared.map(move |shown| (shown.name, module.name))
+        });
+        names.collect()
+    });
+    let declared = NAMES.iter().find(|(declared, _)| declared == name);
+    declared.map(|&(_, module)| module)
 }
 
 /// A block or a function of a shipped module, as a list shows it.
