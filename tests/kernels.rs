@@ -148,6 +148,33 @@ fn convolutions() {
             pads: [1, 1, 1, 1],
             ..PLAIN
         },
+        // Groups of few outputs: one block of rows and several, whole vectors of pixels and not, taps apart and pads uneven.
+        Conv {
+            c: 32,
+            k: 8,
+            groups: 4,
+            size: [11, 13],
+            pads: [1, 1, 1, 1],
+            ..PLAIN
+        },
+        Conv {
+            c: 64,
+            k: 20,
+            groups: 4,
+            size: [24, 45],
+            pads: [1, 1, 1, 1],
+            ..PLAIN
+        },
+        Conv {
+            c: 36,
+            k: 12,
+            groups: 6,
+            kernel: [3, 2],
+            size: [10, 17],
+            dilation: [2, 3],
+            pads: [0, 1, 3, 2],
+            ..PLAIN
+        },
         Conv {
             kernel: [1, 1],
             c: 20,
@@ -237,6 +264,15 @@ fn caches_of_any_size_give_the_same_bits() {
             groups: 2,
             size: [11, 8],
             stride: [2, 1],
+            ..PLAIN
+        },
+        // Groups of few outputs, in blocks of rows.
+        Conv {
+            c: 32,
+            k: 8,
+            groups: 4,
+            size: [12, 9],
+            pads: same,
             ..PLAIN
         },
         // A large one, split by its own rows: of some images, and of rows.

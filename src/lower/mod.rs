@@ -21,6 +21,7 @@ pub mod halo;
 pub mod moments;
 pub mod once;
 pub mod partial;
+pub mod planes;
 pub mod rows;
 pub mod runs;
 pub mod shares;

@@ -8,6 +8,7 @@ use crate::ir::{FilterOrder, Layout, Node};
 use crate::lower::contract::{
     self, Contract, Extent, Finish, GroupAxis, GroupStep, Panels, RowAxis, Split, SumAxis,
 };
+use crate::lower::planes::{self, Planes};
 use crate::lower::{Access, Buffer, Cx, ELEMENT, Epilogue, Space, partial};
 use crate::ops::window::Axis;
 use crate::ops::{Conv2d, Conv2dFilterGrad, Conv2dInputGrad, Window};
@@ -96,6 +97,24 @@ pub fn forward(cx: &mut Cx<'_>, op: &Conv2d, node: &Node) {
     let [_, height, width] = space.map;
     let epilogue = Epilogue::new(cx, &[y], space);
     let start = from.origin - pads.top as i64 * from.row - pads.left as i64 * from.pixel;
+    let sizes = planes::Sizes {
+        groups: filter.groups,
+        kc: [filter.k, filter.c],
+        taps: filter.taps,
+        dilation: *dilation,
+        row: filter.row,
+        map: [height, width],
+    };
+    if *stride == [1, 1] && filter.panels == 1 && sizes.pay(cx.target) {
+        let conv = Planes {
+            x: (x, from),
+            w,
+            sizes,
+            start,
+            epilogue,
+        };
+        return planes::lower(cx, &conv);
+    }
     let contract = Contract {
         a: (Buffer::Value(x), start),
         b: (Buffer::Value(w), 0),
