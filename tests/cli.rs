@@ -1086,3 +1086,29 @@ train Norms {
 ";
     assert!(text.contains(moving), "{text}");
 }
+
+/// Decay of `all` takes biases and the scales and shifts of norms too, that of `weights` neither.
+#[test]
+fn a_dump_of_training_says_what_decays() {
+    let folder = Folder::new();
+    let net = "net Decayed {
+    input [2, 6, 6]
+    conv(4, 3) -> bn -> relu
+    flatten -> dense(3)
+}
+
+train Decayed {
+    loss cross_entropy
+    optimizer sgd(lr = 0.1, weight_decay = 0.1, decay = all)
+}
+";
+    let all = "conv1.weight, conv1.bias, bn1.weight, bn1.bias, dense1.weight, dense1.bias";
+    for (decay, decayed) in [("all", all), ("weights", "conv1.weight, dense1.weight")] {
+        let choice = format!("decay = {decay})");
+        folder.write("decayed.net", &net.replace("decay = all)", &choice));
+        let text = folder.ok("dump decayed.net --stage train");
+        assert!(text.contains(&choice), "{text}");
+        let line = format!("\n// decayed: {decayed}\n");
+        assert!(text.contains(&line), "{text}");
+    }
+}

@@ -9,6 +9,7 @@ use std::collections::BTreeSet;
 use common::differences::{Forward, Rule};
 use common::{Bindings, How, compiled, distance, loss, named, random, reference, settle, targets};
 use netc::Net;
+use netc::codegen::Target;
 use netc::ir::{DType, Graph, ValueId};
 use netc::sema::{Mode, Model, OptimizerConfig, UpdateRule, WeightDecay};
 use netc::train::loss::LOSS;
@@ -229,6 +230,47 @@ fn inference_is_that_of_the_reference() {
         settle(&graph, &mut bindings, 0.0);
         hold(small, &graph, &bindings, BOUND);
     }
+}
+
+/// Nets with joins, gates, groups and pools.
+const FEW_NETS: [&str; 5] = [
+    "cbam_resnet.net:Fashion",
+    "densenet_cifar.net:Fashion",
+    "googlenet.net:Fashion",
+    "mobilenet.net:FashionV2",
+    "resnet.net:FashionNeXt",
+];
+
+/// What is fused decides where numbers are kept, and not which they are but for their rounding.
+#[test]
+fn fused_and_unfused_nets_agree() {
+    let few = NETS.iter().filter(|(spec, _)| FEW_NETS.contains(spec));
+    let mut count = 0;
+    for small in few {
+        let graph = open(*small, Mode::Infer).graph;
+        let mut bindings = random(&graph, BATCH, 23, CLASSES);
+        settle(&graph, &mut bindings, 0.0);
+        let [fused, unfused] = [true, false].map(|fuse| {
+            let how = How {
+                target: Target::host(),
+                most: BATCH,
+                threads: 2,
+                fuse,
+            };
+            compiled(&graph, &bindings, &how)
+        });
+        for (tensor, found) in &fused {
+            let other: Vec<f64> = unfused[tensor].iter().map(|&x| f64::from(x)).collect();
+            let error = distance(found, &other);
+            assert!(
+                error <= 1e-5,
+                "{}: {tensor} is off by {error:.3e} of its norm where it is fused",
+                name(small)
+            );
+        }
+        count += 1;
+    }
+    assert!(count >= FEW_NETS.len(), "{count} nets");
 }
 
 /// With momenta that start at 0, so that what a step leaves in them is the gradient itself.

@@ -491,17 +491,25 @@ fn average_pools() {
         (2, 2, 0, false, false),
         (3, 2, 1, false, false),
         (3, 2, 1, true, true),
+        (3, 2, 1, true, false),
         (3, 1, 1, false, true),
+        (2, 2, 0, true, false),
+        (2, 2, 0, true, true),
         (2, 3, 0, true, false),
+        (4, 2, 1, true, true),
         (5, 5, 2, false, false),
     ] {
         let mut window = Window::new([kernel; 2]);
         window.stride = [stride; 2];
         window.pads = Pads::all(pad);
         window.ceil = ceil;
-        let input = [9, 11];
-        let [oh, ow] = window.output(input).unwrap();
-        for channels in [1, 6, 37] {
+        // With `ceil` the last windows overhang odd sizes or even ones.
+        let sizes = [[9, 11], [10, 12]];
+        for (input, channels) in sizes
+            .into_iter()
+            .flat_map(|input| [1, 6, 37].map(|channels| (input, channels)))
+        {
+            let [oh, ow] = window.output(input).unwrap();
             let mut b = Builder::new(format!("average {window:?} of {channels} channels"));
             let x = b.input(
                 "x",
@@ -526,6 +534,56 @@ fn average_pools() {
             );
             b.output("dx", dx);
             check_linear(&b.finish(), 2, 3, kernel * kernel + 4);
+        }
+    }
+}
+
+/// What `ceil` adds beyond the input and its padding counts in no average, whether padding does or not.
+#[test]
+fn an_overhang_counts_in_no_average() {
+    let row = |kernel, pad| Window {
+        stride: [1, 2],
+        pads: Pads {
+            left: pad,
+            right: pad,
+            ..Pads::default()
+        },
+        ceil: true,
+        ..Window::new([1, kernel])
+    };
+    let five: [f32; 5] = [1.0, 2.0, 3.0, 4.0, 5.0];
+    let cases: [(Window, bool, &[f32], &[f32]); 3] = [
+        (row(2, 0), false, &five, &[1.5, 3.5, 5.0]),
+        (row(2, 0), true, &five, &[1.5, 3.5, 5.0]),
+        // Of the second window's cells one is padding, which counts, and one lies beyond, which does not.
+        (row(4, 1), true, &five[..3], &[1.5, 5.0 / 3.0]),
+    ];
+    for (window, include_pad, cells, means) in cases {
+        for channels in [1, 5, 16] {
+            let mut b = Builder::new(format!("{window:?} over {channels} channels"));
+            let x = b.input("x", images(channels, 1, cells.len()));
+            let pool = AvgPool {
+                window,
+                include_pad,
+            };
+            let y = b.op(pool, &[x]);
+            b.output("y", y);
+            let graph = b.finish();
+            let bindings = Bindings {
+                batch: 2,
+                data: [(x, cells.repeat(2 * channels))].into(),
+            };
+            let wanted = means.repeat(2 * channels);
+            for (isa, results) in common::on_every_tier(&graph, &bindings) {
+                let found = &results["y"];
+                assert_eq!(found.len(), wanted.len());
+                let close = |(found, wanted): (&f32, &f32)| (found - wanted).abs() <= 1e-6;
+                assert!(
+                    found.iter().zip(&wanted).all(close),
+                    "{} on {isa}, padding counted {include_pad}: {found:?}, not {wanted:?}",
+                    graph.name
+                );
+            }
         }
     }
 }

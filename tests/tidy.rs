@@ -243,3 +243,24 @@ fn no_architecture_is_known_to_the_compiler() {
         }
     }
 }
+
+/// Tests compare texts to the byte, `.ci/run` is read by a shell: Windows line ends, which Git may put into a checkout, would
+/// break both. The last line that matches a file decides, so the rule for all comes first, and none behind it may be for a
+/// kind of text.
+#[test]
+fn texts_have_the_same_line_ends_everywhere() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(".gitattributes");
+    let text = fs::read_to_string(path).expect("the tree is readable");
+    let mut lines = text
+        .lines()
+        .filter(|line| !line.is_empty() && !line.starts_with('#'));
+    assert_eq!(lines.next(), Some("* text=auto eol=lf"), "{text}");
+    let texts = [
+        "*.rs", "*.md", "*.net", "*.snap", "*.json", "*.pest", "*.toml", ".ci/run", "run", "*",
+    ];
+    for line in lines {
+        let pattern = line.split_whitespace().next().unwrap_or_default();
+        let is_text = texts.contains(&pattern) && !line.ends_with("eol=lf");
+        assert!(!is_text, "{line}");
+    }
+}

@@ -859,6 +859,55 @@ train Points { data folder(\"set\"); loss cross_entropy; optimizer sgd(1.0); bat
     );
 }
 
+/// What an auxiliary head answers is nobody's matter: this one always says 0, which is the class of no sample.
+#[test]
+fn accuracy_is_that_of_the_output_and_of_no_auxiliary_head() {
+    let folder = Folder::new();
+    for (part, count) in [("train", 16), ("test", 6)] {
+        let at = |name: &str| format!("set/{part}/{name}.npy");
+        write_array(&folder, &at("points"), &[count, 2], |n, e| {
+            if n % 2 == e { 1.0 } else { 0.0 }
+        });
+        let labels: Vec<i64> = (0..count as i64).map(|n| 1 + n % 2).collect();
+        write_labels(&folder, &at("labels"), &labels);
+    }
+    let net = "\
+net Judged {
+    input [2]
+    aux(weight = 0.3) { dense(3, init = zeros) }
+    dense(3)
+}
+train Judged {
+    data folder(\"set\", validation = 4)
+    loss cross_entropy
+    optimizer sgd(1)
+    freeze aux1
+    batch 4
+    epochs 30
+}
+";
+    folder.write("judged.net", net);
+    let lines = folder.json("train judged.net --out w.safetensors --json");
+    let last = lines.last().expect("an epoch");
+    for part in ["train", "validation", "test"] {
+        assert_eq!(last[format!("{part}_accuracy")], 1.0, "{part}: {last}");
+    }
+    let eval = &folder.json("eval judged.net --weights w.safetensors --json")[0];
+    assert_eq!(eval["accuracy"], 1.0, "{eval}");
+    // An output that answers as the head does is never right, however right the head is.
+    let turned = net
+        .replace("dense(3, init = zeros)", "DENSE")
+        .replace("    dense(3)\n", "    dense(3, init = zeros)\n")
+        .replace("DENSE", "dense(3)")
+        .replace("freeze aux1", "freeze dense1");
+    folder.write("judged.net", &turned);
+    let lines = folder.json("train judged.net --json");
+    let last = lines.last().expect("an epoch");
+    for part in ["train", "validation", "test"] {
+        assert_eq!(last[format!("{part}_accuracy")], 0.0, "{part}: {last}");
+    }
+}
+
 #[test]
 fn folders_of_pictures() {
     let folder = Folder::new();

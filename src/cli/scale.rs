@@ -8,6 +8,9 @@ use crate::estimate::{EFFICIENCY, Rates};
 
 /// What is shown of a net.
 pub(super) struct Row {
+    /// The net's name as it is shown: with its file, where there are several.
+    pub(super) name: String,
+    pub(super) file: std::path::PathBuf,
     pub(super) net: String,
     pub(super) input: Vec<usize>,
     pub(super) params: usize,
@@ -76,7 +79,7 @@ fn digits(number: f64) -> String {
 pub(super) fn objects(rows: &[Row], basis: &Basis<'_>) -> Vec<Value> {
     let object = |row: &Row| {
         json!({
-            "net": row.net, "input": row.input, "params": row.params, "macs": row.macs,
+            "net": row.net, "file": row.file, "input": row.input, "params": row.params, "macs": row.macs,
             "infer_peak_bytes": row.infer,
             "train_peak_bytes": row.train.map(|(bytes, _)| bytes),
             "train_batch": row.train.map(|(_, batch)| batch),
@@ -103,7 +106,7 @@ pub(super) fn text(rows: &[Row], basis: &Basis<'_>) -> String {
             .train
             .map(|(arena, batch)| format!("{} for {batch}", bytes(arena)));
         lines.push([
-            row.net.clone(),
+            row.name.clone(),
             shape(&row.input),
             grouped(row.params as u64),
             grouped(row.macs),

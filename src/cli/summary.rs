@@ -67,7 +67,7 @@ pub(super) fn run(args: &Args, common: &Common, out: &mut Out) -> Result<(), Cli
         first = false;
         tell(&net.warnings, &net.files, out.json);
         tell(&told.infer.warnings, &net.files, out.json);
-        told.write(out)
+        told.write(&named(args, net, told), net, out)
     })
 }
 
@@ -98,8 +98,8 @@ fn scaled(args: &Args, common: &Common, target: &Target, out: &mut Out) -> Resul
         common,
         (target, Some(rates)),
         out,
-        &mut |_, told, _| {
-            rows.push(told.row());
+        &mut |net, told, _| {
+            rows.push(told.row(named(args, net, told), net));
             Ok(())
         },
     );
@@ -113,6 +113,15 @@ fn scaled(args: &Args, common: &Common, target: &Target, out: &mut Out) -> Resul
         }
     }
     result
+}
+
+/// The net's name, with its file where there are several: many files have nets of one name.
+fn named(args: &Args, net: &Net, told: &Told) -> String {
+    let name = &told.infer.name;
+    match args.files.len() {
+        1 => name.clone(),
+        _ => format!("{}:{name}", net.path.display()),
+    }
 }
 
 /// What is said of a net.
@@ -231,17 +240,22 @@ impl Told {
         }
     }
 
-    fn write(&self, out: &mut Out) -> Result<(), CliError> {
+    /// Under a name of the net's.
+    fn write(&self, name: &str, net: &Net, out: &mut Out) -> Result<(), CliError> {
         if out.json {
-            out.line(object(&self.infer, &self.summary, &self.memory))
+            let mut object = object(&self.infer, &self.summary, &self.memory);
+            object["file"] = json!(net.path);
+            out.line(object)
         } else {
-            out.text(&text(&self.infer, &self.summary, &self.memory))
+            out.text(&text(name, &self.infer, &self.summary, &self.memory))
         }
     }
 
-    /// Its line among others.
-    fn row(&self) -> Row {
+    /// Its line among others, under a name.
+    fn row(&self, name: String, net: &Net) -> Row {
         Row {
+            name,
+            file: net.path.clone(),
             net: self.infer.name.clone(),
             input: self.summary.input.clone(),
             params: self.summary.params,
@@ -374,7 +388,7 @@ fn about(model: &Model) -> String {
     text
 }
 
-fn text(model: &Model, summary: &Summary, memory: &Memory) -> String {
+fn text(name: &str, model: &Model, summary: &Summary, memory: &Memory) -> String {
     let number = |number: u64| match number {
         0 => String::new(),
         number => grouped(number),
@@ -391,8 +405,7 @@ fn text(model: &Model, summary: &Summary, memory: &Memory) -> String {
     }
     let columns = [Align::Left, Align::Left, Align::Right, Align::Right];
     let mut text = format!(
-        "{}: {} to {}\n{}\n{}\n",
-        model.name,
+        "{name}: {} to {}\n{}\n{}\n",
         shape(&summary.input),
         shape(&summary.output),
         about(model),

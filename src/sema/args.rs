@@ -161,12 +161,18 @@ impl<'a> Elab<'a> {
             let message = format!("`{}` needs {}", callee.name, missing.join(" and "));
             let mut diagnostic =
                 Diagnostic::error(codes::MISSING_ARGUMENT, message).primary(callee.span, "");
-            if let Some(declared) = callee.declared {
+            // A net that nobody calls is where it is declared.
+            let is_called = callee.declared != Some(callee.span);
+            if let Some(declared) = callee.declared.filter(|_| is_called) {
                 diagnostic = diagnostic.secondary(declared, "declared here");
             }
-            self.report(
-                diagnostic.help(format!("it is written {}", signature(callee.name, formals))),
-            );
+            let first = missing[0].trim_matches('`');
+            self.report(diagnostic.help(match is_called {
+                true => format!("it is written {}", signature(callee.name, formals)),
+                false => format!(
+                    "give it a default, as in `{first} = 8`, a value by `--set {first}=8`, or a preset"
+                ),
+            }));
         }
         (fine && missing.is_empty()).then_some(bound)
     }

@@ -153,7 +153,7 @@ impl<'a> Elab<'a> {
         }
         let callee = Callee {
             name: &chosen.net.name.text,
-            declared: None,
+            declared: Some(chosen.net.name.span),
             span,
         };
         self.bind_params(env, callee, &chosen.net.params, &args)

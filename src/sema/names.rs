@@ -196,7 +196,7 @@ impl Elab<'_> {
         self.report(if earlier == span {
             let diagnostic = diagnostic.primary(span, "each round of the loop gives it again");
             diagnostic.help(format!(
-                "put what differs into the label, as in `{label}{{i}}:`"
+                "put what differs into the label, as in `for i in 0..2 {{ {label}{{i}}: … }}`"
             ))
         } else {
             let other = format!("{label}_2");

@@ -14,16 +14,24 @@ use crate::syntax::ast::{Input, Item, Net, Preset};
 /// The name of the only input.
 const INPUT: &str = "input";
 
-/// The nets and presets of a file, in order.
+/// The nets and presets of a file, in order; but not a net that stands for its presets alone, for it has parameters
+/// without a default.
 #[must_use]
 pub fn net_names(ast: &Ast) -> Vec<&str> {
-    let name = |item| match item {
-        &Item::Net(Net { ref name, .. }) | &Item::Preset(Preset { ref name, .. }) => {
-            Some(name.text.as_str())
-        }
-        _ => None,
+    let has_presets = |net: &Net| {
+        ast.items.iter().any(
+            |item| matches!(item, Item::Preset(preset) if preset.net.name.text == net.name.text),
+        )
     };
-    ast.items.iter().filter_map(name).collect()
+    let is_pattern =
+        |net: &Net| net.params.iter().any(|param| param.default.is_none()) && has_presets(net);
+    let stands = ast.items.iter();
+    let stands = stands.filter(|item| !matches!(item, Item::Net(net) if is_pattern(net)));
+    let names = stands.filter_map(|item| match item {
+        Item::Net(Net { name, .. }) | Item::Preset(Preset { name, .. }) => Some(name.text.as_str()),
+        _ => None,
+    });
+    names.collect()
 }
 
 /// The values of a net's parameters.

@@ -217,12 +217,25 @@ impl<'a> Resolver<'_, 'a> {
     fn entry(&mut self, entry: &'a Entry) {
         self.loosely(|this| match &entry.value {
             EntryValue::List(values) => {
-                values
-                    .iter()
-                    .for_each(|value| this.expr(value, Want::Anything));
+                values.iter().for_each(|value| this.choice(value));
             }
             EntryValue::Args(args) => this.args(Some(args), None),
         });
+    }
+
+    /// A choice among those of a line, as `norm(1)`: its name is the line's own, whatever else has it.
+    fn choice(&mut self, expr: &'a Expr) {
+        match &expr.kind {
+            ExprKind::Call(call)
+                if self
+                    .elab
+                    .function(&call.name.text, call.name.span.file)
+                    .is_none() =>
+            {
+                self.args(call.args.as_ref(), None);
+            }
+            _ => self.expr(expr, Want::Anything),
+        }
     }
 
     /// What a search varies may be a block that nothing else names; the search itself is checked elsewhere.

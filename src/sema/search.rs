@@ -20,7 +20,12 @@ const MAX_POINTS: usize = 100_000;
 /// What a net costs, known without training it.
 const COSTS: [&str; 4] = ["flops", "macs", "params", "memory"];
 /// What is measured on samples that were kept out of training.
-const SCORES: [&str; 2] = ["val_accuracy", "val_loss"];
+const SCORES: [&str; 4] = [
+    "val_accuracy",
+    "val_loss",
+    "validation_accuracy",
+    "validation_loss",
+];
 /// In a limit: the same measure of the net as its file has it.
 const BASE: &str = "base";
 /// The words that start a line.

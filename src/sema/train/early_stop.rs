@@ -73,11 +73,13 @@ impl fmt::Display for EarlyStop {
     }
 }
 
-const WORDS: [&str; 4] = [
+const WORDS: [&str; 6] = [
     "validation_loss",
     "validation_accuracy",
     "train_loss",
     "train_accuracy",
+    "val_loss",
+    "val_accuracy",
 ];
 
 static EARLY_STOP: Layer = choice(
@@ -106,7 +108,11 @@ impl<'a> Elab<'a> {
         let patience = self.int(&attrs, "patience");
         let min_delta = self.number_of(&attrs, "min_delta", 0.0, f64::INFINITY);
         let word = self.word(&attrs, "metric")?;
-        let metric = Metric::ALL.into_iter().find(|metric| metric.name() == word);
+        let long = match word.strip_prefix("val_") {
+            Some(measure) => format!("validation_{measure}"),
+            None => word.to_string(),
+        };
+        let metric = Metric::ALL.into_iter().find(|metric| metric.name() == long);
         Some(EarlyStop {
             patience: patience?,
             min_delta: min_delta?,
