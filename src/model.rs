@@ -14,7 +14,10 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
-use std::collections::BTreeMap;
+mod provenance;
+
+pub use provenance::Provenance;
+
 use std::path::{Path, PathBuf};
 
 use crate::diag::{Diagnostic, Files, Renderer, Terminal};
@@ -339,6 +342,22 @@ impl Net {
         Ok((params, difference))
     }
 
+    /// The batch norms whose `eps` is not that with which a file's tensors were made, if the file tells: the path, `eps` of
+    /// the file and of the net.
+    ///
+    /// # Errors
+    ///
+    /// The net has errors, or the file cannot be read.
+    pub fn other_epsilons(
+        &self,
+        mode: Mode,
+        weights: &Path,
+    ) -> Result<Vec<(String, [f32; 2])>, NetError> {
+        let graph = self.model(mode)?.graph;
+        let file = WeightsFile::open(weights)?;
+        Ok(Provenance::of_file(&file).other_epsilons(&graph))
+    }
+
     /// How the tensors of a file differ from the parameters of a graph of this net. Those of heads that
     /// exist only in training are no surplus.
     fn difference(&self, graph: &Graph, file: &WeightsFile) -> Result<Difference, NetError> {
@@ -364,16 +383,12 @@ pub fn names_and_dims(graph: &Graph) -> Vec<(String, Vec<usize>)> {
 /// # Errors
 ///
 /// The file cannot be written.
-pub fn save(path: &Path, net: &str, tensors: &[NamedParam]) -> Result<(), WriteError> {
+pub fn save(path: &Path, of: &Provenance, tensors: &[NamedParam]) -> Result<(), WriteError> {
     let tensors: Vec<NamedTensor<'_>> = tensors
         .iter()
         .map(|(name, shape, data)| NamedTensor { name, shape, data })
         .collect();
-    let metadata = BTreeMap::from([
-        ("format".to_owned(), "pt".to_owned()),
-        ("net".to_owned(), net.to_owned()),
-    ]);
-    weights::write(path, &tensors, &metadata)
+    weights::write(path, &tensors, &of.metadata())
 }
 
 /// `FILE:NAME` in two, unless a file has that whole name.

@@ -159,7 +159,7 @@ fn a_trained_net_computes_the_same_when_it_is_condensed() {
     let net = net(NET, None);
     let (_, trainer) = train(&net, 2, usize::MAX, None);
     let params = trainer.params().expect("its own names");
-    model::save(&weights, "Small", &params).expect("written");
+    model::save(&weights, &"Small".into(), &params).expect("written");
     let made = condense::condense(&net, &weights, Path::new("out.net")).expect("is condensed");
     assert_eq!(made.layers, 6);
     let wanted = made.before.condensed.expect("has layers that condense");
@@ -249,7 +249,7 @@ fn condensed(net: &Net) -> Result<String, CondenseError> {
     let folder = tempfile::tempdir().expect("a folder");
     let weights = folder.path().join("w.safetensors");
     let params = condensed_at_random(net);
-    model::save(&weights, "net", &params).expect("written");
+    model::save(&weights, &"net".into(), &params).expect("written");
     let made = condense::condense(net, &weights, Path::new("out.net"))?;
     let new = Net::parse(Path::new("out.net"), made.text.as_bytes(), None, &[])
         .unwrap_or_else(|error| panic!("{error}\n{}", made.text));
@@ -382,7 +382,7 @@ fn from_training_to_a_condensed_net() {
     }
     let mask = params.iter_mut().find(|(name, ..)| name == "wide.mask");
     mask.expect("is there").2[0] = 0.5;
-    model::save(&folder.path("bad.safetensors"), "Small", &params).expect("written");
+    model::save(&folder.path("bad.safetensors"), &"Small".into(), &params).expect("written");
     folder.fails(
         "condense small.net:Small --weights bad.safetensors --out c2.net",
         1,

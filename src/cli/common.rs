@@ -1,12 +1,12 @@
 //! Options that several commands share.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use super::error::{CliError, tell};
+use super::error::{CliError, note_epsilons, tell};
 use crate::codegen::host::missing_feature;
 use crate::codegen::{Isa, Target};
 use crate::engine::{Engine, processors};
-use crate::model::Net;
+use crate::model::{NamedParam, Net};
 use crate::sema::{Mode, Model};
 
 /// Options of all commands.
@@ -98,6 +98,18 @@ impl std::str::FromStr for NamedFile {
             },
         })
     }
+}
+
+/// The parameters of a net from a weights file; says where the net computes something else with them than the one that they
+/// are of.
+pub(super) fn parameters(
+    net: &Net,
+    mode: Mode,
+    weights: &Path,
+) -> Result<Vec<NamedParam>, CliError> {
+    let params = net.parameters(mode, Some(weights), 0)?;
+    note_epsilons(net, mode, weights)?;
+    Ok(params)
 }
 
 impl Common {

@@ -56,7 +56,7 @@ pub(super) fn run(args: &Args, common: &Common, out: &mut Out) -> Result<(), Cli
         args.file,
         args.weights.display()
     );
-    model::save(&weights, &made.name, &made.params)?;
+    model::save(&weights, &made.provenance, &made.params)?;
     atomic::write(&args.out, |file| {
         file.write_all(head.as_bytes())?;
         file.write_all(made.text.as_bytes())

@@ -2,6 +2,7 @@
 
 use std::error::Error;
 use std::io::{self, Write};
+use std::path::Path;
 
 use super::exit;
 use super::output::color;
@@ -14,8 +15,9 @@ use crate::io::atomic::WriteError;
 use crate::io::image::ImageProblem;
 use crate::io::npy::NpyError;
 use crate::io::{InFile, near};
-use crate::model::NetError;
+use crate::model::{Net, NetError};
 use crate::runtime::SessionError;
+use crate::sema::Mode;
 use crate::train::checkpoint::CheckpointError;
 use crate::train::data::DataError;
 use crate::train::fit::FitError;
@@ -133,6 +135,23 @@ pub(super) fn hint(diagnostics: &[Diagnostic]) {
 pub(super) fn note(message: impl std::fmt::Display) {
     // A reader that has gone away does not want it.
     let _ = writeln!(io::stderr(), "note: {message}");
+}
+
+/// Says where a net computes something else with a file's tensors than the net that they are of.
+pub(super) fn note_epsilons(net: &Net, mode: Mode, weights: &Path) -> Result<(), CliError> {
+    let others = net.other_epsilons(mode, weights)?;
+    if let Some((path, [theirs, own])) = others.first() {
+        let more = match others.len() {
+            1 => String::new(),
+            count => format!(", and so it is with {} others", count - 1),
+        };
+        let file = weights.display();
+        note(format_args!(
+            "`{file}` was made with `eps = {theirs:?}` in the batch norm `{path}`, which has `eps = {own:?}` \
+             here{more}: the outputs are others"
+        ));
+    }
+    Ok(())
 }
 
 /// A message with its causes.

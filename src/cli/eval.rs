@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde_json::json;
 
-use super::common::{Common, Interpret, count};
+use super::common::{Common, Interpret, count, parameters};
 use super::error::CliError;
 use super::output::Out;
 use super::table::grouped;
@@ -37,7 +37,7 @@ pub(super) fn run(args: &Args, common: &Common, out: &mut Out) -> Result<(), Cli
     let net = common.net(&args.file)?;
     let model = common.model(&net, Mode::Infer)?;
     let config = crate::model::train_config(&model)?;
-    let params = net.parameters(Mode::Infer, Some(&args.weights), 0)?;
+    let params = parameters(&net, Mode::Infer, &args.weights)?;
     let seed = common.seed(&model);
     let samples = source::samples(&model, args.data.as_deref(), Some(&net.path), seed)?;
     let config = FitConfig {

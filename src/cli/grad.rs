@@ -4,13 +4,13 @@ use std::path::{Path, PathBuf};
 
 use serde_json::json;
 
-use super::common::{Common, Interpret, NamedFile, Switch};
+use super::common::{Common, Interpret, NamedFile, Switch, parameters};
 use super::data::{check_batch, of_each, place, read_inputs, read_target};
 use super::error::CliError;
 use super::output::Out;
 use crate::engine::Runner;
 use crate::io::npy;
-use crate::model::{self, NamedParam};
+use crate::model::{self, NamedParam, Provenance};
 use crate::train::data::check_labels;
 use crate::train::loss::{LOSS, LossKind, Target};
 use crate::train::rate::dropout_seed;
@@ -51,7 +51,7 @@ pub(super) fn run(args: &Args, common: &Common, out: &mut Out) -> Result<(), Cli
     let model = common.model(&net, mode)?;
     let forward = &model.graph;
     let graph = model::gradient_graph(&model)?;
-    let params = net.parameters(mode, Some(&args.weights), 0)?;
+    let params = parameters(&net, mode, &args.weights)?;
     let (inputs, batch) = read_inputs(&args.input, forward)?;
     let mut runner = Runner::new(&graph, batch, &engine, &params)?;
     for input in &inputs {
@@ -81,7 +81,7 @@ pub(super) fn run(args: &Args, common: &Common, out: &mut Out) -> Result<(), Cli
         ));
     }
     if let Some(path) = &args.grads_out {
-        model::save(path, &model.name, &grads)?;
+        model::save(path, &Provenance::from(&model), &grads)?;
     }
     if let Some(path) = &args.loss_out {
         npy::write(path, &[], &loss)?;

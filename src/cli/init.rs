@@ -8,7 +8,7 @@ use super::common::Common;
 use super::error::CliError;
 use super::output::Out;
 use super::table::grouped;
-use crate::model;
+use crate::model::{self, Provenance};
 use crate::sema::Mode;
 
 /// What `init` takes.
@@ -25,7 +25,7 @@ pub(super) fn run(args: &Args, common: &Common, out: &mut Out) -> Result<(), Cli
     let net = common.net(&args.file)?;
     let model = common.model(&net, Mode::Train)?;
     let params = net.parameters(Mode::Train, None, common.seed(&model))?;
-    model::save(&args.out, &model.name, &params)?;
+    model::save(&args.out, &Provenance::from(&model), &params)?;
     let numbers: usize = params.iter().map(|(_, _, data)| data.len()).sum();
     out.either(
         || json!({ "net": model.name, "out": args.out, "tensors": params.len(), "numbers": numbers }),

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use serde_json::json;
 
 use super::answers::{self, Subject};
-use super::common::{Common, Interpret, NamedFile, Switch, count};
+use super::common::{Common, Interpret, NamedFile, Switch, count, parameters};
 use super::data::{Indices, Input, place, read_inputs};
 use super::error::CliError;
 use super::output::Out;
@@ -107,7 +107,7 @@ pub(super) fn run(args: &Args, common: &Common, out: &mut Out) -> Result<(), Cli
     if outputs.is_empty() {
         answers::check(&model)?;
     }
-    let params = net.parameters(mode, Some(&args.weights), 0)?;
+    let params = parameters(&net, mode, &args.weights)?;
     let seed = common.seed(&model);
     let samples = if !args.image.is_empty() {
         pictures(args, &net, &model)?

@@ -8,8 +8,8 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::{Value, json};
 
 use self::writer::{Every, Writer};
-use super::common::{Common, Interpret, count};
-use super::error::{CliError, note};
+use super::common::{Common, Interpret, count, parameters};
+use super::error::{CliError, note, note_epsilons};
 use super::interrupt::Interrupt;
 use super::output::Out;
 use super::table::grouped;
@@ -208,21 +208,25 @@ const SHOW_EVERY: usize = 16;
 
 /// The weights to start from.
 fn first_params(args: &Args, net: &Net, seed: u64) -> Result<Vec<NamedParam>, CliError> {
-    let Some(path) = args.weights.as_deref().filter(|_| args.partial) else {
-        return Ok(net.parameters(Mode::Train, args.weights.as_deref(), seed)?);
+    let Some(path) = args.weights.as_deref() else {
+        return Ok(net.parameters(Mode::Train, None, seed)?);
     };
+    if !args.partial {
+        return parameters(net, Mode::Train, path);
+    }
     let (params, difference) = net.parameters_that_fit(Mode::Train, path, seed)?;
     let left = difference.missing.len() + difference.differing.len();
-    let (path, all) = (path.display(), params.len());
+    let (shown, all) = (path.display(), params.len());
     if left == all {
         return Err(CliError::user(format!(
-            "no tensor of `{path}` fits the network{difference}"
+            "no tensor of `{shown}` fits the network{difference}"
         )));
     }
     note(format_args!(
-        "took {} of {all} tensors from `{path}`; the others start fresh{difference}",
+        "took {} of {all} tensors from `{shown}`; the others start fresh{difference}",
         all - left
     ));
+    note_epsilons(net, Mode::Train, path)?;
     Ok(params)
 }
 

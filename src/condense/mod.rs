@@ -14,7 +14,7 @@ use std::path::Path;
 
 use crate::diag::{Diagnostic, Files, codes};
 use crate::ir::{Graph, ParamRole};
-use crate::model::{self, NamedParam, Net, NetError};
+use crate::model::{self, NamedParam, Net, NetError, Provenance};
 use crate::ops::condense::{channels_read, is_even};
 use crate::sema::{LearnedLayer, Mode, Model};
 use crate::summary::{self, Summary};
@@ -29,6 +29,8 @@ pub struct Condensed {
     pub text: String,
     /// Its parameters.
     pub params: Vec<NamedParam>,
+    /// What a file of them says of the net.
+    pub provenance: Provenance,
     /// The learned group convolutions that it had.
     pub layers: usize,
     /// The counts of the net that was trained.
@@ -121,6 +123,7 @@ pub fn condense(net: &Net, weights: &Path, out: &Path) -> Result<Condensed, Cond
     new.model(Mode::Train).map_err(invalid)?;
     Ok(Condensed {
         params: moved(&model, &params, &layers, &condensed.graph),
+        provenance: Provenance::from(&condensed),
         name: condensed.name,
         text,
         layers: layers.len(),

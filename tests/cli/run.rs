@@ -1,7 +1,8 @@
 //! `netc run` on samples of data sets and on pictures, and what helps a user who types something wrong.
 
 use netc::io::npy;
-use netc::sema::reference;
+use netc::model::Provenance;
+use netc::sema::{Mode, reference};
 use netc::train::data::{Places, load, locate};
 use serde_json::Value;
 
@@ -465,4 +466,42 @@ fn the_mistake_of_the_readme_is_real() {
     let (_, shown) = readme.split_once("```text\n").expect("the readme shows it");
     let (shown, _) = shown.split_once("```").expect("the block ends");
     assert!(done.stderr.starts_with(shown.trim_end()), "{}", done.stderr);
+}
+
+/// Tensors of a batch norm fit one with another `eps`, and give other numbers: 1 / √(1e-4 + eps).
+#[test]
+fn weights_made_with_another_eps_are_noticed() {
+    let folder = Folder::new();
+    let text = |eps: &str| format!("net A {{ input [1, 1, 1]; bn(eps = {eps}) }}\n");
+    folder.write("keras.net", &text("1e-3"));
+    folder.write("torch.net", &text("1e-5"));
+    let net = netc::Net::open(&folder.path("keras.net").display().to_string(), &[]);
+    let model = net.expect("a net").model(Mode::Infer).expect("a net");
+    let tensor = |name: &str, number: f32| (format!("bn1.{name}"), vec![1], vec![number]);
+    let params = [
+        tensor("weight", 1.0),
+        tensor("bias", 0.0),
+        tensor("running_mean", 0.0),
+        tensor("running_var", 1e-4),
+    ];
+    let weights = folder.path("w.safetensors");
+    netc::model::save(&weights, &Provenance::from(&model), &params).expect("written");
+    npy::write(&folder.path("x.npy"), &[1, 1, 1, 1], &[1.0]).expect("written");
+    for (file, wanted, note) in [
+        ("keras.net", 30.151_134_f32, ""),
+        (
+            "torch.net",
+            95.346_26,
+            "`eps = 0.001` in the batch norm `bn1`",
+        ),
+    ] {
+        let args = format!("run {file} --weights w.safetensors --input x.npy --output y.npy");
+        let done = folder.netc(&args);
+        assert_eq!(done.code, Some(0), "{done:?}");
+        assert_eq!(done.stderr.is_empty(), note.is_empty(), "{done:?}");
+        assert!(done.stderr.contains(note), "{done:?}");
+        let found = npy::read(&folder.path("y.npy")).expect("an array");
+        let found = found.data()[0];
+        assert!((found / wanted - 1.0).abs() < 1e-6, "{file}: {found}");
+    }
 }

@@ -7,7 +7,7 @@ use super::Args;
 use crate::cli::error::{CliError, note};
 use crate::engine::Engine;
 use crate::io::atomic;
-use crate::model::{self, Net};
+use crate::model::{self, Net, Provenance};
 use crate::sema::Model;
 use crate::train::checkpoint::Checkpoint;
 use crate::train::fingerprint::Fingerprint;
@@ -43,7 +43,7 @@ const SHORT: Duration = Duration::from_secs(1);
 
 /// Writes what a training has come to.
 pub(super) struct Writer {
-    net: String,
+    provenance: Provenance,
     title: String,
     pub(super) weights: Option<PathBuf>,
     pub(super) checkpoint: Option<PathBuf>,
@@ -83,7 +83,7 @@ impl Writer {
         let file = net.path.file_name().unwrap_or_default().to_string_lossy();
         let exact = config.engine != Engine::InterpretF64;
         let writer = Writer {
-            net: model.name.clone(),
+            provenance: Provenance::from(model),
             title: format!("{} ({file})", model.name),
             weights: args.out.clone(),
             checkpoint: beside("checkpoint").filter(|_| exact),
@@ -187,7 +187,7 @@ impl Writer {
     /// Writes the weights alone.
     pub(super) fn save_weights(&self, trainer: &Trainer) -> Result<(), CliError> {
         if let Some(path) = &self.weights {
-            model::save(path, &self.net, &trainer.best_params()?)?;
+            model::save(path, &self.provenance, &trainer.best_params()?)?;
         }
         Ok(())
     }
