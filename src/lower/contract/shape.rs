@@ -65,9 +65,10 @@ pub(super) fn choose(
             }
         };
         // The last of n may be narrower.
+        let rest = n_vectors % vectors;
         let runs = [
             (n_vectors / vectors, vectors),
-            (usize::from(n_vectors % vectors > 0), n_vectors % vectors),
+            (usize::from(rest > 0), rest),
         ];
         let most = (target.registers - 1).saturating_sub(vectors) / vectors;
         // Of equals the one longest along neighbours in memory wins.
