@@ -336,6 +336,12 @@ const TASK_WORK: usize = 30_000;
 /// stays long on large layers.
 const MAX_TASKS: usize = 64;
 
+/// Tasks of a step at most where each has scratch memory of its own.
+const MOST_SCRATCHES: usize = 16;
+
+/// Tasks that a step should have, so that threads have like shares.
+pub const LEAST_TASKS: usize = 4;
+
 /// How many units a task takes when a unit is worth `work` and `total` units are expected.
 pub fn chunk(total: usize, work: usize) -> usize {
     let by_work = TASK_WORK.div_ceil(work.max(1));
@@ -346,6 +352,11 @@ pub fn chunk(total: usize, work: usize) -> usize {
         0..=2 => units,
         _ => even(total, units),
     }
+}
+
+/// The same where each task has scratch memory of its own, so that there are few.
+pub fn chunk_with_scratch(total: usize, work: usize) -> usize {
+    chunk(total, work).max(total.div_ceil(MOST_SCRATCHES))
 }
 
 /// Units of a task, at most so many, with which two threads and four have the most even shares: of three tasks, one of two

@@ -8,7 +8,8 @@
 
 use super::access::{Access, vectors};
 use super::epilogue::{Epilogue, Held, Place};
-use super::{Args, Buffer, Cx, Domain, ELEMENT, Units, chunk, over_channels, split};
+use super::{Args, Buffer, Cx, Domain, ELEMENT, LEAST_TASKS, Units};
+use super::{chunk_with_scratch, over_channels, split};
 use crate::codegen::Target;
 use crate::ir::ValueId;
 use crate::kernel::{Address, Body, BodyBuilder, Count, Index, LaneType, Lanes, NestBuilder};
@@ -16,10 +17,6 @@ use crate::kernel::{Op, Reg};
 
 /// The share of the second-level cache that a task's planes may take.
 const SCRATCH_SHARE: f64 = 0.4;
-
-/// Tasks of a step at most, for each has planes of its own; and those that there should be.
-const MOST_TASKS: usize = 16;
-const LEAST_TASKS: usize = 4;
 
 /// Cycles for each lane of a vector that is gathered and stored, an estimate for processors whose gathers load lane by lane.
 const GATHERED_LANE: f64 = 1.5;
@@ -155,7 +152,7 @@ pub fn lower(cx: &mut Cx<'_>, conv: &Planes<'_>) {
     };
     let total = units.count(cx.batch);
     let work = scratch.vectors * sizes.groups * k * c * sizes.taps[0] * sizes.taps[1];
-    let chunk = chunk(total, work).max(total.div_ceil(MOST_TASKS));
+    let chunk = chunk_with_scratch(total, work);
     let memory = cx.scratch(total.div_ceil(chunk) * scratch.elements);
     let maker = Maker {
         cx,

@@ -15,17 +15,12 @@ use super::contract::{self, Contract, Extent, Finish, GroupAxis, GroupStep, Pane
 use super::contract::{Split, SumAxis};
 use super::epilogue::{Epilogue, Held, Place};
 use super::shares::{Shares, Within, over_channels_within};
-use super::{Args, Buffer, Cx, Domain, ELEMENT, Units, chunk, over_channels, sized, split};
+use super::{Args, Buffer, Cx, Domain, ELEMENT, LEAST_TASKS, Units};
+use super::{chunk, chunk_with_scratch, over_channels, sized, split};
 use crate::ir::{FilterOrder, Layout, ValueId};
 use crate::kernel::{Address, Body, BodyBuilder, Count, Index, Lanes, NestBuilder, Reg};
 use crate::ops::winograd::lower as transforms;
 use crate::ops::winograd::{Form, WinogradConv, WinogradFilter};
-
-/// Tasks of a step at most: each has scratch memory of its own.
-const MOST_TASKS: usize = 16;
-
-/// Tasks that there should be, so that threads have like shares.
-const LEAST_TASKS: usize = 4;
 
 /// Channels of a filter that a unit transforms.
 const FILTER_BLOCK: usize = 16;
@@ -276,7 +271,7 @@ pub fn conv(cx: &mut Cx<'_>, op: &WinogradConv, [x, filter]: [ValueId; 2], y: Va
     let units = whole.times(shares.count);
     let total = units.count(cx.batch);
     let work = blocks.count() * scratch.places * taps.c * shares.size.div_ceil(lanes);
-    let chunk = chunk(total, work).max(total.div_ceil(MOST_TASKS));
+    let chunk = chunk_with_scratch(total, work);
     let memory = cx.scratch(total.div_ceil(chunk) * scratch.elements());
     let maker = Maker {
         cx,

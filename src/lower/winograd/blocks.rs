@@ -1,8 +1,8 @@
 //! How the tiles of a batch are cut into blocks.
 
-use super::LEAST_TASKS;
 use crate::codegen::Target;
 use crate::kernel::{Index, NestBuilder};
+use crate::lower::LEAST_TASKS;
 use crate::lower::contract;
 use crate::ops::winograd::Form;
 

@@ -6,7 +6,7 @@
 //! nothing as large as the maps is written; but tiles are transformed once for each unit that reads them, which is what
 //! units are not too small for. Where units are few, each takes some of the images, and their gradients are added.
 
-use super::{Blocks, Filter, LEAST_TASKS, MOST_TASKS, Matrices, input_body, offset, row};
+use super::{Blocks, Filter, Matrices, input_body, offset, row};
 use crate::codegen::Target;
 use crate::ir::ValueId;
 use crate::kernel::{Body, BodyBuilder, Cond, Count, Index, Lanes, NestBuilder, Reg};
@@ -15,7 +15,8 @@ use crate::lower::contract::{self, Contract, Extent, Finish, GroupAxis, GroupSte
 use crate::lower::contract::{Inside, RowAxis, Split, SumAxis};
 use crate::lower::partial::{MAX_PARTIALS, add_slots};
 use crate::lower::shares::{Within, over_channels_within};
-use crate::lower::{Args, Buffer, Cx, Domain, ELEMENT, Units, chunk, over_channels, sized, split};
+use crate::lower::{Args, Buffer, Cx, Domain, ELEMENT, LEAST_TASKS, Units};
+use crate::lower::{chunk_with_scratch, over_channels, sized, split};
 use crate::ops::winograd::lower as transforms;
 use crate::ops::winograd::{Form, WinogradFilterGrad};
 
@@ -242,7 +243,7 @@ pub fn lower(cx: &mut Cx<'_>, op: &WinogradFilterGrad, [x, dy]: [ValueId; 2], dw
     let total = units.count(cx.batch);
     let tiles = plan.blocks.of_batch(cx.batch) * plan.blocks.count() / plan.chunks(cx.batch);
     let work = tiles * scratch.places * plan.channels * (plan.filters / cx.lanes());
-    let chunk = chunk(total, work).max(total.div_ceil(MOST_TASKS));
+    let chunk = chunk_with_scratch(total, work);
     let memory = cx.scratch(total.div_ceil(chunk) * scratch.elements());
     let size = cx.layout(dw).image_stride();
     let (to, slot) = match plan.chunk {
