@@ -610,6 +610,17 @@ fn statement() -> impl Strategy<Value = String> {
     })
 }
 
+/// A wide character that the grammar does not know is marked whole, also where a statement stands in its place.
+#[test]
+fn places_do_not_cut_characters() {
+    let text = "net A { }日x{日}net net  }";
+    let (parsed, _) = parse(text);
+    let labels = parsed.diagnostics.iter().flat_map(|found| &found.labels);
+    let shown: Vec<Option<&str>> = labels.map(|label| text.get(label.span.range())).collect();
+    assert!(shown.contains(&Some("日")), "{shown:?}");
+    assert!(shown.iter().all(Option::is_some), "{shown:?}");
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 2_000, failure_persistence: None, ..ProptestConfig::default() })]
 

@@ -141,6 +141,10 @@ impl<'a> Builder<'a> {
             }
             end = start + span.as_str()[..comment.start - start].trim_end().len();
         }
+        // A placeholder may be shorter than the character that it covers.
+        if !self.covered.is_empty() {
+            end = self.whole.ceil_char_boundary(end);
+        }
         Span::new(self.file, start..end)
     }
 
