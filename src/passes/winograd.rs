@@ -175,12 +175,6 @@ impl Asked<'_> {
         let (form, gain) = gains
             .max_by(|one, other| one.1.total_cmp(&other.1))
             .expect("a form fits");
-        let forced = std::env::var("NETC_W").ok().filter(|_| height == 7);
-        let (form, gain) = match forced.as_deref() {
-            Some("2") => (Form::Two, 2.0),
-            Some("4") => (Form::Four, 2.0),
-            _ => (form, gain),
-        };
         if gain >= LEAST_GAIN {
             return Ok(Choice { form, pads, gain });
         }
