@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::ir::{Graph, Node, ParamRole, Prune, ValueId, ValueKind};
+use crate::ops::window::Window;
 use crate::ops::{Op, condense};
 
 /// A layer: the nodes of one path.
@@ -16,6 +17,8 @@ pub struct Layer {
     pub params: usize,
     /// Multiply-accumulates of one image, biases not counted.
     pub macs: u64,
+    /// The window of a convolution or a pool.
+    pub window: Option<Window>,
 }
 
 /// The counts of a net whose learned group convolutions have become convolutions in groups.
@@ -72,6 +75,24 @@ pub fn macs(graph: &Graph, node: &Node) -> u64 {
     }
 }
 
+/// The window that a node moves over its input, with the kernel that a convolution's filter tells.
+fn window(graph: &Graph, node: &Node) -> Option<Window> {
+    match &node.op {
+        Op::Conv2d(conv) => {
+            let &[.., height, width] = graph.dims(node.inputs[1]) else {
+                unreachable!("a filter")
+            };
+            Some(Window {
+                kernel: [height, width],
+                ..conv.window
+            })
+        }
+        Op::MaxPool(pool) => Some(pool.window),
+        Op::AvgPool(pool) => Some(pool.window),
+        _ => None,
+    }
+}
+
 /// What condensing takes away: each group of a filter keeps so many of the input channels.
 fn condensed(graph: &Graph, mut params: usize, mut macs: u64) -> Option<Condensed> {
     if graph.events.is_empty() {
@@ -119,11 +140,13 @@ pub fn of(graph: &Graph) -> Summary {
                 shape: Vec::new(),
                 params: 0,
                 macs: 0,
+                window: None,
             },
         };
         layers.push(layer);
         let layer = layers.last_mut().expect("one was just pushed");
         layer.macs += macs(graph, node);
+        layer.window = layer.window.or_else(|| window(graph, node));
         // What carries the batch is the layer's result; the rest moves running statistics.
         if graph.ty(node.outputs[0]).shape.batched {
             layer.shape = graph.dims(node.outputs[0]).to_vec();

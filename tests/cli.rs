@@ -184,6 +184,28 @@ fn summary_shows_every_net_and_preset() {
 
 /// A family in lines: what is counted and planned as without `--scale`, what is estimated from stated rates.
 #[test]
+fn summary_tells_where_windows_stand() {
+    let folder = Folder::new();
+    // With a stride, `same` pads the end more than the beginning.
+    let text = "net Pads { input [3, 6, 6]; conv(4, 3, stride = 2, pad = same) }
+net Even { input [3, 6, 6]; conv(4, 3, stride = 2, pad = 1) -> relu -> avgpool(2, pad = (0, 1)) }\n";
+    folder.write("pads.net", text);
+    let shown = folder.ok("summary pads.net");
+    for wanted in [
+        "3x3, stride 2, pad 0,0,1,1",
+        "3x3, stride 2, pad 1 ",
+        "2x2, stride 2, pad 0,1,0,1",
+    ] {
+        assert!(shown.contains(wanted), "{wanted}\n{shown}");
+    }
+    let lines = folder.json("summary pads.net --json");
+    let pads = |net: usize, layer: usize| lines[net]["layers"][layer]["window"]["pad"].clone();
+    assert_eq!(pads(0, 0), serde_json::json!([0, 0, 1, 1]));
+    assert_eq!(pads(1, 0), serde_json::json!([1, 1, 1, 1]));
+    assert_eq!(pads(1, 1), Value::Null);
+}
+
+#[test]
 fn summary_compares_a_family() {
     let folder = Folder::new();
     let family = "net A(n = 2) { input [4]; dense(n) }\npreset Wide = A(800)\n";

@@ -7,6 +7,7 @@ use common::{Bindings, How, check_linear, check_norm, compiled, param, random, t
 use netc::codegen::{Isa, Target};
 use netc::driver::{self, Options};
 use netc::ir::{Builder, Graph, Layout, Shape, Type};
+use netc::kernel::Body;
 use netc::ops::activation;
 use netc::ops::loss::{CrossEntropy, CrossEntropyGrad};
 use netc::ops::{
@@ -290,6 +291,23 @@ fn caches_of_any_size_give_the_same_bits() {
             size: [9, 5],
             ..PLAIN
         },
+        // A filter for each channel: rows of all channels in turn where maps lie far away, and lines that go past the caches.
+        Conv {
+            c: 32,
+            k: 32,
+            groups: 32,
+            size: [23, 70],
+            pads: same,
+            ..PLAIN
+        },
+        Conv {
+            c: 40,
+            k: 40,
+            groups: 40,
+            size: [13, 19],
+            stride: [2, 2],
+            ..PLAIN
+        },
     ];
     for case in cases {
         for (graph, target) in case.graphs().into_iter().flat_map(|graph| {
@@ -309,8 +327,8 @@ fn caches_of_any_size_give_the_same_bits() {
             };
             let whole = with([64 << 20; 3], 1);
             for second in [8 << 10, 40 << 10, 150 << 10, 600 << 10] {
-                for threads in [1, 2] {
-                    let parts = with([4 << 10, second, 1 << 20], threads);
+                for (threads, third) in [(1, 1 << 20), (2, 1 << 20), (2, 16 << 10)] {
+                    let parts = with([4 << 10, second, third], threads);
                     let (isa, name) = (target.isa, &graph.name);
                     assert_eq!(parts, whole, "{name} on {isa} with a cache of {second}");
                 }
@@ -1025,6 +1043,9 @@ fn batch_statistics() {
         (70, 3, 5, 3, 3),
         (65, 2, 3, 35, 35),
         (80, 33, 35, 2, 2),
+        // Maps that are gone through in blocks of rows, evenly or not, and several images a chunk.
+        (20, 51, 41, 2, 2),
+        (24, 40, 30, 33, 40),
     ] {
         let mut b = Builder::new(format!("statistics of {channels}, {h}, {w}"));
         let x = b.input("x", images(channels, h, w));
@@ -1156,5 +1177,53 @@ fn dropout_draws_the_mask_of_its_reference() {
         }
         let graph = b.finish();
         check_norm(&graph, &random(&graph, 9, 29, 2), 11, SMOOTH);
+    }
+}
+
+/// What is written past the caches, and what is called for ahead of time, changes no result.
+#[test]
+fn maps_beyond_the_caches_are_those_within() {
+    let mut b = Builder::new("maps");
+    let x = b.input("x", images(32, 21, 18));
+    let shift = b.param([32], param("shift"));
+    let moved = b.pointwise(Pointwise::Add, &[x, shift]);
+    let relu = b.pointwise(Pointwise::Relu, &[moved]);
+    b.output("relu", relu);
+    let window = Window {
+        stride: [2, 2],
+        pads: Pads::all(1),
+        ..Window::new([3, 3])
+    };
+    let pooled = b.node(MaxPool { window }.into(), &[relu]);
+    b.output("pooled", pooled[0]);
+    let dy = b.input("dy", images(32, 11, 9));
+    let input = [21, 18];
+    let grad = MaxPoolGrad { window, input };
+    let dx = b.op(grad, &[dy, pooled[1]]);
+    b.output("dx", dx);
+    let graph = b.finish();
+    let bindings = random(&graph, 3, 5, 2);
+    for target in targets() {
+        let with = |caches, threads| {
+            let how = How {
+                target: Target::of(target.isa, caches),
+                most: 3,
+                threads,
+                fuse: false,
+            };
+            compiled(&graph, &bindings, &how)
+        };
+        let options = Options {
+            target: Target::of(target.isa, [1 << 10, 4 << 10, 8 << 10]),
+            ..Options::new(3)
+        };
+        let plan = driver::compile(&graph, &options).expect("compiles").plan;
+        let mut bodies = plan.kernels.iter().flat_map(|kernel| &kernel.bodies);
+        assert!(bodies.any(Body::streams), "on {}", target.isa);
+        let within = with([64 << 20; 3], 1);
+        for threads in [1, 2] {
+            let beyond = with([1 << 10, 4 << 10, 8 << 10], threads);
+            assert_eq!(beyond, within, "on {}", target.isa);
+        }
     }
 }

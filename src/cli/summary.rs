@@ -15,6 +15,7 @@ use crate::estimate::{self, Rates};
 use crate::ir::Graph;
 use crate::lower::once::Footprints;
 use crate::model::{self, Net, NetError};
+use crate::ops::window::{Pads, Window};
 use crate::plan;
 use crate::sema::{self, Mode, Model};
 use crate::summary::{self, Summary};
@@ -332,10 +333,23 @@ fn object(model: &Model, summary: &Summary, memory: &Memory) -> Value {
         .layers
         .iter()
         .map(|layer| {
-            json!({
+            let mut object = json!({
                 "name": layer.path, "output": layer.shape,
                 "params": layer.params, "macs": layer.macs,
-            })
+            });
+            if let Some(window) = &layer.window {
+                let Pads {
+                    top,
+                    left,
+                    bottom,
+                    right,
+                } = window.pads;
+                object["window"] = json!({
+                    "kernel": window.kernel, "stride": window.stride, "dilation": window.dilation,
+                    "pad": [top, left, bottom, right],
+                });
+            }
+            object
         })
         .collect();
     let mut object = json!({
@@ -393,17 +407,24 @@ fn text(name: &str, model: &Model, summary: &Summary, memory: &Memory) -> String
         0 => String::new(),
         number => grouped(number),
     };
-    let head = ["layer", "output", "parameters", "MACs"].map(str::to_owned);
+    let head = ["layer", "window", "output", "parameters", "MACs"].map(str::to_owned);
     let mut rows = vec![head];
     for layer in &summary.layers {
         rows.push([
             layer.path.clone(),
+            layer.window.as_ref().map_or(String::new(), Window::brief),
             shape(&layer.shape),
             number(layer.params as u64),
             number(layer.macs),
         ]);
     }
-    let columns = [Align::Left, Align::Left, Align::Right, Align::Right];
+    let columns = [
+        Align::Left,
+        Align::Left,
+        Align::Left,
+        Align::Right,
+        Align::Right,
+    ];
     let mut text = format!(
         "{name}: {} to {}\n{}\n{}\n",
         shape(&summary.input),

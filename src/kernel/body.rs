@@ -212,12 +212,14 @@ impl Op {
 pub enum Item {
     /// Sets a register.
     Set { dst: Reg, op: Op },
-    /// Writes lanes to memory.
+    /// Writes lanes to memory; if it streams, past the caches where the tier can. Then it takes all lanes, and the address
+    /// is a multiple of a vector's bytes.
     Store {
         ptr: Ptr,
         off: i32,
         src: Reg,
         lanes: Lanes,
+        streams: bool,
     },
     /// Brings the line of an address near, which need not be one that may be read.
     Prefetch { ptr: Ptr, off: i32 },
@@ -248,4 +250,22 @@ pub struct Body {
     pub regs: Vec<LaneType>,
     /// The code.
     pub items: Vec<Item>,
+}
+
+impl Body {
+    /// Whether it writes past the caches.
+    #[must_use]
+    pub fn streams(&self) -> bool {
+        fn any(items: &[Item]) -> bool {
+            items.iter().any(|item| match item {
+                Item::Store { streams, .. } => *streams,
+                Item::Loop { items, .. } | Item::Tail { items, .. } => any(items),
+                Item::Set { .. }
+                | Item::Prefetch { .. }
+                | Item::Advance { .. }
+                | Item::SetPtr { .. } => false,
+            })
+        }
+        any(&self.items)
+    }
 }

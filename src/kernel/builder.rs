@@ -127,6 +127,19 @@ impl BodyBuilder {
             off,
             src,
             lanes,
+            streams: false,
+        });
+    }
+
+    /// Writes all lanes to memory past the caches, if the tier can: what is not read again soon then pushes nothing out of
+    /// them, and the old contents need not be fetched. The address must be a multiple of a vector's bytes.
+    pub fn stream(&mut self, ptr: Ptr, off: i32, src: Reg) {
+        self.push(Item::Store {
+            ptr,
+            off,
+            src,
+            lanes: Lanes::All,
+            streams: true,
         });
     }
 

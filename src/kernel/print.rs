@@ -140,9 +140,11 @@ pub(crate) fn head<'a>(item: &'a Item, regs: &'a [LaneType]) -> impl Display + '
             off,
             src,
             lanes,
+            streams,
         } => {
             let place = place(*ptr, (*off).into());
-            write!(f, "store {src}, {place}{}", suffix(*lanes))
+            let verb = if *streams { "stream" } else { "store" };
+            write!(f, "{verb} {src}, {place}{}", suffix(*lanes))
         }
         Item::Prefetch { ptr, off } => write!(f, "prefetch {}", place(*ptr, (*off).into())),
         Item::Advance { ptr, bytes } if *bytes < 0 => {

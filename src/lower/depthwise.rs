@@ -137,6 +137,13 @@ fn reached(columns: &Positions, pixels: usize) -> BTreeMap<i64, Vec<(usize, usiz
     reached
 }
 
+/// The places of the source that a position reaches, and none before it.
+fn fresh(axis: &Positions) -> impl Iterator<Item = i64> + Clone {
+    let sources = axis.taps.iter().map(|tap| tap.source);
+    let last = sources.clone().max().unwrap_or(0);
+    sources.filter(move |source| source + axis.source > last)
+}
+
 /// Appends the step.
 pub fn lower(cx: &mut Cx<'_>, depthwise: &Depthwise<'_>) {
     let [rows, columns] = &depthwise.positions;
@@ -247,7 +254,30 @@ fn body(cx: &Cx<'_>, depthwise: &Depthwise<'_>, shape: Shape, count: usize, lane
             .collect(),
         false => Vec::new(),
     };
+    let ahead = cx.calls_ahead(depthwise.source.image);
+    let call_ahead = |b: &mut BodyBuilder, pixel: i64| {
+        for row in fresh(rows) {
+            for column in fresh(columns) {
+                let place = count as i64 * rows.source + row + pixel * columns.source + column;
+                b.prefetch(x, displacement(place));
+            }
+        }
+        let [down, along] = [
+            count as i64 * rows.place[1] as i64,
+            pixel * columns.place[1] as i64,
+        ];
+        let maps = ptrs
+            .iter()
+            .zip(epilogue.accesses())
+            .take(epilogue.touched());
+        for (&ptr, access) in maps.filter(|(_, access)| access.row != 0) {
+            b.prefetch(ptr, access.delta(0, down, along, 0));
+        }
+    };
     let tile = |b: &mut BodyBuilder, pixels: usize| {
+        if ahead {
+            (0..pixels as i64).for_each(|pixel| call_ahead(b, pixel));
+        }
         let mut sums: Vec<Option<Reg>> = vec![None; pixels];
         let reached = reached(columns, pixels);
         for (row, tap) in rows.taps.iter().enumerate() {
@@ -370,6 +400,13 @@ pub fn filter_grad(cx: &mut Cx<'_>, grad: &FilterGrad) {
         _ => cx.scratch(slots * size),
     };
     let parts = grad.parts(cx.target);
+    let [rows, columns] = &grad.positions;
+    let ahead = cx.calls_ahead(grad.source.image);
+    // All channels of a row before the next row, where the rows of an image do not stay near.
+    let block = match ahead {
+        true => CALL_RESULTS.div_ceil(columns.count).clamp(1, rows.count),
+        false => rows.count,
+    };
     let mut args = Args::touching([
         Buffer::Value(grad.source.value),
         Buffer::Value(grad.grad.value),
@@ -380,32 +417,60 @@ pub fn filter_grad(cx: &mut Cx<'_>, grad: &FilterGrad) {
             let image = nest.let_(unit.clone() * images as i64);
             let count = nest.let_((Index::Batch - image.clone()).min(images as i64));
             let slot = nest.let_(unit * (size as i64 * ELEMENT));
-            over_channels(nest, grad.channels, cx.lanes(), |nest, channel, lanes| {
-                for part in &parts {
-                    let body = nest.add_body(grad_body(cx, grad, part, lanes));
-                    let at = |source: &Source| {
-                        image.clone() * source.image + channel.clone() * ELEMENT + source.start
-                    };
-                    let ptrs = vec![
-                        Address {
-                            arg: args.value(grad.source.value),
-                            offset: at(&grad.source),
-                        },
-                        Address {
-                            arg: args.value(grad.grad.value),
-                            offset: at(&grad.grad),
-                        },
-                        Address {
-                            arg: args.of(to),
-                            offset: slot.clone() + channel.clone() * ELEMENT,
-                        },
-                    ];
-                    nest.call(body, ptrs, vec![count.clone()]);
+            let args = RefCell::new(args);
+            let call = |nest: &mut NestBuilder, [here, first]: [&Index; 2], rows_now: usize| {
+                over_channels(nest, grad.channels, cx.lanes(), |nest, channel, lanes| {
+                    for (number, part) in parts.iter().enumerate() {
+                        let ahead = ahead && number == 0;
+                        let body = grad_body(cx, grad, part, (rows_now, ahead), lanes);
+                        let body = nest.add_body(body);
+                        let at = |source: &Source, row: i64| {
+                            here.clone() * source.image
+                                + first.clone() * row
+                                + channel.clone() * ELEMENT
+                                + source.start
+                        };
+                        let mut args = args.borrow_mut();
+                        let ptrs = vec![
+                            Address {
+                                arg: args.value(grad.source.value),
+                                offset: at(&grad.source, rows.source),
+                            },
+                            Address {
+                                arg: args.value(grad.grad.value),
+                                offset: at(&grad.grad, grad.grad_steps[0]),
+                            },
+                            Address {
+                                arg: args.of(to),
+                                offset: slot.clone() + channel.clone() * ELEMENT,
+                            },
+                        ];
+                        // All rows but the first go on from what those before have left.
+                        let done = (here.clone() - image.clone()) * rows.count as i64;
+                        let adds = (done + first.clone()).min(1);
+                        let images = match block == rows.count {
+                            true => count.clone(),
+                            false => Index::Const(1),
+                        };
+                        nest.call(body, ptrs, vec![images, adds]);
+                    }
+                });
+            };
+            match block == rows.count {
+                true => call(nest, [&image, &Index::Const(0)], block),
+                false => {
+                    let end = nest.let_(image.clone() + count.clone());
+                    nest.for_(image.clone(), end, 1, |nest, here| {
+                        nest.for_(0, rows.count as i64, block as i64, |nest, first| {
+                            sized(nest, &first, rows.count, block, |nest, rows_now| {
+                                call(nest, [&here, &first], rows_now);
+                            });
+                        });
+                    });
                 }
-            });
+            }
         });
     });
-    let [rows, columns] = &grad.positions;
     let taps = rows.taps.len() * columns.taps.len();
     let work = images * rows.count * columns.count * taps * vectors(grad.channels, cx.lanes()).0;
     let units = Units::Images { units: 1, images };
@@ -421,13 +486,19 @@ pub fn filter_grad(cx: &mut Cx<'_>, grad: &FilterGrad) {
 }
 
 /// The sums of some taps over some images in one vector of channels.
-fn grad_body(cx: &Cx<'_>, grad: &FilterGrad, part: &Part, lanes: Lanes) -> Body {
+fn grad_body(
+    cx: &Cx<'_>,
+    grad: &FilterGrad,
+    part: &Part,
+    (count, ahead): (usize, bool),
+    lanes: Lanes,
+) -> Body {
     let [rows, columns] = &grad.positions;
     let [first_row, first_column] = part.taps[0];
-    let name = format!("{}_{first_row}{first_column}", cx.name);
+    let name = format!("{}_{count}x{first_row}{first_column}", cx.name);
     let mut b = BodyBuilder::new(name, cx.lanes());
     let (x, dy, to) = (b.ptr_arg(), b.ptr_arg(), b.ptr_arg());
-    let images = b.int_arg();
+    let (images, adds) = (b.int_arg(), b.int_arg());
     let sums: BTreeMap<[usize; 2], Reg> = part
         .taps
         .iter()
@@ -437,7 +508,32 @@ fn grad_body(cx: &Cx<'_>, grad: &FilterGrad, part: &Part, lanes: Lanes) -> Body 
             (tap, sum)
         })
         .collect();
+    let filter = &grad.result.1;
+    let tap_of = |[row, column]: [usize; 2]| {
+        let tap = filter.tap(rows.taps[row].cell, columns.taps[column].cell);
+        displacement(tap)
+    };
+    // The sums go on from where those of the rows before ended.
+    b.repeat(Count::Arg(adds), |b| {
+        for (&tap, &sum) in &sums {
+            let (ptr, off, lanes) = (to, tap_of(tap), Lanes::All);
+            b.set(sum, Op::Load { ptr, off, lanes });
+        }
+    });
+    let call_ahead = |b: &mut BodyBuilder, pixel: i64| {
+        for row in fresh(rows) {
+            for column in fresh(columns) {
+                let place = count as i64 * rows.source + row + pixel * columns.source + column;
+                b.prefetch(x, displacement(place));
+            }
+        }
+        let [row, step] = grad.grad_steps;
+        b.prefetch(dy, displacement(count as i64 * row + pixel * step));
+    };
     let tile = |b: &mut BodyBuilder, pixels: usize| {
+        if ahead {
+            (0..pixels as i64).for_each(|pixel| call_ahead(b, pixel));
+        }
         let grads: Vec<Reg> = (0..pixels)
             .map(|pixel| b.load(dy, displacement(pixel as i64 * grad.grad_steps[1]), lanes))
             .collect();
@@ -466,7 +562,7 @@ fn grad_body(cx: &Cx<'_>, grad: &FilterGrad, part: &Part, lanes: Lanes) -> Body 
     };
     let (whole, rest) = (columns.count / part.pixels, columns.count % part.pixels);
     b.repeat(Count::Arg(images), |b| {
-        b.repeat(Count::Imm(rows.count as u32), |b| {
+        b.repeat(Count::Imm(count as u32), |b| {
             if whole > 0 {
                 b.repeat(Count::Imm(whole as u32), |b| {
                     tile(b, part.pixels);
@@ -478,13 +574,11 @@ fn grad_body(cx: &Cx<'_>, grad: &FilterGrad, part: &Part, lanes: Lanes) -> Body 
             }
             moved(b, [0, 1, -((whole * part.pixels) as i64)]);
         });
-        moved(b, [1, -(rows.count as i64), 0]);
+        moved(b, [1, -(count as i64), 0]);
     });
-    let filter = &grad.result.1;
-    for ([row, column], sum) in sums {
-        let tap = filter.tap(rows.taps[row].cell, columns.taps[column].cell);
+    for (tap, sum) in sums {
         // What lies behind the last channel is zero in the sum, and stays zero in the filter.
-        b.store(to, displacement(tap), sum, Lanes::All);
+        b.store(to, tap_of(tap), sum, Lanes::All);
     }
     b.finish()
 }

@@ -25,7 +25,7 @@ const MAX_HELD: usize = 6;
 /// Lowers the group.
 pub fn lower(cx: &mut Cx<'_>) {
     let space = Space::of(cx.graph, cx.group.stores[0]);
-    let epilogue = Epilogue::new(cx, &[], space);
+    let epilogue = Epilogue::new(cx, &[], space).stream(cx, true);
     if is_flat(&epilogue) {
         flat(cx, &epilogue);
     } else {

@@ -4,11 +4,14 @@
 use rustc_hash::FxHashMap;
 
 use super::access::{Access, Space};
-use super::{Args, Buffer, Cx};
+use super::{Args, Buffer, Cx, ELEMENT};
 use crate::ir::{Graph, NodeId, ValueId};
 use crate::kernel::BodyBuilder;
 use crate::kernel::{Address, Index, Int, Lanes, Ptr, Reg};
 use crate::ops::{Op, dropout, pointwise};
+
+/// The bytes of a cache line.
+pub const LINE_BYTES: i64 = 64;
 
 /// The element-wise nodes of a group over a space.
 #[derive(Debug)]
@@ -27,6 +30,8 @@ pub struct Epilogue<'a> {
     pub counts_elements: bool,
     /// Whether what lies beyond the last channel, up to a whole vector, is written too: as what becomes of zeros.
     pub pads: bool,
+    /// Whether what is written goes past the caches.
+    streams: bool,
 }
 
 /// A place, relative to where the pointers stand.
@@ -83,7 +88,27 @@ impl<'a> Epilogue<'a> {
             reads,
             counts_elements,
             pads: false,
+            streams: false,
         }
+    }
+
+    /// Lets what is written go past the caches, if it is too much for them and whole lines are written: by one vector each,
+    /// or by vectors that follow each other in the order of memory. Reading it again takes no longer, for it would be gone;
+    /// what it would push out may still be of use, and lines that are written whole need not be fetched before.
+    pub fn stream(mut self, cx: &Cx<'_>, in_order: bool) -> Epilogue<'a> {
+        let vector = cx.lanes() as i64 * ELEMENT;
+        if vector != LINE_BYTES && !in_order {
+            return self;
+        }
+        let stores = &self.accesses[self.reads..];
+        self.streams = self.space.map[0].is_multiple_of(cx.lanes())
+            && stores.iter().all(|&(value, access)| {
+                let steps = [access.origin, access.image, access.row, access.pixel];
+                cx.exceeds_caches(value)
+                    && access.channel == ELEMENT
+                    && steps.iter().all(|step| step % vector == 0)
+            });
+        self
     }
 
     /// The epilogue of a group that starts with a matrix or filter, of which images, rows and pixels of positions are so many
@@ -116,6 +141,14 @@ impl<'a> Epilogue<'a> {
     /// How each buffer that is read is reached; their pointers come first.
     pub fn reads(&self) -> impl Iterator<Item = &Access> {
         self.accesses[..self.reads].iter().map(|(_, access)| access)
+    }
+
+    /// How many of the buffers pass through the caches: all, or those that are read.
+    pub fn touched(&self) -> usize {
+        match self.streams {
+            true => self.reads,
+            false => self.accesses.len(),
+        }
     }
 
     /// Elementary operations at one place.
@@ -285,7 +318,10 @@ impl<'a> Epilogue<'a> {
         }
         for (position, (value, access)) in self.accesses.iter().enumerate().skip(self.reads) {
             let delta = access.delta(image, row, pixel, channel);
-            b.store(ptrs[position], delta, regs[value], place.lanes);
+            match self.streams && place.lanes == Lanes::All {
+                true => b.stream(ptrs[position], delta, regs[value]),
+                false => b.store(ptrs[position], delta, regs[value], place.lanes),
+            }
         }
     }
 

@@ -275,6 +275,22 @@ impl<'a> Cx<'a> {
     pub fn layout(&self, value: ValueId) -> &'a crate::ir::Layout {
         &self.graph.values[value].layout
     }
+
+    /// Whether what the next rows of a map need is to be called for while these are made, for images of so many bytes. A body
+    /// that takes one vector of channels of each pixel steps over the others, and what processors guess from such steps
+    /// comes too late where the map lies beyond the second cache.
+    pub fn calls_ahead(&self, image: i64) -> bool {
+        image > self.target.caches[1] as i64 / 2
+    }
+
+    /// Whether little of a value that has been written is still in the caches when it is read again from its beginning: it
+    /// is larger than the last.
+    pub fn exceeds_caches(&self, value: ValueId) -> bool {
+        let shape = &self.graph.ty(value).shape;
+        let images = if shape.batched { self.batch } else { 1 };
+        let bytes = images * shape.elements() * ELEMENT as usize;
+        bytes > self.target.caches[2]
+    }
 }
 
 /// The buffers of a kernel, each once.

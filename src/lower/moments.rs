@@ -1,20 +1,27 @@
 //! Mean and variance of each channel over batch and pixels.
 //!
-//! Each chunk of images takes its own mean first and its squared distances from that second, so
-//! nothing cancels; the chunks are then combined in order by the pairwise rule of Chan, Golub and
-//! LeVeque ("Updating Formulae and a Pairwise Algorithm for Computing Sample Variances", 1979).
+//! A block of rows takes its own mean first and its squared distances from that second, so nothing
+//! cancels. A block is small enough that its second reading finds it in the second cache. The
+//! blocks of a chunk of images, and then the chunks, are combined in order by the pairwise rule of
+//! Chan, Golub and LeVeque ("Updating Formulae and a Pairwise Algorithm for Computing Sample
+//! Variances", 1979).
+
+use std::cell::RefCell;
 
 use super::access::{Access, Space, vectors};
 use super::fold::places::over_vectors;
 use super::fold::{self, Sum, Terms};
 use super::strided::{Axis, Operand, map_steps, merged, nested};
-use super::{Args, Buffer, Cx, Domain, ELEMENT, Units, chunk, over_channels_abreast};
+use super::{Args, Buffer, Cx, Domain, ELEMENT, Units, chunk, over_channels_abreast, sized};
 use crate::ir::ValueId;
 use crate::kernel::BodyBuilder;
 use crate::kernel::{Address, Body, Count, Index, Lanes, NestBuilder, Ptr, Reg};
 
 /// Chunks of a batch at most.
 const MAX_CHUNKS: usize = 16;
+
+/// Bytes of a block of rows at most, unless a row is longer: half of a small second cache.
+const BLOCK_BYTES: usize = 128 << 10;
 
 /// Appends the steps.
 pub fn lower(cx: &mut Cx<'_>, x: ValueId, [mean, variance]: [ValueId; 2]) {
@@ -28,43 +35,63 @@ pub fn lower(cx: &mut Cx<'_>, x: ValueId, [mean, variance]: [ValueId; 2]) {
     let squares = cx.scratch(slots * size);
     let abreast = fold::abreast(cx.target, 1, 1);
     let by_places = c > fold::MANY_CHANNELS;
-    let mut args = Args::touching([Buffer::Value(x), means, squares]);
+    let block = block_rows(h, images * w * c * ELEMENT as usize);
+    // Sums that are made in memory must not be made where the blocks before have left theirs.
+    let made = match by_places && block < h {
+        true => Some([(); 2].map(|()| cx.scratch(slots * size))),
+        false => None,
+    };
+    let buffers: Vec<Buffer> = [means, squares]
+        .into_iter()
+        .chain(made.into_iter().flatten())
+        .collect();
+    let mut args = Args::touching([Buffer::Value(x)].into_iter().chain(buffers.clone()));
     let kernel = cx.emit(&cx.name, &mut args, |nest, args| {
         nest.for_domain(|nest, unit| {
             let image = nest.let_(unit.clone() * images as i64);
             let count = nest.let_((Index::Batch - image.clone()).min(images as i64));
-            let mut call =
-                |nest: &mut NestBuilder, body: Body, channel: Index, ints: Vec<Index>| {
+            let args = RefCell::new(args);
+            let call =
+                |nest: &mut NestBuilder, row: &Index, body: Body, channel: Index, rows: usize| {
                     let body = nest.add_body(body);
-                    let zero = Index::Const(0);
-                    let offset = access.at(image.clone(), zero.clone(), zero, channel.clone());
-                    let slot = unit.clone() * (size as i64 * ELEMENT) + channel * ELEMENT;
+                    let mut args = args.borrow_mut();
+                    let slot = unit.clone() * (size as i64 * ELEMENT) + channel.clone() * ELEMENT;
                     let mut ptrs = vec![Address {
                         arg: args.value(x),
-                        offset,
+                        offset: access.at(image.clone(), row.clone(), Index::Const(0), channel),
                     }];
-                    ptrs.extend([means, squares].map(|to| Address {
+                    ptrs.extend(buffers.iter().map(|&to| Address {
                         arg: args.of(to),
                         offset: slot.clone(),
                     }));
-                    nest.call(body, ptrs, ints);
+                    let pixels = count.clone() * (rows * w) as i64;
+                    let before = count.clone() * row.clone() * w as i64;
+                    let adds = row.clone().min(1);
+                    nest.call(body, ptrs, vec![count.clone(), pixels, before, adds]);
                 };
-            if by_places {
-                let body = places_body(cx, x, [c, h, w]);
-                let ints = vec![count.clone(), count * (h * w) as i64];
-                return call(nest, body, Index::Const(0), ints);
+            let rows = |nest: &mut NestBuilder, row: &Index, rows: usize| {
+                let map = [c, rows, w];
+                if by_places {
+                    let body = places_body(cx, x, map, made.is_some());
+                    return call(nest, row, body, Index::Const(0), rows);
+                }
+                over_channels_abreast(
+                    nest,
+                    c,
+                    cx.lanes(),
+                    abreast,
+                    |nest, channel, abreast, lanes| {
+                        let body = chunk_body(cx, x, map, (abreast, lanes));
+                        call(nest, row, body, channel, rows);
+                    },
+                );
+            };
+            match block == h {
+                true => rows(nest, &Index::Const(0), h),
+                false => nest.for_(0, h as i64, block as i64, |nest, row| {
+                    sized(nest, &row, h, block, |nest, count| rows(nest, &row, count));
+                }),
             }
-            over_channels_abreast(
-                nest,
-                c,
-                cx.lanes(),
-                abreast,
-                |nest, channel, abreast, lanes| {
-                    let body = chunk_body(cx, x, [c, h, w], (abreast, lanes));
-                    let ints = vec![count.clone(), count.clone() * (h * w) as i64];
-                    call(nest, body, channel, ints);
-                },
-            );
         });
     });
     let units = Units::Images { units: 1, images };
@@ -77,7 +104,35 @@ pub fn lower(cx: &mut Cx<'_>, x: ValueId, [mean, variance]: [ValueId; 2]) {
     combine(cx, [means, squares], [mean, variance], [c, h * w, images]);
 }
 
-/// Mean, then the sum of squared distances, of the pixels of some images.
+/// Rows of a block, of so many bytes each: shared out evenly, as many as a block may have. What the caches of a machine are
+/// must not change the result.
+fn block_rows(rows: usize, row_bytes: usize) -> usize {
+    let most = (BLOCK_BYTES / row_bytes.max(1)).clamp(1, rows.max(1));
+    rows.div_ceil(rows.div_ceil(most).max(1)).max(1)
+}
+
+/// A mean and the sum of squared distances from it.
+#[derive(Clone, Copy)]
+struct Moments {
+    mean: Reg,
+    square: Reg,
+}
+
+/// Adds the moments of `other_count` numbers to those of `count` by the pairwise rule.
+fn add_moments(b: &mut BodyBuilder, [to, other]: [Moments; 2], [count, other_count]: [Reg; 2]) {
+    let both = b.add(count, other_count);
+    let share = b.div(other_count, both);
+    let distance = b.sub(other.mean, to.mean);
+    let moved = b.mul(distance, share);
+    b.add_into(to.mean, to.mean, moved);
+    b.add_into(to.square, to.square, other.square);
+    // distance² · count · other / both
+    let weighted = b.mul(count, distance);
+    let between = b.mul(weighted, moved);
+    b.add_into(to.square, to.square, between);
+}
+
+/// Mean, then the sum of squared distances, of the pixels of some rows of some images, added to those of the rows before.
 fn chunk_body(
     cx: &Cx<'_>,
     x: ValueId,
@@ -86,7 +141,7 @@ fn chunk_body(
 ) -> Body {
     let mut b = BodyBuilder::new(format!("{}_chunk", cx.name), cx.lanes());
     let (from, mean_to, square_to) = (b.ptr_arg(), b.ptr_arg(), b.ptr_arg());
-    let (images, pixels) = (b.int_arg(), b.int_arg());
+    let [images, pixels, before, adds] = [(); 4].map(|()| b.int_arg());
     let operands = [Operand::value(cx, x)];
     let [channel, row, pixel] = map_steps(cx.layout(x));
     let channels = Axis::new(c, [channel]);
@@ -104,20 +159,41 @@ fn chunk_body(
         let distance = b.sub(loads[0], means[vector]);
         vec![b.mul(distance, distance)]
     });
-    for (vector, (&mean, &square)) in means.iter().zip(&squares).enumerate() {
+    let made: Vec<Moments> = means
+        .iter()
+        .zip(&squares)
+        .map(|(&mean, &square)| Moments { mean, square })
+        .collect();
+    b.repeat(Count::Arg(adds), |b| {
+        let before = b.splat(before);
+        let before = b.to_float(before);
+        for (vector, made) in made.iter().enumerate() {
+            let off = vector as i32 * b.vector_bytes();
+            let [mean, square] = [mean_to, square_to].map(|from| b.load(from, off, lanes));
+            add_moments(b, [Moments { mean, square }, *made], [before, pixels]);
+            b.copy_into(made.mean, mean);
+            b.copy_into(made.square, square);
+        }
+    });
+    for (vector, made) in made.into_iter().enumerate() {
         let off = vector as i32 * b.vector_bytes();
-        b.store(mean_to, off, mean, lanes);
-        b.store(square_to, off, square, lanes);
+        b.store(mean_to, off, made.mean, lanes);
+        b.store(square_to, off, made.square, lanes);
     }
     b.finish()
 }
 
 /// The same for all channels, place by place as sums of many channels are made: see
-/// [`fold::places`].
-fn places_body(cx: &Cx<'_>, x: ValueId, [c, h, w]: [usize; 3]) -> Body {
+/// [`fold::places`]. If they are made apart, those of the rows before lie where the result goes.
+fn places_body(cx: &Cx<'_>, x: ValueId, [c, h, w]: [usize; 3], apart: bool) -> Body {
     let mut b = BodyBuilder::new(format!("{}_chunk", cx.name), cx.lanes());
-    let (from, mean_to, square_to) = (b.ptr_arg(), b.ptr_arg(), b.ptr_arg());
-    let (images, pixels) = (b.int_arg(), b.int_arg());
+    let from = b.ptr_arg();
+    let result = [b.ptr_arg(), b.ptr_arg()];
+    let [mean_to, square_to] = match apart {
+        true => [b.ptr_arg(), b.ptr_arg()],
+        false => result,
+    };
+    let [images, pixels, before, adds] = [(); 4].map(|()| b.int_arg());
     let [channel, row, pixel] = map_steps(cx.layout(x));
     let image = Operand::value(cx, x).image;
     let places = merged([Axis::new(h, [row]), Axis::new(w, [pixel])]);
@@ -168,6 +244,32 @@ fn places_body(cx: &Cx<'_>, x: ValueId, [c, h, w]: [usize; 3]) -> Body {
         let distance = b.sub(x, mean);
         b.mul(distance, distance)
     });
+    if apart {
+        let results = Axis::new(c, [ELEMENT; 4]);
+        let ptrs = [mean_to, square_to, result[0], result[1]];
+        let moments = |b: &mut BodyBuilder, from: [Ptr; 2], off: i32, lanes: Lanes| {
+            let [mean, square] = from.map(|from| b.load(from, off, lanes));
+            Moments { mean, square }
+        };
+        b.repeat(Count::Arg(adds), |b| {
+            let before = b.splat(before);
+            let before = b.to_float(before);
+            over_vectors(b, &ptrs, &results, |b, vector, lanes| {
+                let off = off(b, vector);
+                let made = moments(b, [mean_to, square_to], off, lanes);
+                let old = moments(b, result, off, lanes);
+                add_moments(b, [old, made], [before, pixels]);
+                b.store(mean_to, off, old.mean, lanes);
+                b.store(square_to, off, old.square, lanes);
+            });
+        });
+        over_vectors(&mut b, &ptrs, &results, |b, vector, lanes| {
+            let off = off(b, vector);
+            let made = moments(b, [mean_to, square_to], off, lanes);
+            b.store(result[0], off, made.mean, lanes);
+            b.store(result[1], off, made.square, lanes);
+        });
+    }
     b.finish()
 }
 
@@ -246,19 +348,12 @@ fn combine_body(cx: &Cx<'_>, name: &str, size: i64, per_chunk: i64, lanes: Lanes
     let add_chunk = |b: &mut BodyBuilder, other: Reg| {
         b.advance(means, size * ELEMENT);
         b.advance(squares, size * ELEMENT);
-        let other_mean = b.load(means, 0, lanes);
-        let other_square = b.load(squares, 0, lanes);
-        let both = b.add(count, other);
-        let share = b.div(other, both);
-        let distance = b.sub(other_mean, mean);
-        let moved = b.mul(distance, share);
-        b.add_into(mean, mean, moved);
-        b.add_into(square, square, other_square);
-        // distance² · count · other / both
-        let weighted = b.mul(count, distance);
-        let between = b.mul(weighted, moved);
-        b.add_into(square, square, between);
-        b.copy_into(count, both);
+        let chunk = Moments {
+            mean: b.load(means, 0, lanes),
+            square: b.load(squares, 0, lanes),
+        };
+        add_moments(b, [Moments { mean, square }, chunk], [count, other]);
+        b.add_into(count, count, other);
     };
     b.repeat(Count::Arg(more), |b| {
         let other = b.const_f(per_chunk as f32);

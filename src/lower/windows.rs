@@ -47,7 +47,7 @@ struct Sources {
 /// Lowers the group whose anchor this is.
 pub fn lower(cx: &mut Cx<'_>, windows: &Windows<'_>) {
     let space = Space::of(cx.graph, windows.results[0]);
-    let epilogue = Epilogue::new(cx, &windows.results, space);
+    let epilogue = Epilogue::new(cx, &windows.results, space).stream(cx, false);
     let sources = Sources {
         accesses: windows
             .sources
@@ -204,7 +204,35 @@ fn body(
         column_run.taps.first().map_or(0, |tap| tap.source),
     );
     let held = Held::default();
+    // What the next row of the run reads and this one does not, and where it writes.
+    let fresh = |run: &Run| -> Vec<i64> {
+        let sources = run.taps.iter().map(|tap| tap.source);
+        let last = sources.clone().max().unwrap_or(0);
+        let step = run.source_step as i64;
+        sources.filter(|source| source + step > last).collect()
+    };
+    let [fresh_rows, fresh_columns] = [row_run, column_run].map(fresh);
+    let mut ahead: Vec<(Ptr, i32)> = Vec::new();
+    for (&ptr, access) in source_ptrs.iter().zip(&sources.accesses) {
+        for row in fresh_rows.iter().filter(|_| cx.calls_ahead(access.image)) {
+            let row = row - first_row + row_run.source_step as i64;
+            let columns = fresh_columns.iter().map(|column| column - first_column);
+            ahead.extend(columns.map(|column| (ptr, access.delta(0, row, column, 0))));
+        }
+    }
+    let touched = ptrs
+        .iter()
+        .zip(epilogue.accesses())
+        .take(epilogue.touched());
+    for (&ptr, access) in touched {
+        if cx.calls_ahead(access.image) {
+            ahead.push((ptr, access.delta(0, row_run.step as i64, 0, 0)));
+        }
+    }
     b.repeat(Count::Imm(column_run.count as u32), |b| {
+        for &(ptr, off) in &ahead {
+            b.prefetch(ptr, off);
+        }
         let load = |b: &mut BodyBuilder, source: usize, cell: &Cell| {
             let (rows, columns) = (
                 cell.row.source - first_row,

@@ -13,7 +13,7 @@ pub use blocks::Blocks;
 use super::access::{self, Access, Space, vectors};
 use super::contract::{self, Contract, Extent, Finish, GroupAxis, GroupStep, Panels, RowAxis};
 use super::contract::{Split, SumAxis};
-use super::epilogue::{Epilogue, Held, Place};
+use super::epilogue::{Epilogue, Held, LINE_BYTES, Place};
 use super::shares::{Shares, Within, over_channels_within};
 use super::{Args, Buffer, Cx, Domain, ELEMENT, LEAST_TASKS, Units};
 use super::{chunk, chunk_with_scratch, over_channels, sized, split};
@@ -104,7 +104,7 @@ pub fn filter(cx: &mut Cx<'_>, op: &WinogradFilter, from: ValueId, to: ValueId) 
     let blocks = source.c.div_ceil(FILTER_BLOCK);
     let mut args = Args::touching([Buffer::Value(from), Buffer::Value(to)]);
     let kernel = cx.emit(&cx.name, &mut args, |nest, args| {
-        let body = nest.add_body(filter_body(cx, op, &source, &made));
+        let body = nest.add_body(filter_body(cx, op, [&source, &made], to));
         // Channels inside panels: each of the many places that are written then is one run.
         nest.for_domain(|nest, unit| {
             let (group, block) = split(unit, blocks);
@@ -149,11 +149,19 @@ pub fn filter(cx: &mut Cx<'_>, op: &WinogradFilter, from: ValueId, to: ValueId) 
     cx.step(kernel, args, domain);
 }
 
-fn filter_body(cx: &Cx<'_>, op: &WinogradFilter, source: &Filter, made: &Filter) -> Body {
+fn filter_body(
+    cx: &Cx<'_>,
+    op: &WinogradFilter,
+    [source, made]: [&Filter; 2],
+    result: ValueId,
+) -> Body {
     let form = op.form;
     let mut b = BodyBuilder::new(format!("{}_taps", cx.name), cx.lanes());
     let (from, to) = (b.ptr_arg(), b.ptr_arg());
     let (size, kernel) = (form.inputs(), form.kernel());
+    // Each place that is written is a stream of its own, more of them than processors foresee, and often all in one set of
+    // the caches. Whole lines need not be fetched.
+    let streams = i64::from(b.vector_bytes()) == LINE_BYTES && cx.exceeds_caches(result);
     // Rows of taps by columns: first down each column, then along each row.
     let mut columns: Vec<Vec<Reg>> = Vec::new();
     for column in 0..kernel {
@@ -176,7 +184,10 @@ fn filter_body(cx: &Cx<'_>, op: &WinogradFilter, source: &Filter, made: &Filter)
             .enumerate()
         {
             let place = (row * size + column) as i64 * made.tap();
-            b.store(to, offset(place), tap, Lanes::All);
+            match streams {
+                true => b.stream(to, offset(place), tap),
+                false => b.store(to, offset(place), tap, Lanes::All),
+            }
         }
     }
     b.finish()
@@ -249,7 +260,7 @@ pub fn conv(cx: &mut Cx<'_>, op: &WinogradConv, [x, filter]: [ValueId; 2], y: Va
     let taps = Filter::of(cx.layout(filter));
     let space = Space::of(cx.graph, y);
     let [_, height, width] = space.map;
-    let epilogue = Epilogue::new(cx, &[y], space);
+    let epilogue = Epilogue::new(cx, &[y], space).stream(cx, false);
     let blocks = Blocks::new(cx.target, form, taps.k, [height, width], cx.batch);
     let matrices = |start, row| Matrices {
         start,

@@ -384,6 +384,35 @@ impl Window {
         along[0] * along[1]
     }
 
+    /// The kernel and what is not at its default, in the words of the language: `3x3, stride 2, pad 0,0,1,1`. Padding
+    /// that is not the same on all sides is told as top, left, bottom, right.
+    pub fn brief(&self) -> String {
+        let pair = |[height, width]: [usize; 2]| match height == width {
+            true => height.to_string(),
+            false => format!("{height},{width}"),
+        };
+        let [height, width] = self.kernel;
+        let mut text = format!("{height}x{width}");
+        if self.stride != [1; 2] {
+            text.push_str(&format!(", stride {}", pair(self.stride)));
+        }
+        if self.dilation != [1; 2] {
+            text.push_str(&format!(", dilation {}", pair(self.dilation)));
+        }
+        let pads = self.pads;
+        if pads == Pads::all(pads.top) {
+            if pads.top > 0 {
+                text.push_str(&format!(", pad {}", pads.top));
+            }
+        } else {
+            text.push_str(&format!(", pad {pads}"));
+        }
+        if self.ceil {
+            text.push_str(", ceil");
+        }
+        text
+    }
+
     /// The attributes that convolutions and pools have, for dumps: all of them, defaults too, as frameworks differ in
     /// these. A convolution's filter tells its kernel.
     pub(crate) fn attributes(&self) -> String {

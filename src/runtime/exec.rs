@@ -74,6 +74,14 @@ struct Call {
     domain: Domain,
 }
 
+impl Call {
+    /// How many tasks it may be split into.
+    fn tasks(&self, batch: usize) -> usize {
+        let units = self.domain.units.count(batch);
+        units.div_ceil(self.domain.chunk).max(1)
+    }
+}
+
 /// A copy that ends a step: an update that could not be made in place.
 struct Move {
     from: usize,
@@ -122,8 +130,7 @@ impl<F> Shared<'_, F> {
 
 impl<F: Fn(usize) + Sync> crew::Steps for Shared<'_, F> {
     fn tasks(&self, step: usize) -> usize {
-        let (units, chunk) = self.split(step);
-        units.div_ceil(chunk).max(1)
+        self.calls[step].tasks(self.batch)
     }
 
     fn work(&self, step: usize, tasks: Range<usize>) {
@@ -249,6 +256,14 @@ impl Session {
             false => self.program.plan.fixed_steps,
         };
         match &self.pool {
+            // Other threads would be woken for nothing: it takes longer than such a net.
+            Some(_)
+                if self.calls[first..]
+                    .iter()
+                    .all(|call| call.tasks(batch) == 1) =>
+            {
+                self.steps_alone(first, batch, |_| {});
+            }
             Some(pool) => pool.install(|| self.steps(first, batch)),
             // Within `enter` the current thread is the pool's.
             None => self.steps(first, batch),
@@ -282,6 +297,11 @@ impl Session {
             crew::run(&shared, first, self.calls.len());
             return;
         }
+        self.steps_alone(first, batch, ended);
+    }
+
+    /// The same by this thread alone.
+    fn steps_alone(&self, first: usize, batch: usize, ended: impl Fn(usize)) {
         let _mode = FlushToZero::set();
         for (number, call) in self.calls.iter().enumerate().skip(first) {
             let args = self.addresses[call.args..].as_ptr();

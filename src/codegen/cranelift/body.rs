@@ -99,6 +99,7 @@ impl Lowering<'_, '_> {
                 off,
                 src,
                 lanes,
+                streams: _,
             } => self.store(*ptr, *off, *src, *lanes),
             // Cranelift has no such instruction.
             Item::Prefetch { .. } => {}

@@ -9,7 +9,7 @@ use cranelift_frontend::{FunctionBuilder, Variable};
 use cranelift_module::FuncId;
 
 use super::body_signature;
-use crate::kernel::{Address, Cond, Index, Kernel, Stmt};
+use crate::kernel::{Address, Body, Cond, Index, Kernel, Stmt};
 
 /// Lowers the statements of a kernel into the entry block and those after it, up to the return.
 pub(super) fn lower(builder: &mut FunctionBuilder<'_>, kernel: &Kernel, first_body: FuncId) {
@@ -36,6 +36,10 @@ pub(super) fn lower(builder: &mut FunctionBuilder<'_>, kernel: &Kernel, first_bo
         batch: params[3],
     };
     nest.stmts(&kernel.stmts);
+    // What went past the caches must be there before another thread is told that this call is done.
+    if kernel.bodies.iter().any(Body::streams) {
+        builder.ins().fence();
+    }
 }
 
 fn import_bodies(

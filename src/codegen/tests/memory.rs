@@ -66,6 +66,32 @@ fn what_is_brought_near_need_not_exist() {
 }
 
 #[test]
+fn what_goes_past_the_caches_arrives() {
+    for target in targets() {
+        let bytes = target.vector_bytes() as i32;
+        // Whole vectors, from the beginning of one on, and a tail that is not one.
+        check_exact(&target, 2 * target.lanes + 3, &[3], |b, p, q| {
+            let x = b.load(p, 0, Lanes::All);
+            let two = b.const_f(2.0);
+            let y = b.mul(x, two);
+            b.store(q, 0, y, Lanes::All);
+            let z = b.load(p, bytes, Lanes::All);
+            b.store(q, bytes, z, Lanes::All);
+            b.tail(crate::kernel::Int(0), |b| {
+                let x = b.load(p, 2 * bytes, Lanes::All);
+                b.stream(q, 2 * bytes, x);
+            });
+        });
+        check_exact(&target, 2 * target.lanes, &[], |b, p, q| {
+            let x = b.load(p, 0, Lanes::All);
+            b.stream(q, 0, x);
+            let y = b.load(p, bytes, Lanes::All);
+            b.stream(q, bytes, y);
+        });
+    }
+}
+
+#[test]
 fn more_partial_lengths_than_mask_registers() {
     for target in targets() {
         let mut b = builder(&target);

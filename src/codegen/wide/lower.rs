@@ -72,7 +72,8 @@ impl Lowering<'_> {
                 off,
                 src,
                 lanes,
-            } => self.store(*ptr, *off, *src, *lanes),
+                streams,
+            } => self.store(*ptr, *off, *src, *lanes, *streams),
             Item::Prefetch { ptr, off } => self.bare(Kind::Prefetch(Addr {
                 ptr: *ptr,
                 off: (*off).into(),

@@ -131,6 +131,8 @@ pub(super) const STORE: Pair = Pair(
     Code::VEX_Vmovups_ymmm256_ymm,
     Code::EVEX_Vmovups_zmmm512_k1z_zmm,
 );
+/// Past the caches, to an address that is a multiple of a vector's bytes.
+pub(super) const STREAM: Pair = Pair(Code::VEX_Vmovntps_m256_ymm, Code::EVEX_Vmovntps_m512_zmm);
 /// Under a mask: a vector of masks, or a mask register.
 pub(super) const LOAD_MASKED: Pair = Pair(Code::VEX_Vmaskmovps_ymm_ymm_m256, LOAD.1);
 /// As `LOAD_MASKED`.

@@ -104,6 +104,7 @@ impl Run<'_> {
                     off,
                     src,
                     lanes,
+                    streams: _,
                 } => {
                     for lane in 0..self.touched(*lanes) {
                         let value = self.regs[src.0 as usize][lane];

@@ -59,7 +59,7 @@ pub fn forward(cx: &mut Cx<'_>, op: &Conv2d, node: &Node, filter: Filter) {
             outputs(&op.window, Axis::Height, from.row, height),
             outputs(&op.window, Axis::Width, from.pixel, width),
         ],
-        epilogue: Epilogue::new(cx, &[y], space),
+        epilogue: Epilogue::new(cx, &[y], space).stream(cx, false),
     };
     depthwise::lower(cx, &depthwise);
 }
@@ -104,7 +104,7 @@ pub fn input_grad(cx: &mut Cx<'_>, op: &Conv2dInputGrad, node: &Node, filter: Fi
                     inputs(row, window.stride[0], from.row),
                     inputs(column, window.stride[1], from.pixel),
                 ],
-                epilogue: Epilogue::new(cx, &[dx], space.clone()),
+                epilogue: Epilogue::new(cx, &[dx], space.clone()).stream(cx, false),
             };
             depthwise::lower(cx, &depthwise);
         }

@@ -95,7 +95,7 @@ pub fn forward(cx: &mut Cx<'_>, op: &Conv2d, node: &Node) {
     } = &op.window;
     let space = Space::of(cx.graph, y);
     let [_, height, width] = space.map;
-    let epilogue = Epilogue::new(cx, &[y], space);
+    let epilogue = Epilogue::new(cx, &[y], space).stream(cx, false);
     let start = from.origin - pads.top as i64 * from.row - pads.left as i64 * from.pixel;
     let sizes = planes::Sizes {
         groups: filter.groups,
@@ -247,7 +247,7 @@ pub fn input_grad(cx: &mut Cx<'_>, op: &Conv2dInputGrad, node: &Node) {
             if row_phases.len() * column_phases.len() > 1 {
                 cx.name = format!("{name}_{}{}", rows.start, columns.start);
             }
-            let epilogue = Epilogue::new(cx, &[dx], space.clone());
+            let epilogue = Epilogue::new(cx, &[dx], space.clone()).stream(cx, false);
             let taps_b = [tap * filter.taps[1] as i64, tap];
             let contract = Contract {
                 a: (

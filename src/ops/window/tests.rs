@@ -89,6 +89,26 @@ fn same_puts_the_odd_cell_at_the_end() {
 }
 
 #[test]
+fn brief_tells_what_is_not_a_default() {
+    let cases = [
+        (square(1, 1, 0), "1x1"),
+        (square(7, 2, 3), "7x7, stride 2, pad 3"),
+        (square(3, 2, 0).same([6; 2]), "3x3, stride 2, pad 0,0,1,1"),
+        (dilated(ceil(square(3, 1, 0)), 2), "3x3, dilation 2, ceil"),
+        (
+            Window {
+                stride: [2, 1],
+                ..Window::new([1, 7])
+            },
+            "1x7, stride 2,1",
+        ),
+    ];
+    for (window, text) in cases {
+        assert_eq!(window.brief(), text);
+    }
+}
+
+#[test]
 fn arithmetic() {
     let cases = [
         (square(3, 2, 1), 15, "(15 + 2 - 3) / 2 + 1 = 8"),

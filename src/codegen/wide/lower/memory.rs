@@ -49,10 +49,13 @@ impl Lowering<'_> {
         self.narrow(narrow.1);
     }
 
-    pub(super) fn store(&mut self, ptr: Ptr, off: i32, src: Reg, lanes: Lanes) {
+    pub(super) fn store(&mut self, ptr: Ptr, off: i32, src: Reg, lanes: Lanes, streams: bool) {
         let addr = addr(ptr, off);
         let src = self.src(src);
-        let full = table::STORE.of(self.isa);
+        let full = match streams && !self.in_tail() {
+            true => table::STREAM.of(self.isa),
+            false => table::STORE.of(self.isa),
+        };
         let masked = table::STORE_MASKED.of(self.isa);
         let wide = self.isa == Isa::Avx512;
         let (code, mask, width) = match (lanes, self.tail_mask) {
