@@ -7,7 +7,7 @@ use crate::codegen::{self, Code, CodegenError, Target};
 use crate::ir::{Graph, verify};
 use crate::passes::fuse::{self, Groups};
 use crate::passes::{Remark, cse, dce, fold, layout, norm, recompute, simplify, winograd};
-use crate::plan::{self, Plan};
+use crate::plan::{self, Plan, parts};
 
 /// What to compile for, and how.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -65,6 +65,8 @@ pub struct Prepared {
 /// A compiled program.
 #[derive(Debug)]
 pub struct Program {
+    /// The largest batch. It may go through in parts of at most as many images as the plan is for.
+    pub images: usize,
     /// The graph with layouts.
     pub graph: Graph,
     /// The groups that became kernels.
@@ -155,6 +157,22 @@ pub fn prepare(graph: &Graph, options: &Options) -> Prepared {
     }
 }
 
+/// Runs the passes for as many images as are to go through at a time.
+fn prepare_in_parts(graph: &Graph, options: &Options) -> (Prepared, usize) {
+    let whole = prepare(graph, options);
+    let part = parts::images(&whole.graph, &whole.groups, &options.target, options.batch);
+    if part == options.batch {
+        return (whole, part);
+    }
+    let of_part = Options {
+        batch: part,
+        ..options.clone()
+    };
+    let mut prepared = prepare(graph, &of_part);
+    prepared.timings.splice(0..0, whole.timings);
+    (prepared, part)
+}
+
 /// Compiles a graph.
 ///
 /// # Errors
@@ -165,14 +183,17 @@ pub fn prepare(graph: &Graph, options: &Options) -> Prepared {
 ///
 /// With `verify`, a stage has broken an invariant.
 pub fn compile(graph: &Graph, options: &Options) -> Result<Program, CodegenError> {
-    let Prepared {
-        graph,
-        groups,
-        remarks,
-        mut timings,
-    } = prepare(graph, options);
+    let (
+        Prepared {
+            graph,
+            groups,
+            remarks,
+            mut timings,
+        },
+        part,
+    ) = prepare_in_parts(graph, options);
     let plan = timed(&mut timings, "plan", || {
-        plan::make(&graph, &groups, &options.target, options.batch)
+        plan::make(&graph, &groups, &options.target, part)
     });
     if options.verify {
         for kernel in &plan.kernels {
@@ -189,6 +210,7 @@ pub fn compile(graph: &Graph, options: &Options) -> Result<Program, CodegenError
     })?;
     let target = options.target.clone();
     Ok(Program {
+        images: options.batch,
         graph,
         groups,
         plan,

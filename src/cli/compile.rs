@@ -78,7 +78,7 @@ fn object(name: &str, program: &Program, timings: &[Timing], total: Duration) ->
     json!({
         "net": name,
         "isa": program.target.isa.name(),
-        "batch": program.plan.batch,
+        "batch": program.images,
         "kernels": program.plan.kernels.len(),
         "steps": program.plan.steps.len(),
         "code_bytes": code_bytes(program),
@@ -113,11 +113,15 @@ fn text(name: &str, program: &Program, timings: &[Timing], total: Duration) -> S
     rows.extend(timings.iter().map(|timing| row(timing.stage, timing.time)));
     rows.push(row("all", total));
     let stages = table([Align::Left, Align::Right], &rows);
+    let parts = match plan.batch {
+        part if part < program.images => format!(", {part} images at a time"),
+        _ => String::new(),
+    };
     format!(
-        "{name} for {} with batches of up to {}\n\n{kernels}\n{} kernels in {} steps, {} bytes of code\n\
+        "{name} for {} with batches of up to {}{parts}\n\n{kernels}\n{} kernels in {} steps, {} bytes of code\n\
          {} of memory, {} of it kept from step to step\n\n{stages}",
         program.target.isa,
-        plan.batch,
+        program.images,
         plan.kernels.len(),
         plan.steps.len(),
         grouped(code_bytes(program) as u64),

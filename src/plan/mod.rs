@@ -4,6 +4,7 @@
 //! fixed here, so a step allocates nothing.
 
 pub mod memory;
+pub mod parts;
 pub mod print;
 
 use std::collections::HashMap;

@@ -12,6 +12,7 @@ use super::buffer::Arena;
 use super::convert;
 use super::crew;
 use super::float::FlushToZero;
+use super::whole::WholeBatch;
 use crate::codegen::Code;
 use crate::driver::Program;
 use crate::ir::{DType, StepScalar, ValueId, ValueKind};
@@ -98,6 +99,8 @@ pub struct Session {
     moves: Vec<Move>,
     /// Whether what follows from parameters is older than they are.
     is_stale: bool,
+    /// Where a batch goes through in parts, what is given and asked for of all of it.
+    batch: Option<WholeBatch>,
     pool: Option<ThreadPool>,
 }
 
@@ -201,12 +204,13 @@ impl Session {
             })
             .collect();
         Ok(Session {
-            program,
             arena,
             addresses,
             calls,
             moves,
             is_stale: true,
+            batch: WholeBatch::of(&program),
+            program,
             pool,
         })
     }
@@ -246,10 +250,47 @@ impl Session {
     ///
     /// The batch is larger than the program allows.
     pub fn run(&mut self, batch: usize) -> Result<(), SessionError> {
-        let most = self.program.plan.batch;
+        let most = self.program.images;
         if batch > most {
             return Err(SessionError::Batch { batch, most });
         }
+        match self.batch.take() {
+            None => self.run_part(batch),
+            Some(mut whole) => {
+                self.each_part(&mut whole, batch, |session, count| session.run_part(count));
+                self.batch = Some(whole);
+            }
+        }
+        Ok(())
+    }
+
+    /// Brings each part of a batch in, does something with it, and takes its results out.
+    fn each_part(
+        &mut self,
+        whole: &mut WholeBatch,
+        batch: usize,
+        mut work: impl FnMut(&mut Session, usize),
+    ) {
+        let program = self.program.clone();
+        let most = program.plan.batch;
+        for first in (0..batch).step_by(most) {
+            let count = most.min(batch - first);
+            let part = |value: ValueId| {
+                let each = program.graph.ty(value).shape.elements();
+                first * each..(first + count) * each
+            };
+            for (value, data) in whole.inputs() {
+                self.place(value, &data[part(value)]);
+            }
+            work(self, count);
+            for (value, data) in whole.outputs_mut() {
+                self.read_into(value, &mut data[part(value)]);
+            }
+        }
+    }
+
+    /// Runs the program once on as many images as go through at a time.
+    fn run_part(&mut self, batch: usize) {
         self.set_scalar(StepScalar::InverseBatch, 1.0 / batch.max(1) as f32);
         let first = match std::mem::take(&mut self.is_stale) {
             true => 0,
@@ -276,7 +317,6 @@ impl Session {
             // SAFETY: both ranges lie in the arena and belong to different buffers of the plan.
             unsafe { std::ptr::copy_nonoverlapping(from.cast::<f32>(), to.cast::<f32>(), count) };
         }
-        Ok(())
     }
 
     /// Runs all steps from the first one on.
@@ -324,30 +364,48 @@ impl Session {
     pub fn profile(&mut self, batch: usize, runs: usize) -> Result<Vec<Duration>, SessionError> {
         let fixed = self.program.plan.fixed_steps;
         let mut times = vec![Duration::MAX; self.calls.len()];
-        times[..fixed].fill(Duration::ZERO);
         // What follows from parameters must be there.
         self.run(batch)?;
-        let ends: Vec<AtomicU64> = self.calls.iter().map(|_| AtomicU64::new(0)).collect();
         for _ in 0..runs.max(1) {
-            let run = || {
-                let start = Instant::now();
-                self.each_step(fixed, batch, |number| {
-                    let end = start.elapsed().as_nanos();
-                    ends[number].store(u64::try_from(end).unwrap_or(u64::MAX), Ordering::Relaxed);
-                });
-            };
-            match &self.pool {
-                Some(pool) => pool.install(run),
-                None => run(),
+            let mut run = vec![Duration::ZERO; self.calls.len()];
+            match self.batch.take() {
+                None => self.profile_part(batch, &mut run),
+                Some(mut whole) => {
+                    self.each_part(&mut whole, batch, |session, count| {
+                        session.profile_part(count, &mut run);
+                    });
+                    self.batch = Some(whole);
+                }
             }
-            let mut before = 0;
-            for (time, end) in times.iter_mut().zip(&ends).skip(fixed) {
-                let end = end.load(Ordering::Relaxed);
-                *time = (*time).min(Duration::from_nanos(end - before));
-                before = end;
+            for (time, run) in times.iter_mut().zip(run) {
+                *time = (*time).min(run);
             }
         }
+        times[..fixed].fill(Duration::ZERO);
         Ok(times)
+    }
+
+    /// Runs the program on as many images as go through at a time, and adds the time of each step.
+    fn profile_part(&self, batch: usize, times: &mut [Duration]) {
+        let fixed = self.program.plan.fixed_steps;
+        let ends: Vec<AtomicU64> = self.calls.iter().map(|_| AtomicU64::new(0)).collect();
+        let run = || {
+            let start = Instant::now();
+            self.each_step(fixed, batch, |number| {
+                let end = start.elapsed().as_nanos();
+                ends[number].store(u64::try_from(end).unwrap_or(u64::MAX), Ordering::Relaxed);
+            });
+        };
+        match &self.pool {
+            Some(pool) => pool.install(run),
+            None => run(),
+        }
+        let mut before = 0;
+        for (time, end) in times.iter_mut().zip(&ends).skip(fixed) {
+            let end = end.load(Ordering::Relaxed);
+            *time += Duration::from_nanos(end - before);
+            before = end;
+        }
     }
 
     /// The value of a name. Finding one allocates nothing: steps look their inputs up.
@@ -555,12 +613,11 @@ impl Session {
     ) -> Result<(), SessionError> {
         let entry = &self.program.graph.values[value];
         let elements = entry.ty.shape.elements();
-        let most = elements
-            * if entry.ty.shape.batched {
-                self.program.plan.batch
-            } else {
-                1
-            };
+        let images = match entry.ty.shape.batched {
+            true => self.program.images,
+            false => 1,
+        };
+        let most = elements * images;
         let fits = data.len() <= most && data.len().is_multiple_of(elements.max(1));
         if !fits || (exact && data.len() != most) {
             let name = name.to_owned();
@@ -570,6 +627,17 @@ impl Session {
                 found: data.len(),
             });
         }
+        match self.batch.as_mut().and_then(|whole| whole.input(value)) {
+            Some(held) => held[..data.len()].copy_from_slice(data),
+            None => self.place(value, data),
+        }
+        Ok(())
+    }
+
+    /// Puts images, or one parameter, where the program reads them.
+    fn place(&mut self, value: ValueId, data: &[f32]) {
+        let entry = &self.program.graph.values[value];
+        let elements = entry.ty.shape.elements();
         let stride = entry.layout.image_stride();
         let offset = self.program.plan.slots[&value].offset;
         let has_halo = entry.layout.origin() != 0 || !entry.layout.is_dense();
@@ -582,7 +650,6 @@ impl Session {
             }
             convert::scatter(&entry.layout, image, to);
         }
-        Ok(())
     }
 
     fn read(&self, value: ValueId, batch: usize) -> Vec<f32> {
@@ -594,6 +661,9 @@ impl Session {
     }
 
     fn read_into(&self, value: ValueId, to: &mut [f32]) {
+        if let Some(held) = self.batch.as_ref().and_then(|whole| whole.output(value)) {
+            return to.copy_from_slice(&held[..to.len()]);
+        }
         let entry = &self.program.graph.values[value];
         let stride = entry.layout.image_stride();
         let offset = self.program.plan.slots[&value].offset;

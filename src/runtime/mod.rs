@@ -8,5 +8,6 @@ pub mod float;
 pub mod limit;
 pub mod params;
 pub mod rows;
+mod whole;
 
 pub use exec::{Session, SessionError};
