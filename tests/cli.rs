@@ -151,6 +151,51 @@ fn check_looks_at_all_files_and_all_nets() {
     assert_eq!(done.stderr, "");
 }
 
+/// Results, findings, mistakes that have no place in a file, and those of the command line.
+#[test]
+fn with_json_everything_is_an_object_on_standard_output() {
+    let folder = Folder::new();
+    folder.write("bad.net", "net Bad { input [4]; dense(2 }\n");
+    folder.write("warned.net", "net A { input [4]; let w = 3; dense(2) }\n");
+    for (command, code, wanted) in [
+        ("summary bad.net", 1, &["N0103"][..]),
+        ("summary warned.net missing.net", 1, &["N0222", "", "error"]),
+        ("fmt bad.net missing.net", 1, &["N0103", "error"]),
+        ("check missing.net", 1, &["error"]),
+        (
+            "run warned.net --weights no.safetensors --index 1",
+            1,
+            &["N0222", "error"],
+        ),
+        ("explain N9", 1, &["error"]),
+        ("run --nonsense", 2, &["error"]),
+    ] {
+        let done = folder.netc(&format!("{command} --json"));
+        assert_eq!(done.stderr, "", "{command}");
+        assert_eq!(done.code, Some(code), "{command}");
+        let lines = done.stdout.lines();
+        let found: Vec<String> = lines
+            .map(|line| {
+                let object: Value = serde_json::from_str(line).unwrap();
+                let key = object["code"].as_str().or(object["severity"].as_str());
+                key.unwrap_or_default().to_owned()
+            })
+            .collect();
+        assert_eq!(found, wanted, "{command}");
+    }
+}
+
+#[test]
+fn dumps_show_how_pictures_become_the_input() {
+    let folder = Folder::new();
+    let text = "net A { input [3, 8, 8] from image(resize = 10); flatten -> dense(2) }\n";
+    folder.write("a.net", text);
+    let dump = folder.ok("dump a.net --stage graph");
+    let wanted = "input from image(resize = 10, crop = (8, 8), filter = bilinear, \
+                  mean = 0, std = 1)\n";
+    assert!(dump.ends_with(wanted), "{dump}");
+}
+
 #[test]
 fn summary_shows_every_net_and_preset() {
     let folder = Folder::new();
@@ -175,11 +220,8 @@ fn summary_shows_every_net_and_preset() {
             .contains("\n\nWide: [4] to [8]\n")
     );
     let done = folder.netc("summary bad.net two.net missing.net --json");
-    assert_eq!(
-        (done.code, done.stdout.lines().count()),
-        (Some(1), 2),
-        "{done:?}"
-    );
+    let nets = done.stdout.matches("{\"net\":").count();
+    assert_eq!((done.code, nets), (Some(1), 2), "{done:?}");
 }
 
 /// A family in lines: what is counted and planned as without `--scale`, what is estimated from stated rates.
@@ -1014,7 +1056,7 @@ fn files_use_one_another() {
 #[test]
 fn searches_are_counted_and_documentation_is_shown() {
     let folder = Folder::new();
-    let text = "/// Two layers.\nnet A(\n    /// How wide.\n    width = 1.0) { input [4]; dense(4 * width) }\n\
+    let text = "/// Two layers.\nnet A(\n    /// How wide.\n    width = 1.0) { input [4]; dense(floor(4 * width)) }\n\
         search A { vary w in 1.0..1.3 step 0.1, n in [1, 2]; set width = w * n; maximize val_accuracy }";
     folder.write("a.net", text);
     let shown = folder.ok("check a.net");

@@ -1,14 +1,12 @@
 //! `netc check`: looks for mistakes.
 
-use std::io::Write as _;
-
 use serde_json::json;
 
 use super::common::Common;
-use super::error::{CliError, hint, tell};
+use super::error::{CliError, Kind, hint, say, tell};
 use super::output::Out;
 use super::parallel;
-use crate::diag::{Diagnostic, Files, json::JsonDiagnostic};
+use crate::diag::{Diagnostic, Files};
 use crate::model::{Net, NetError};
 use crate::sema::{self, Mode};
 use crate::syntax::ast::Item;
@@ -84,7 +82,7 @@ fn check(spec: &str, common: &Common, out: &mut Out, total: &mut Total) -> Resul
             other => {
                 // The other files are still worth a look.
                 out.finish()?;
-                let _ = writeln!(std::io::stderr(), "error: {other}");
+                say(out.json, Kind::Error, other);
                 total.unreadable += 1;
                 return Ok(());
             }
@@ -134,6 +132,7 @@ fn check(spec: &str, common: &Common, out: &mut Out, total: &mut Total) -> Resul
         diagnostics.extend(new);
     }
     diagnostics.extend(sema::searches(&net.program, &net.files).1);
+    diagnostics.extend(sema::try_searches(&net.program, &net.files));
     report(spec, &sound, &diagnostics, &net.files, out)?;
     total.diagnostics.extend(diagnostics);
     searches(&net, spec, out)
@@ -162,18 +161,15 @@ fn report(
 ) -> Result<(), CliError> {
     let errors = count_errors(diagnostics);
     let warnings = diagnostics.len() - errors;
+    // What is told of a file keeps its order.
+    out.finish()?;
+    tell(diagnostics, files, out.json);
     if out.json {
-        for diagnostic in diagnostics {
-            out.line(json!(JsonDiagnostic::new(diagnostic, files)))?;
-        }
         out.line(json!({
             "file": spec, "ok": errors == 0, "errors": errors, "warnings": warnings, "nets": nets,
         }))?;
         return Ok(());
     }
-    // What is said on the two streams keeps its order.
-    out.finish()?;
-    tell(diagnostics, files, false);
     let (error_count, warning_count) = (plural(errors, "error"), plural(warnings, "warning"));
     match (errors, warnings) {
         (0, 0) => out.line(format_args!("{spec}: ok ({})", nets.join(", ")))?,

@@ -106,9 +106,10 @@ pub(super) fn parameters(
     net: &Net,
     mode: Mode,
     weights: &Path,
+    json: bool,
 ) -> Result<Vec<NamedParam>, CliError> {
     let params = net.parameters(mode, Some(weights), 0)?;
-    note_epsilons(net, mode, weights)?;
+    note_epsilons(net, mode, weights, json)?;
     Ok(params)
 }
 

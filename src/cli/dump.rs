@@ -79,7 +79,14 @@ pub(super) fn run(args: &Args, common: &Common, out: &mut Out) -> Result<(), Cli
         Some(Stage::Grad) => return out.line(training(&net, common)?),
         Some(Stage::Graph) => {
             let mode = if args.train { Mode::Train } else { Mode::Infer };
-            return out.line(common.model(&net, mode)?.graph);
+            let model = common.model(&net, mode)?;
+            out.line(&model.graph)?;
+            for input in &model.inputs {
+                if let Some(picture) = &input.source {
+                    out.line(format_args!("{} from {picture}", input.name))?;
+                }
+            }
+            return Ok(());
         }
         Some(Stage::Fused | Stage::Plan | Stage::Kernel | Stage::Clif | Stage::Asm) | None => {}
     }

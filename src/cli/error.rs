@@ -4,6 +4,8 @@ use std::error::Error;
 use std::io::{self, Write};
 use std::path::Path;
 
+use serde_json::json;
+
 use super::exit;
 use super::output::color;
 use crate::codegen::CodegenError;
@@ -62,46 +64,72 @@ impl CliError {
 
     /// Tells what is wrong; the exit code.
     pub(super) fn show(&self, json: bool) -> u8 {
-        let mut stderr = io::stderr();
-        // Where standard error is closed too, the exit code says enough.
-        let _ = match self {
+        match self {
             CliError::Closed => return exit::OK,
-            CliError::Told => return exit::USER,
+            CliError::Told => {}
             CliError::Stopped(signal, message) => {
-                let _ = writeln!(stderr, "{message}");
+                say(json, Kind::Stopped, message);
                 return exit::SIGNAL + signal;
             }
             CliError::Usage(message) => {
-                let _ = writeln!(
-                    stderr,
-                    "error: {message}\n\nFor more information, try '--help'."
-                );
+                say(json, Kind::Error, message);
+                if !json {
+                    // Where standard error is closed too, the exit code says enough.
+                    let _ = writeln!(io::stderr(), "\nFor more information, try '--help'.");
+                }
                 return exit::USAGE;
             }
             CliError::Net(error) => match &**error {
-                NetError::Text(findings) => {
-                    tell(&findings.diagnostics, &findings.files, json);
-                    Ok(())
-                }
-                NetError::Weights(error) => {
-                    writeln!(stderr, "error: {}", in_file(error, "safetensors"))
-                }
-                other => writeln!(stderr, "error: {}", chain(other)),
+                NetError::Text(findings) => tell(&findings.diagnostics, &findings.files, json),
+                NetError::Weights(error) => say(json, Kind::Error, in_file(error, "safetensors")),
+                other => say(json, Kind::Error, chain(other)),
             },
-            CliError::User(message) => writeln!(stderr, "error: {message}"),
-        };
+            CliError::User(message) => say(json, Kind::Error, message),
+        }
         exit::USER
     }
 }
 
-/// Writes diagnostics to standard error, as text or as an object a line.
+/// What kind of thing is told that has no place in a net file.
+#[derive(Clone, Copy)]
+pub(super) enum Kind {
+    /// The command fails.
+    Error,
+    /// A signal has ended the command in good order.
+    Stopped,
+    /// No mistake.
+    Note,
+}
+
+/// Tells something that has no place in a net file: as a line on standard error, or with `--json` as an object like those
+/// of findings on standard output. What a command has printed before must have been handed on.
+pub(super) fn say(json: bool, kind: Kind, message: impl std::fmt::Display) {
+    let (severity, prefix) = match kind {
+        Kind::Error => ("error", "error: "),
+        Kind::Stopped => ("note", ""),
+        Kind::Note => ("note", "note: "),
+    };
+    // A reader that has gone away does not want it.
+    let _ = if json {
+        let object = json!({
+            "code": null, "severity": severity, "message": message.to_string(),
+            "labels": [], "notes": [], "help": [],
+        });
+        writeln!(io::stdout(), "{object}")
+    } else {
+        writeln!(io::stderr(), "{prefix}{message}")
+    };
+}
+
+/// Writes diagnostics: as text to standard error, or with `--json` as an object a line to standard output.
+/// What a command has printed before must have been handed on.
 pub(super) fn tell(diagnostics: &[Diagnostic], files: &Files, json: bool) {
     let terminal = Terminal { color: color() };
     for diagnostic in diagnostics {
         // A reader that has gone away does not want the rest.
         let written = if json {
-            let object = serde_json::json!(JsonDiagnostic::new(diagnostic, files));
-            writeln!(io::stderr(), "{object}")
+            let object = json!(JsonDiagnostic::new(diagnostic, files));
+            writeln!(io::stdout(), "{object}")
         } else {
             writeln!(io::stderr(), "{}\n", terminal.render(diagnostic, files))
         };
@@ -131,14 +159,18 @@ pub(super) fn hint(diagnostics: &[Diagnostic]) {
     };
 }
 
-/// Tells something that is no mistake, on standard error.
-pub(super) fn note(message: impl std::fmt::Display) {
-    // A reader that has gone away does not want it.
-    let _ = writeln!(io::stderr(), "note: {message}");
+/// Tells something that is no mistake.
+pub(super) fn note(json: bool, message: impl std::fmt::Display) {
+    say(json, Kind::Note, message);
 }
 
 /// Says where a net computes something else with a file's tensors than the net that they are of.
-pub(super) fn note_epsilons(net: &Net, mode: Mode, weights: &Path) -> Result<(), CliError> {
+pub(super) fn note_epsilons(
+    net: &Net,
+    mode: Mode,
+    weights: &Path,
+    json: bool,
+) -> Result<(), CliError> {
     let others = net.other_epsilons(mode, weights)?;
     if let Some((path, [theirs, own])) = others.first() {
         let more = match others.len() {
@@ -146,10 +178,13 @@ pub(super) fn note_epsilons(net: &Net, mode: Mode, weights: &Path) -> Result<(),
             count => format!(", and so it is with {} others", count - 1),
         };
         let file = weights.display();
-        note(format_args!(
-            "`{file}` was made with `eps = {theirs:?}` in the batch norm `{path}`, which has `eps = {own:?}` \
+        note(
+            json,
+            format_args!(
+                "`{file}` was made with `eps = {theirs:?}` in the batch norm `{path}`, which has `eps = {own:?}` \
              here{more}: the outputs are others"
-        ));
+            ),
+        );
     }
     Ok(())
 }

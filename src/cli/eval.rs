@@ -37,7 +37,7 @@ pub(super) fn run(args: &Args, common: &Common, out: &mut Out) -> Result<(), Cli
     let net = common.net(&args.file)?;
     let model = common.model(&net, Mode::Infer)?;
     let config = crate::model::train_config(&model)?;
-    let params = parameters(&net, Mode::Infer, &args.weights)?;
+    let params = parameters(&net, Mode::Infer, &args.weights, common.json)?;
     let seed = common.seed(&model);
     let samples = source::samples(&model, args.data.as_deref(), Some(&net.path), seed)?;
     let config = FitConfig {

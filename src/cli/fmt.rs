@@ -1,11 +1,11 @@
 //! `netc fmt`: puts files into the one layout.
 
-use std::io::{Read as _, Write as _};
+use std::io::Read as _;
 use std::path::Path;
 
 use serde_json::json;
 
-use super::error::{CliError, hint, tell};
+use super::error::{CliError, Kind, hint, say, tell};
 use super::output::Out;
 use crate::diag::{Diagnostic, Files};
 use crate::io::atomic;
@@ -69,7 +69,9 @@ fn lay_out(
         Ok(bytes) => bytes,
         Err(error) => {
             // The other files are still worth a look.
-            let _ = writeln!(std::io::stderr(), "error: cannot read `{shown}`: {error}");
+            out.finish()?;
+            let message = format!("cannot read `{shown}`: {error}");
+            say(out.json, Kind::Error, message);
             return Ok(None);
         }
     };

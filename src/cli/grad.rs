@@ -51,7 +51,7 @@ pub(super) fn run(args: &Args, common: &Common, out: &mut Out) -> Result<(), Cli
     let model = common.model(&net, mode)?;
     let forward = &model.graph;
     let graph = model::gradient_graph(&model)?;
-    let params = parameters(&net, mode, &args.weights)?;
+    let params = parameters(&net, mode, &args.weights, common.json)?;
     let (inputs, batch) = read_inputs(&args.input, forward)?;
     let mut runner = Runner::new(&graph, batch, &engine, &params)?;
     for input in &inputs {

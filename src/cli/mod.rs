@@ -1,6 +1,7 @@
 //! The command line. The only place that prints.
 //!
-//! Results go to standard output, everything else to standard error. Exit codes are [`exit`]'s.
+//! Results go to standard output, everything else to standard error; with `--json` all that is said is an object a line on
+//! standard output. Exit codes are [`exit`]'s.
 
 mod answers;
 mod bench;
@@ -142,8 +143,16 @@ pub fn main() -> ExitCode {
             } else {
                 exit::OK
             };
-            // Nobody is there to hear that nobody listens.
-            let _ = error.print();
+            // A command line that cannot be read may still say how its mistakes are wanted.
+            if error.use_stderr() && std::env::args_os().any(|arg| arg == "--json") {
+                let text = error.to_string();
+                let message = text.split("\n\n").next().unwrap_or_default();
+                let message = message.strip_prefix("error: ").unwrap_or(message);
+                error::say(true, error::Kind::Error, message);
+            } else {
+                // Nobody is there to hear that nobody listens.
+                let _ = error.print();
+            }
             return ExitCode::from(code);
         }
     };

@@ -107,7 +107,7 @@ pub(super) fn run(args: &Args, common: &Common, out: &mut Out) -> Result<(), Cli
     if outputs.is_empty() {
         answers::check(&model)?;
     }
-    let params = parameters(&net, mode, &args.weights)?;
+    let params = parameters(&net, mode, &args.weights, common.json)?;
     let seed = common.seed(&model);
     let samples = if !args.image.is_empty() {
         pictures(args, &net, &model)?

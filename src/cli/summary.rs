@@ -66,6 +66,7 @@ pub(super) fn run(args: &Args, common: &Common, out: &mut Out) -> Result<(), Cli
             out.line("")?;
         }
         first = false;
+        out.finish()?;
         tell(&net.warnings, &net.files, out.json);
         tell(&told.infer.warnings, &net.files, out.json);
         told.write(&named(args, net, told), net, out)

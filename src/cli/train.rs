@@ -93,7 +93,7 @@ pub(super) fn run(args: &Args, common: &Common, out: &mut Out) -> Result<(), Cli
         scalings: source::scalings(&train),
         watch_gradients: args.watch.is_some(),
     };
-    let params = first_params(args, &net, seed)?;
+    let params = first_params(args, &net, seed, common.json)?;
     let samples = source::samples(&train, args.data.as_deref(), Some(&net.path), seed)?;
     let data = &samples.dataset;
     let epochs = config.epochs;
@@ -116,7 +116,7 @@ pub(super) fn run(args: &Args, common: &Common, out: &mut Out) -> Result<(), Cli
     }
     trainer.check(data, samples.validation.as_ref())?;
     if !resumed {
-        writer.keep_earlier_checkpoint()?;
+        writer.keep_earlier_checkpoint(out.json)?;
     }
     if !out.json {
         let place = trainer.place();
@@ -138,11 +138,12 @@ pub(super) fn run(args: &Args, common: &Common, out: &mut Out) -> Result<(), Cli
     let ending = fit(&mut trainer, &samples, &mut writer, &interrupt, epochs, out);
     if trainer.has_diverged() {
         writer.save_weights(&trainer)?;
+        out.finish()?;
         if let (Some(path), Err(_)) = (&writer.weights, &ending) {
-            note(format_args!(
-                "the weights of before that step are in {}",
-                path.display()
-            ));
+            note(
+                out.json,
+                format_args!("the weights of before that step are in {}", path.display()),
+            );
         }
     }
     match ending? {
@@ -207,12 +208,17 @@ fn fit(
 const SHOW_EVERY: usize = 16;
 
 /// The weights to start from.
-fn first_params(args: &Args, net: &Net, seed: u64) -> Result<Vec<NamedParam>, CliError> {
+fn first_params(
+    args: &Args,
+    net: &Net,
+    seed: u64,
+    json: bool,
+) -> Result<Vec<NamedParam>, CliError> {
     let Some(path) = args.weights.as_deref() else {
         return Ok(net.parameters(Mode::Train, None, seed)?);
     };
     if !args.partial {
-        return parameters(net, Mode::Train, path);
+        return parameters(net, Mode::Train, path, json);
     }
     let (params, difference) = net.parameters_that_fit(Mode::Train, path, seed)?;
     let left = difference.missing.len() + difference.differing.len();
@@ -222,11 +228,14 @@ fn first_params(args: &Args, net: &Net, seed: u64) -> Result<Vec<NamedParam>, Cl
             "no tensor of `{shown}` fits the network{difference}"
         )));
     }
-    note(format_args!(
-        "took {} of {all} tensors from `{shown}`; the others start fresh{difference}",
-        all - left
-    ));
-    note_epsilons(net, Mode::Train, path)?;
+    note(
+        json,
+        format_args!(
+            "took {} of {all} tensors from `{shown}`; the others start fresh{difference}",
+            all - left
+        ),
+    );
+    note_epsilons(net, Mode::Train, path, json)?;
     Ok(params)
 }
 
@@ -247,7 +256,8 @@ fn tell_finished(
         ),
     };
     if out.json {
-        note(message);
+        out.finish()?;
+        note(true, message);
         return Ok(());
     }
     out.line(message)

@@ -3,6 +3,7 @@
 use super::limits::MAX_ITEMS;
 
 use super::Elab;
+use super::dropped::Pending;
 use super::scope::{Env, Scope};
 use super::value::{LayerValue, Value};
 use crate::diag::{Diagnostic, Span, codes};
@@ -43,10 +44,12 @@ impl<'a> Elab<'a> {
     /// The statements of a body in the scope given.
     pub(super) fn stmts(&mut self, env: &Env<'a>, body: &'a Body, input: Flowing) -> Flowing {
         let mut current = input;
+        let mut pending = Pending::default();
         for stmt in &body.stmts {
             if self.step(stmt.span()).is_none() {
                 return Flowing::Unknown;
             }
+            self.before(env, stmt, &mut pending, current);
             current = match stmt {
                 Stmt::Flow(flow) => self.flow(env, flow, current),
                 Stmt::Input(input) => self.input(env, input),
@@ -68,6 +71,7 @@ impl<'a> Elab<'a> {
                 },
             };
         }
+        self.tail = pending;
         current
     }
 
@@ -164,6 +168,7 @@ impl<'a> Elab<'a> {
             .label
             .as_ref()
             .and_then(|label| self.label(env, label));
+        self.label_without_use(env, element);
         match &element.kind {
             ElementKind::Id => input,
             ElementKind::In => {

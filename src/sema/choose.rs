@@ -4,6 +4,7 @@ use super::args::{Callee, formals};
 use super::overrides::Override;
 use super::report::{quoted, suggest};
 use super::scope::{Env, Scope};
+use super::value::EvArg;
 use super::{Elab, net_names};
 use crate::diag::{Diagnostic, Span, codes};
 use crate::syntax::Ast;
@@ -50,6 +51,23 @@ impl<'a> Elab<'a> {
         };
         let base = &preset.net.name;
         let net = nets(ast).find(|net| net.name.text == base.text);
+        if let Some(other) = presets(ast).find(|other| other.name.text == base.text)
+            && net.is_none()
+        {
+            let message = format!("`{}` is a preset, and a preset is made of a net", base.text);
+            let of = other.net.name.text.as_str();
+            self.report(
+                Diagnostic::error(codes::WHICH_NET, message)
+                    .primary(base.span, "")
+                    .secondary(other.name.span, "the preset")
+                    .edit(
+                        format!("name the net, and repeat what `{}` sets", base.text),
+                        base.span,
+                        of,
+                    ),
+            );
+            return None;
+        }
         if net.is_none() {
             self.no_such_net(base, "", nets(ast).map(|net| net.name.text.as_str()));
         }
@@ -130,26 +148,39 @@ impl<'a> Elab<'a> {
                 self.unknown_override(given, formals.iter().map(|formal| formal.name));
                 continue;
             };
-            let value = self.eval(&none, &given.value);
+            let [value] = given.values.as_slice() else {
+                self.one_value(given, &path.text);
+                continue;
+            };
+            let value = self.eval(&none, value);
             // What the command line says replaces what the preset says.
-            let arg = super::value::EvArg {
+            let arg = EvArg {
                 name: Some(path),
                 value,
                 span: given.span,
-                value_span: given.value.span,
+                value_span: given.place(),
             };
-            let same = |other: &super::value::EvArg<'_>| {
-                other.name.is_some_and(|name| name.text == path.text)
-            };
-            match args
+            let same = |other: &EvArg<'_>| other.name.is_some_and(|name| name.text == path.text);
+            let known = args
                 .iter()
-                .position(|other| same(other) || other.name.is_none())
-                .filter(|&slot| same(&args[slot]) || slot == at)
-            {
-                Some(slot) if args[slot].name.is_none() => args[slot].value = arg.value,
-                Some(slot) => args[slot] = arg,
-                None => args.push(arg),
-            }
+                .enumerate()
+                .position(|(slot, other)| same(other) || other.name.is_none() && slot == at);
+            put(&mut args, known, arg);
+        }
+        for (name, value) in std::mem::take(&mut self.point) {
+            let at = formals.iter().position(|formal| formal.name == name.text);
+            let known = args.iter().enumerate().position(|(slot, other)| {
+                other
+                    .name
+                    .map_or(at == Some(slot), |other| other.text == name.text)
+            });
+            let arg = EvArg {
+                name: Some(name),
+                value,
+                span: name.span,
+                value_span: name.span,
+            };
+            put(&mut args, known, arg);
         }
         let callee = Callee {
             name: &chosen.net.name.text,
@@ -157,6 +188,15 @@ impl<'a> Elab<'a> {
             span,
         };
         self.bind_params(env, callee, &chosen.net.params, &args)
+    }
+
+    /// Reports an override of several values for what takes one.
+    pub(super) fn one_value(&mut self, given: &Override, what: &str) {
+        let place = given.place();
+        let message = format!("`{what}` takes one value");
+        let diagnostic = Diagnostic::error(codes::UNKNOWN_OVERRIDE, message).primary(place, "");
+        let values = self.files.slice(place);
+        self.report(diagnostic.help(format!("a list is written in brackets, as `[{values}]`")));
     }
 
     /// Reports an override that nothing takes.
@@ -181,6 +221,15 @@ impl<'a> Elab<'a> {
                 known.into_iter().map(quoted).collect::<Vec<_>>().join(", ")
             )),
         });
+    }
+}
+
+/// Puts an argument in the place of one that is there already, or adds it.
+fn put<'a>(args: &mut Vec<EvArg<'a>>, known: Option<usize>, arg: EvArg<'a>) {
+    match known {
+        Some(slot) if args[slot].name.is_none() => args[slot].value = arg.value,
+        Some(slot) => args[slot] = arg,
+        None => args.push(arg),
     }
 }
 

@@ -16,6 +16,7 @@ mod blocks;
 mod build;
 mod calls;
 mod choose;
+mod dropped;
 mod eval;
 mod join;
 mod layers;
@@ -34,6 +35,7 @@ mod report;
 mod resolve;
 mod scope;
 mod search;
+mod search_points;
 mod train;
 mod value;
 
@@ -48,9 +50,11 @@ pub use net::net_names;
 pub use overrides::Override;
 pub use picture::{Filter, PictureInput, Resize};
 pub use search::{SearchSpace, searches};
+pub use search_points::try_searches;
 pub use train::augment::Augment;
 pub use train::clip::Clip;
 pub use train::config::{TrainConfig, Written};
+pub use train::data::{DataLine, DataSet, NAMES as DATA_SETS};
 pub use train::early_stop::{EarlyStop, Metric};
 pub use train::freeze::Freeze;
 pub use train::init::{InitFile, InitRule};
@@ -58,7 +62,6 @@ pub use train::loss::{Loss, OutputLoss};
 pub use train::optimizer::{Decay, OptimizerConfig, UpdateRule, WeightDecay};
 pub use train::regularize::{Penalty, Regularize};
 pub use train::schedule::{RateCurve, Schedule};
-pub use train::spec::{Const, Spec, SpecArg};
 
 /// Whether the graph is for use or for training.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -212,6 +215,7 @@ pub fn check_recovered(
         }
     }
     found.extend(searches(program, files).1);
+    found.extend(try_searches(program, files));
     found.retain(Diagnostic::is_error);
     found.truncate(limits::MAX_ERRORS);
     found
@@ -266,6 +270,11 @@ struct Elab<'a> {
     inputs: Vec<ModelInput>,
     input_places: BTreeMap<String, Span>,
     outputs: BTreeMap<String, Span>,
+    /// Arguments of the net that a point of a search gives it.
+    point: Vec<(&'a Name, value::Value<'a>)>,
+    /// Values that nothing further down can reach, and the statements that the last body ends with.
+    dropped: Vec<dropped::Dropped>,
+    tail: dropped::Pending,
     /// The newest value of each running statistic.
     updates: BTreeMap<ValueId, ValueId>,
 }
@@ -315,6 +324,9 @@ impl<'a> Elab<'a> {
             inputs: Vec::new(),
             input_places: BTreeMap::new(),
             outputs: BTreeMap::new(),
+            point: Vec::new(),
+            dropped: Vec::new(),
+            tail: dropped::Pending::default(),
             updates: BTreeMap::new(),
         }
     }

@@ -72,6 +72,7 @@ impl<'a> Elab<'a> {
             self.freeze = train.freeze.clone();
         }
         let output = self.stmts(&env, &net.body, Flowing::Nothing);
+        self.drop_value(self.tail, output, true);
         self.last_output(net, output);
         for (target, value) in std::mem::take(&mut self.updates) {
             self.builder.update(target, value);
@@ -81,6 +82,7 @@ impl<'a> Elab<'a> {
             self.check_stages(train);
         }
         self.unused_inputs();
+        self.unread();
         let settings = settings(net, &env);
         let docs = match chosen.preset {
             Some(preset) if !preset.docs.is_empty() => &preset.docs,

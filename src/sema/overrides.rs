@@ -8,8 +8,8 @@ use crate::syntax::ast::{Expr, Name};
 pub struct Override {
     /// The words between the dots.
     pub(super) path: Vec<Name>,
-    /// The value.
-    pub(super) value: Expr,
+    /// The value, or several, as `augment` takes.
+    pub(super) values: Vec<Expr>,
     /// The whole text.
     pub(super) span: Span,
 }
@@ -50,10 +50,10 @@ impl Override {
                 span: Span::new(file, start..start + trimmed.len()),
             });
         }
-        let value = crate::syntax::parse_value(file, text, equals + 1)?;
+        let values = crate::syntax::parse_values(file, text, equals + 1)?;
         Ok(Self {
             path,
-            value,
+            values,
             span: whole,
         })
     }
@@ -62,8 +62,17 @@ impl Override {
     #[must_use]
     pub fn parameter(&self) -> Option<(&str, Span)> {
         match self.path.as_slice() {
-            [name] => Some((&name.text, self.value.span)),
+            [name] => Some((&name.text, self.place())),
             _ => None,
+        }
+    }
+
+    /// The place of the value, or of all of them.
+    pub(super) fn place(&self) -> Span {
+        match self.values.as_slice() {
+            [first, .., last] => first.span.to(last.span),
+            [only] => only.span,
+            [] => self.span,
         }
     }
 

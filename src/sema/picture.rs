@@ -2,6 +2,8 @@
 //!
 //! What is read here is carried out, for `run`, `eval` and `train` alike, by [`crate::train::picture`].
 
+use std::fmt;
+
 use super::Elab;
 use super::attrs::Attrs;
 use super::layers::{Attr, AttrKind, Default, Layer, LayerKind};
@@ -48,6 +50,32 @@ pub enum Filter {
     Bilinear,
     /// A cubic curve over four pixels, with a = -0.5 (Keys 1981).
     Bicubic,
+}
+
+impl fmt::Display for PictureInput {
+    /// As it would be written with every default, the size that is cut out as the input has it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("image(resize = ")?;
+        match self.resize {
+            Resize::Cover => f.write_str(COVER)?,
+            Resize::Keep => f.write_str(KEEP)?,
+            Resize::Short(side) => write!(f, "{side}")?,
+            Resize::Exact([height, width]) => write!(f, "({height}, {width})")?,
+        }
+        let [_, height, width] = self.input;
+        let filter = match self.filter {
+            Filter::Bilinear => "bilinear",
+            Filter::Bicubic => BICUBIC,
+        };
+        write!(f, ", crop = ({height}, {width}), filter = {filter}")?;
+        for (name, numbers) in [("mean", &self.mean), ("std", &self.std)] {
+            match numbers.as_slice() {
+                [one] => write!(f, ", {name} = {one}")?,
+                numbers => write!(f, ", {name} = {numbers:?}")?,
+            }
+        }
+        f.write_str(")")
+    }
 }
 
 const COVER: &str = "cover";

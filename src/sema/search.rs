@@ -90,9 +90,9 @@ pub fn searches(program: &Program, files: &Files) -> (Vec<SearchSpace>, Vec<Diag
 }
 
 /// An axis of the grid.
-struct Axis<'a> {
-    name: &'a Name,
-    values: Vec<Value<'a>>,
+pub(super) struct Axis<'a> {
+    pub name: &'a Name,
+    pub values: Vec<Value<'a>>,
 }
 
 impl<'a> Elab<'a> {
@@ -130,7 +130,7 @@ impl<'a> Elab<'a> {
     }
 
     /// What is varied; `None` where some axis has no values.
-    fn search_axes(&mut self, search: &'a Search) -> Option<Vec<Axis<'a>>> {
+    pub(super) fn search_axes(&mut self, search: &'a Search) -> Option<Vec<Axis<'a>>> {
         let env = Scope::root();
         let mut axes: Vec<Axis<'a>> = Vec::new();
         let mut complete = true;

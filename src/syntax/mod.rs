@@ -60,21 +60,21 @@ pub fn parse(file: FileId, text: &str) -> Parsed {
     }
 }
 
-/// Parses an expression that stands alone, from `start` to the end of the text.
+/// Parses an expression that stands alone, or several with commas, from `start` to the end of the text.
 ///
 /// # Errors
 ///
 /// The text is no expression.
-pub(crate) fn parse_value(
+pub(crate) fn parse_values(
     file: FileId,
     text: &str,
     start: usize,
-) -> Result<ast::Expr, Vec<Diagnostic>> {
+) -> Result<Vec<ast::Expr>, Vec<Diagnostic>> {
     let scan = scan::scan(file, text);
     if !scan.errors.is_empty() {
         return Err(scan.errors);
     }
-    parse::parse_value(file, text, start, &scan)
+    parse::parse_values(file, text, start, &scan)
 }
 
 /// Takes the bytes of a file in as text.

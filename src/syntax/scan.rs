@@ -352,14 +352,38 @@ impl Scanner<'_> {
         } else {
             let (opener, place) = (self.span(top.at..top.at + 1), self.span(at..at + 1));
             let message = format!("`{}` closes a `{}`", bracket as char, top.bracket as char);
-            self.report(
-                Diagnostic::error(codes::STRAY_BRACKET, message)
-                    .primary(place, format!("expected `{wanted}`"))
-                    .secondary(opener, "opened here")
-                    .edit(format!("write `{wanted}`"), place, wanted),
-            );
+            let diagnostic = Diagnostic::error(codes::STRAY_BRACKET, message)
+                .primary(place, format!("expected `{wanted}`"))
+                .secondary(opener, "opened here");
+            self.report(if self.closes_later(top.bracket, at + 1) {
+                diagnostic.edit(
+                    "remove it: what is open here is closed further down",
+                    place,
+                    "",
+                )
+            } else {
+                diagnostic.edit(format!("write `{wanted}`"), place, wanted)
+            });
         }
         None
+    }
+
+    /// Whether a bracket that is open at a place is closed before the next item; strings and comments count as code.
+    fn closes_later(&self, bracket: u8, at: usize) -> bool {
+        let mut depth = 1_usize;
+        for line in self.text[at..].split_inclusive('\n') {
+            if depth > 0 && ITEM_WORDS.contains(&&line[..word_len(line)]) {
+                return false;
+            }
+            for byte in line.bytes() {
+                depth += usize::from(byte == bracket);
+                depth -= usize::from(byte == partner(bracket));
+                if depth == 0 {
+                    return true;
+                }
+            }
+        }
+        false
     }
 
     /// Reports a bracket that is still open where its item ends, or at another bracket.

@@ -279,7 +279,7 @@ pub enum DataError {
     /// No data set has this name, and no folder either.
     #[error(
         "no data set or folder is called `{name}`; the known sets are {}",
-        locate::KNOWN.join(", ")
+        crate::sema::DATA_SETS.join(", ")
     )]
     Unknown {
         /// The name.

@@ -2,7 +2,6 @@
 
 use std::fmt;
 
-use super::source::with_defaults;
 use super::step::StepConfig;
 use crate::ir::{Graph, Param};
 use crate::sema::{MovingNorm, TrainConfig};
@@ -35,12 +34,7 @@ impl fmt::Display for Described<'_> {
         writeln!(f, "train {} {{", self.graph.name)?;
         let lines = section.written();
         for line in &lines {
-            match &section.data {
-                Some(data) if line.key == "data" => {
-                    writeln!(f, "    data {}", with_defaults(data))?
-                }
-                _ => writeln!(f, "    {line}")?,
-            }
+            writeln!(f, "    {line}")?;
         }
         writeln!(f, "}}")?;
         let absent: Vec<&str> = OPTIONAL

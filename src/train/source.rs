@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::data::{self, DataError, Dataset, Part, Places, Scaling, Source};
 use super::picture::FitPictureError;
-use crate::sema::{Const, Model, PictureInput, Spec, SpecArg};
+use crate::sema::{DataSet, Model, PictureInput};
 
 /// Why there are no samples.
 #[derive(Debug, thiserror::Error)]
@@ -17,28 +17,6 @@ pub enum SourceError {
     NoData {
         /// The net.
         net: String,
-    },
-    /// An argument that means nothing here.
-    #[error("`{of}` takes no argument `{argument}`: {known}")]
-    Argument {
-        /// The data set.
-        of: String,
-        /// The argument.
-        argument: String,
-        /// What there is.
-        known: &'static str,
-    },
-    /// An argument of another kind.
-    #[error("`{argument}` of `{of}` must be {expected}, not {found}")]
-    Value {
-        /// The data set.
-        of: String,
-        /// The argument.
-        argument: &'static str,
-        /// What it must be.
-        expected: &'static str,
-        /// What it is.
-        found: String,
     },
     /// The pictures of the data set do not become the input.
     #[error(transparent)]
@@ -77,31 +55,18 @@ pub fn samples(
             validation: None,
         });
     }
-    let spec = model.train.as_ref().and_then(|train| train.data.as_ref());
-    let Some(spec) = spec else {
+    let line = model.train.as_ref().and_then(|train| train.data.as_ref());
+    let Some(line) = line else {
         let net = model.name.clone();
         return Err(SourceError::NoData { net });
     };
-    let mut folder = None;
-    let mut validation = 0;
-    let mut name = spec.name.clone();
-    for (position, arg) in spec.args.iter().enumerate() {
-        match (spec.name.as_str(), arg.name.as_deref()) {
-            ("folder", None) if position == 0 => name = string(spec, arg, "path")?,
-            (_, Some("folder")) => folder = Some(string(spec, arg, "folder")?),
-            (_, Some("validation")) => validation = count(spec, arg, "validation")?,
-            (_, other) => {
-                return Err(SourceError::Argument {
-                    of: spec.name.clone(),
-                    argument: other.map_or_else(|| arg.value.to_string(), str::to_owned),
-                    known: "there are `validation = N` and `folder = \"…\"`",
-                });
-            }
-        }
-    }
-    let source = data::locate(&name, &places(folder.as_deref().map(Path::new)))?;
+    let (name, folder) = match &line.set {
+        DataSet::Named { name, folder } => (*name, folder.as_deref()),
+        DataSet::Folder(path) => (path.as_str(), None),
+    };
+    let source = data::locate(name, &places(folder.map(Path::new)))?;
     let mut dataset = load(model, &source)?;
-    let validation = match validation {
+    let validation = match line.validation {
         0 => None,
         count => Some(dataset.train.hold_out(count, seed)?),
     };
@@ -109,21 +74,6 @@ pub fn samples(
         dataset,
         validation,
     })
-}
-
-/// What `data` says, with every default.
-#[must_use]
-pub fn with_defaults(spec: &Spec) -> Spec {
-    let mut spec = spec.clone();
-    let named = |arg: &SpecArg| arg.name.as_deref() == Some("validation");
-    if !spec.args.iter().any(named) {
-        spec.args.push(SpecArg {
-            name: Some("validation".to_owned()),
-            value: Const::Int(0),
-            span: spec.span,
-        });
-    }
-    spec
 }
 
 /// What is done to the numbers of samples before they enter the net, for each of its inputs.
@@ -152,8 +102,10 @@ pub fn picture_input(model: &Model) -> Option<&PictureInput> {
 /// What the classes are called that a model is trained on, if its data set is known by name.
 #[must_use]
 pub fn class_names(model: &Model) -> Option<Vec<String>> {
-    let spec = model.train.as_ref()?.data.as_ref()?;
-    let names = data::class_names(&spec.name)?;
+    let DataSet::Named { name, .. } = model.train.as_ref()?.data.as_ref()?.set else {
+        return None;
+    };
+    let names = data::class_names(name)?;
     Some(names.iter().map(ToString::to_string).collect())
 }
 
@@ -174,28 +126,4 @@ fn load(model: &Model, source: &Source) -> Result<Dataset, SourceError> {
         }
     }
     Ok(dataset)
-}
-
-fn wrong(spec: &Spec, arg: &SpecArg, name: &'static str, expected: &'static str) -> SourceError {
-    SourceError::Value {
-        of: spec.name.clone(),
-        argument: name,
-        expected,
-        found: arg.value.to_string(),
-    }
-}
-
-fn string(spec: &Spec, arg: &SpecArg, name: &'static str) -> Result<String, SourceError> {
-    match &arg.value {
-        Const::Str(text) => Ok(text.clone()),
-        _ => Err(wrong(spec, arg, name, "a string")),
-    }
-}
-
-fn count(spec: &Spec, arg: &SpecArg, name: &'static str) -> Result<usize, SourceError> {
-    let found = match &arg.value {
-        Const::Int(count) => usize::try_from(*count).ok(),
-        _ => None,
-    };
-    found.ok_or_else(|| wrong(spec, arg, name, "a number of samples"))
 }

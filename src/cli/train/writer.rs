@@ -137,7 +137,7 @@ impl Writer {
     }
 
     /// Puts the checkpoint of a training that has not ended out of the way of a new one.
-    pub(super) fn keep_earlier_checkpoint(&self) -> Result<(), CliError> {
+    pub(super) fn keep_earlier_checkpoint(&self, json: bool) -> Result<(), CliError> {
         let Some(path) = &self.checkpoint else {
             return Ok(());
         };
@@ -149,12 +149,15 @@ impl Writer {
         std::fs::rename(path, &kept).map_err(|error| {
             CliError::user(format!("cannot rename `{}`: {error}", path.display()))
         })?;
-        note(format_args!(
-            "`{}` was of a training that stands in epoch {}, and --resume is not given: it is `{}` now",
-            path.display(),
-            place.epoch,
-            kept.display()
-        ));
+        note(
+            json,
+            format_args!(
+                "`{}` was of a training that stands in epoch {}, and --resume is not given: it is `{}` now",
+                path.display(),
+                place.epoch,
+                kept.display()
+            ),
+        );
         Ok(())
     }
 

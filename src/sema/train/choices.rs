@@ -1,11 +1,20 @@
 //! The words that keys of `train` choose among, for the reference.
 
-use super::{augment, clip, init, optimizer, regularize, schedule, table};
+use super::{augment, clip, data, init, optimizer, regularize, schedule, table};
 use crate::sema::layers::Layer;
 
 /// Each key with what it can be.
 pub(in crate::sema) fn choices() -> Vec<(&'static str, Vec<&'static Layer>)> {
     vec![
+        (
+            "data",
+            vec![
+                &data::FASHION_MNIST,
+                &data::FASHION_MNIST_SMALL,
+                &data::XOR,
+                &data::FOLDER,
+            ],
+        ),
         (
             "loss",
             vec![

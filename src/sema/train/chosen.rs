@@ -102,6 +102,18 @@ impl<'a> Elab<'a> {
 
     /// The word of a line, with its arguments.
     pub(super) fn chosen(&mut self, line: &Line<'a>) -> Option<Chosen<'a>> {
+        let default = match line.key.text.as_str() {
+            "schedule" => Some("constant"),
+            "init" => Some("fan_in"),
+            _ => None,
+        };
+        if let Some(name) = default.filter(|_| line.is_only_set()) {
+            return Some(Chosen {
+                name,
+                name_span: line.span,
+                args: None,
+            });
+        }
         let expr = self.value(line)?;
         self.chosen_of(line, expr)
     }
@@ -121,7 +133,7 @@ impl<'a> Elab<'a> {
         read.into_iter().collect()
     }
 
-    fn chosen_of(&mut self, line: &Line<'a>, expr: &'a Expr) -> Option<Chosen<'a>> {
+    pub(super) fn chosen_of(&mut self, line: &Line<'a>, expr: &'a Expr) -> Option<Chosen<'a>> {
         match &expr.kind {
             ExprKind::Name(name) => Some(Chosen {
                 name,
@@ -197,6 +209,7 @@ impl<'a> Elab<'a> {
     ) -> Option<Attrs<'a>> {
         let args = match line.args {
             args @ Some(_) => self.eval_args(env, args, &signature.formals()),
+            None if line.is_only_set() => Vec::new(),
             None => {
                 let expr = self.value(line)?;
                 let value = self.eval(env, expr);

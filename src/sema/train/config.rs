@@ -5,6 +5,7 @@ use std::fmt;
 use super::augment::Augment;
 use super::batch::BatchSize;
 use super::clip::Clip;
+use super::data::DataLine;
 use super::early_stop::EarlyStop;
 use super::freeze::Freeze;
 use super::init::InitRule;
@@ -12,14 +13,13 @@ use super::loss::OutputLoss;
 use super::optimizer::OptimizerConfig;
 use super::regularize::Regularize;
 use super::schedule::Schedule;
-use super::spec::Spec;
 use crate::diag::Span;
 
 /// A `train` section.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TrainConfig {
     /// Where the examples come from; a trainer that needs it asks for it.
-    pub data: Option<Spec>,
+    pub data: Option<DataLine>,
     /// What is minimised, for each output that has a loss.
     pub losses: Vec<OutputLoss>,
     /// How weights follow the gradient; a trainer that needs it asks for it.

@@ -4,13 +4,13 @@ use std::collections::BTreeSet;
 use std::fmt;
 
 use super::lines::Line;
-use super::spec::Const;
 use crate::diag::{Diagnostic, Span, codes};
 use crate::ir::Graph;
 use crate::sema::Elab;
 use crate::sema::limits::{MAX_PATTERNS, MAX_STARS};
 use crate::sema::report::suggest;
 use crate::sema::scope::Env;
+use crate::sema::value::Value;
 use crate::syntax::ast::{Expr, ExprKind};
 
 /// Which parameters training leaves as they are: those whose path one of the patterns covers.
@@ -154,20 +154,18 @@ impl<'a> Elab<'a> {
                 return Some(vec![path]);
             }
         }
-        let constant = self.constant(env, expr)?;
-        let texts = match &constant {
-            Const::Str(text) => Some(vec![text.clone()]),
-            Const::List(items) => items
-                .iter()
-                .map(|item| match item {
-                    Const::Str(text) => Some(text.clone()),
-                    _ => None,
-                })
-                .collect(),
+        let value = self.eval(env, expr);
+        let text = |value: &Value<'_>| match value {
+            Value::Str(text) => Some((**text).to_owned()),
             _ => None,
         };
-        if texts.is_none() {
-            let message = format!("`freeze` takes paths of weights, not {constant}");
+        let texts = match &value {
+            Value::Str(text) => Some(vec![(**text).to_owned()]),
+            Value::List(items) | Value::Tuple(items) => items.iter().map(text).collect(),
+            _ => None,
+        };
+        if texts.is_none() && !value.is_poison() {
+            let message = format!("`freeze` takes paths of weights, not {value}");
             self.report(Diagnostic::error(codes::BAD_VALUE, message).primary(expr.span, ""));
         }
         texts

@@ -10,7 +10,7 @@ use crate::sema::report::{quoted, suggest};
 use crate::sema::scope::Env;
 use crate::sema::{Elab, net_names};
 use crate::syntax::Ast;
-use crate::syntax::ast::{Args, Entry, EntryValue, Expr, Item, Name, Train};
+use crate::syntax::ast::{Args, Entry, EntryValue, Expr, ExprKind, Item, Name, Train};
 
 /// The keys that are read.
 const KEYS: [&str; 14] = [
@@ -30,7 +30,18 @@ const KEYS: [&str; 14] = [
     "accumulate",
 ];
 /// Keys whose parts can be set where the section has no such line.
-const PARTS: [&str; 2] = ["regularize", "clip"];
+const PARTS: [&str; 6] = [
+    "regularize",
+    "clip",
+    "early_stop",
+    "batch",
+    "schedule",
+    "init",
+];
+/// Keys whose arguments stand behind the key itself, as in `early_stop(3)`.
+const OWN_ARGS: [&str; 2] = ["early_stop", "batch"];
+/// Keys whose values have no arguments.
+const PLAIN: [&str; 4] = ["epochs", "seed", "accumulate", "freeze"];
 
 /// A line of the section, or an override of one.
 #[derive(Clone, Debug)]
@@ -45,6 +56,33 @@ pub(super) struct Line<'a> {
 }
 
 impl<'a> Line<'a> {
+    /// What an override makes of a line.
+    fn set(key: &'a Name, given: &'a Override) -> Self {
+        let mut line = Self {
+            key,
+            target: None,
+            values: given.values.iter().collect(),
+            args: None,
+            set: Vec::new(),
+            span: given.span,
+        };
+        // `train.early_stop=early_stop(3)` says the key as the file does.
+        if let [value] = given.values.as_slice()
+            && let ExprKind::Call(call) = &value.kind
+            && call.name.text == key.text
+            && OWN_ARGS.contains(&key.text.as_str())
+        {
+            line.values.clear();
+            line.args = call.args.as_ref();
+        }
+        line
+    }
+
+    /// Whether it consists of arguments that overrides set.
+    pub(super) fn is_only_set(&self) -> bool {
+        self.values.is_empty() && self.args.is_none() && !self.set.is_empty()
+    }
+
     fn of(entry: &'a Entry) -> Self {
         let (values, args) = match &entry.value {
             EntryValue::List(values) => (values.iter().collect(), None),
@@ -62,6 +100,20 @@ impl<'a> Line<'a> {
 }
 
 impl<'a> Elab<'a> {
+    /// Reports an override of an argument of a line that the section does not have.
+    fn no_such_line(&mut self, given: &Override, key: &Name) {
+        let message = format!("the `train` section has no `{}` line to change", key.text);
+        let diagnostic = Diagnostic::error(codes::UNKNOWN_OVERRIDE, message);
+        let whole = match key.text.as_str() {
+            "optimizer" => "sgd(lr = 0.1)",
+            "data" => "fashion_mnist(validation = 5000)",
+            "augment" => "flip, crop(4)",
+            _ => "cross_entropy",
+        };
+        let help = format!("set the whole line, as in `train.{}={whole}`", key.text);
+        self.report(diagnostic.primary(given.span, "").help(help));
+    }
+
     /// The `train` section of the net: that of the preset, or else that of the net itself.
     pub(in crate::sema) fn train(
         &mut self,
@@ -150,29 +202,40 @@ impl<'a> Elab<'a> {
             match (rest, at) {
                 ([], _) if at.is_some() || of_key.is_empty() => {
                     let line = Line {
-                        key,
                         target: at.and_then(|at| lines[at].target),
-                        values: vec![&given.value],
-                        args: None,
-                        set: Vec::new(),
-                        span: given.span,
+                        ..Line::set(key, given)
                     };
                     match at {
                         Some(at) => lines[at] = line,
                         None => lines.push(line),
                     }
                 }
-                ([arg], Some(at)) => lines[at].set.push((arg, &given.value)),
-                ([arg], None) if of_key.is_empty() && PARTS.contains(&key.text.as_str()) => {
-                    lines.push(Line {
-                        key,
-                        target: None,
-                        values: Vec::new(),
-                        args: None,
-                        set: vec![(arg, &given.value)],
-                        span: given.span,
-                    });
+                ([_], _) if PLAIN.contains(&key.text.as_str()) => {
+                    let message = format!("`{}` has no arguments", key.text);
+                    let diagnostic = Diagnostic::error(codes::UNKNOWN_OVERRIDE, message);
+                    let help = format!("set the whole line, as in `train.{}=…`", key.text);
+                    self.report(diagnostic.primary(given.span, "").help(help));
                 }
+                ([arg], _)
+                    if at.is_some() || of_key.is_empty() && PARTS.contains(&key.text.as_str()) =>
+                {
+                    let [value] = given.values.as_slice() else {
+                        self.one_value(given, &arg.text);
+                        continue;
+                    };
+                    match at {
+                        Some(at) => lines[at].set.push((arg, value)),
+                        None => lines.push(Line {
+                            key,
+                            target: None,
+                            values: Vec::new(),
+                            args: None,
+                            set: vec![(arg, value)],
+                            span: given.span,
+                        }),
+                    }
+                }
+                ([_], None) if of_key.is_empty() => self.no_such_line(given, key),
                 (_, Some(_)) => self.unknown_override(given, KEYS.into_iter()),
                 (_, None) => {
                     let targets: Vec<String> = of_key

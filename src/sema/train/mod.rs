@@ -6,6 +6,7 @@ pub(super) mod choices;
 mod chosen;
 pub(super) mod clip;
 pub(super) mod config;
+pub(super) mod data;
 pub(super) mod early_stop;
 pub(super) mod freeze;
 pub(super) mod init;
@@ -14,7 +15,6 @@ pub(super) mod loss;
 pub(super) mod optimizer;
 pub(super) mod regularize;
 pub(super) mod schedule;
-pub(super) mod spec;
 mod table;
 
 use config::TrainConfig;

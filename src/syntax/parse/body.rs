@@ -138,13 +138,13 @@ impl Builder<'_> {
         for part in parts(pair) {
             match part.as_rule() {
                 Rule::element => flow.chain.push(self.element(part, place)),
-                Rule::shape => flow.shape = Some(self.shape(part)),
+                Rule::shape => flow.shape = Some(self.shape(part, flow.chain.last())),
                 Rule::late_shape => {
                     let tainted = self.tainted;
                     self.late_shape(&part, &flow);
                     // What was meant is clear, so it can be gone on with.
                     self.tainted = tainted;
-                    let shape = self.shape(part);
+                    let shape = self.shape(part, None);
                     flow.shape.get_or_insert(shape);
                 }
                 _ => flow.name = Some(self.name(&part)),
@@ -196,7 +196,8 @@ impl Builder<'_> {
         });
     }
 
-    fn shape(&mut self, pair: Pair<'_, Rule>) -> Expr {
+    /// `: [c, h, w]` behind an element.
+    fn shape(&mut self, pair: Pair<'_, Rule>, last: Option<&Element>) -> Expr {
         let shape = self.expr(expect(&mut parts(pair), "shape"));
         if !matches!(shape.kind, ExprKind::List(_)) {
             let diagnostic = Diagnostic::error(
@@ -210,9 +211,40 @@ impl Builder<'_> {
             let sizes: Vec<String> = sizes.iter().map(crate::syntax::print::expr).collect();
             let list = format!("[{}]", sizes.join(", "));
             let diagnostic = diagnostic.primary(shape.span, "expected a list");
-            self.report(diagnostic.edit(format!("write `{list}`"), shape.span, list));
+            let diagnostic = match last.and_then(|last| self.as_label(last, &shape)) {
+                Some((help, place, text)) => diagnostic.edit(help, place, text),
+                None => diagnostic,
+            };
+            // A layer is no size.
+            self.report(match &shape.kind {
+                ExprKind::Call(_) => diagnostic,
+                _ => diagnostic.edit(format!("write `{list}`"), shape.span, list),
+            });
         }
         shape
+    }
+
+    /// What was meant by a colon behind an element if not a shape: `lab : conv(3, 3)` or `conv(3, 3) : lab`.
+    fn as_label(&self, last: &Element, shape: &Expr) -> Option<(&'static str, Span, String)> {
+        let ElementKind::Call(call) = &last.kind else {
+            return None;
+        };
+        if last.label.is_some() {
+            return None;
+        }
+        let place = call.span.to(shape.span);
+        let (label, layer) = match (&call.args, &shape.kind) {
+            (None, ExprKind::Call(_) | ExprKind::Name(_)) => (call.span, shape.span),
+            (Some(_), ExprKind::Name(_)) => (shape.span, call.span),
+            _ => return None,
+        };
+        let text = format!("{}: {}", self.slice(label), self.slice(layer));
+        let help = "a label stands in front of its layer, with no blank before the colon";
+        // A comment in between would get lost.
+        let commented = ["//", "/*"]
+            .iter()
+            .any(|start| self.slice(place).contains(start));
+        (!commented).then_some((help, place, text))
     }
 
     fn element(&mut self, pair: Pair<'_, Rule>, place: Place) -> Element {

@@ -8,6 +8,7 @@ use std::ops::Range;
 use pest::error::{Error, ErrorVariant, InputLocation};
 
 use super::Rule;
+use super::keyword::misspelled;
 use crate::diag::{Diagnostic, FileId, Span, codes, suggest};
 use crate::syntax::RESERVED;
 use crate::syntax::scan::{ITEM_WORDS, Scan};
@@ -30,6 +31,13 @@ pub(super) fn explain(
         ErrorVariant::CustomError { .. } => &[],
     };
     let context = Context::new(file, text, at, scan);
+    if let Some(word) = misspelled(text, context.at, context.open, tried, scan) {
+        let place = context.place(word.place.clone());
+        let message = format!("`{}` is no keyword", &text[word.place]);
+        return Diagnostic::error(codes::SYNTAX, message)
+            .primary(place, "")
+            .edit(format!("did you mean `{}`?", word.meant), place, word.meant);
+    }
     let expected = context.expected(tried);
     let (message, place) = context.found();
     context.hints(
@@ -48,8 +56,9 @@ struct Context<'a> {
     token: &'a str,
     /// The token in front of it.
     before: Range<usize>,
-    /// The innermost bracket around the place.
+    /// The innermost bracket around the place, and where it stands.
     bracket: Option<char>,
+    open: Option<usize>,
 }
 
 impl<'a> Context<'a> {
@@ -60,7 +69,8 @@ impl<'a> Context<'a> {
             .iter()
             .filter(|pair| pair.start < at && at <= pair.end)
             .max_by_key(|pair| pair.start);
-        let bracket = bracket.map(|pair| text.as_bytes()[pair.start] as char);
+        let open = bracket.map(|pair| pair.start);
+        let bracket = open.map(|open| text.as_bytes()[open] as char);
         let newline_matters = bracket.is_none_or(|bracket| bracket == '{');
         // pest may stop in front of blanks and comments that it would have skipped.
         loop {
@@ -85,6 +95,7 @@ impl<'a> Context<'a> {
             token: token_at(text, at),
             before,
             bracket,
+            open,
         }
     }
 
@@ -174,13 +185,39 @@ impl<'a> Context<'a> {
         word_like(self.before()) && &word[token_before(front, word.len())] == "let"
     }
 
-    /// Whether a name is bound here by a word of another language.
-    fn binds_otherwise(&self) -> bool {
+    /// The word in front of the one in front of the place, in the same line.
+    fn word_before_last(&self) -> &'a str {
+        let front = self.text[..self.before.start].trim_end_matches([' ', '\t']);
+        &front[token_before(front, front.len())]
+    }
+
+    /// Whether a name and `=` stand behind the value of a line of `train`, as in `schedule cosine warmup = 1`.
+    fn loose_argument(&self) -> bool {
         let behind = self.text[self.at + self.token.len()..].trim_start_matches([' ', '\t']);
         self.bracket == Some('{')
+            && word_like(self.before())
             && behind.starts_with('=')
             && !behind.starts_with("==")
-            && ["const", "var", "val", "auto", "set", "def"].contains(&self.before())
+            && word_like(self.word_before_last())
+    }
+
+    /// The value of a function without its braces.
+    fn function_body(&self, diagnostic: Diagnostic, start: usize) -> Diagnostic {
+        let line = self.text[start..].lines().next().unwrap_or_default();
+        let value = line.trim();
+        if value.is_empty() || value.contains(['{', '}', '/']) {
+            return diagnostic.help("the value of a function stands in braces, as in `{ 2 * c }`");
+        }
+        let place = self.place(self.at..start + line.trim_end().len());
+        let text = format!("{{ {value} }}");
+        diagnostic.edit("the value of a function stands in braces", place, text)
+    }
+
+    /// Whether the place is within a word with minus signs that a colon ends.
+    fn is_label(&self) -> bool {
+        let rest = &self.text[self.at..];
+        let end = rest.find(|c: char| !(c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.')));
+        self.bracket == Some('{') && end.is_some_and(|end| rest[end..].starts_with(':'))
     }
 
     /// Braces behind a word that joins nothing.
@@ -212,11 +249,38 @@ impl<'a> Context<'a> {
                 let place = self.place(self.at..self.at + 2);
                 diagnostic.edit("an arrow is written `->`", place, "->")
             }
-            "=" if tried.contains(&Rule::entry_values) => diagnostic.edit(
-                "key and value are separated by a blank, as in `batch 64`",
-                place,
-                "",
-            ),
+            "=" | ":" if tried.contains(&Rule::entry_values) => {
+                let has_blank = self.text[self.at + 1..].starts_with([' ', '\t']);
+                diagnostic.edit(
+                    "key and value are separated by a blank, as in `batch 64`",
+                    place,
+                    if has_blank { "" } else { " " },
+                )
+            }
+            "=" if tried.contains(&Rule::fn_body) => self.function_body(diagnostic, self.at + 1),
+            _ if tried.contains(&Rule::fn_body) && token != "\n" && before == ")" => {
+                self.function_body(diagnostic, self.at)
+            }
+            ":" if word_like(before) && matches!(self.bracket, Some('(')) => {
+                diagnostic.edit("a named argument is written with `=`", place, " =")
+            }
+            _ if word && before == "return" => {
+                let place = self.place(self.before.start..self.at);
+                diagnostic.edit("the last expression of a function is its value", place, "")
+            }
+            _ if word && self.loose_argument() => {
+                let end = self.at
+                    + self.text[self.at..]
+                        .find(['\n', ';', '}', '/'])
+                        .unwrap_or(0);
+                let args = self.text[self.at..end].trim_end();
+                let place = self.place(self.before.end..self.at + args.len());
+                let text = format!("({args})");
+                diagnostic.edit("arguments stand in parentheses", place, text)
+            }
+            _ if word && self.bracket.is_none() && self.word_before_last() == "preset" => {
+                diagnostic.edit("a preset is what stands behind `=`", place.before(), "= ")
+            }
             "=" if tried.contains(&Rule::infix) => diagnostic.edit("`==` compares", place, "=="),
             "{" if self.bracket == Some('{')
                 && word_like(before)
@@ -256,10 +320,6 @@ impl<'a> Context<'a> {
             {
                 diagnostic.edit("a value is bound with `=`", place.before(), "= ")
             }
-            _ if word && self.binds_otherwise() => {
-                let place = self.place(self.before.clone());
-                diagnostic.edit("a name is bound with `let`", place, "let")
-            }
             _ if word
                 && word_like(before)
                 && self.bracket == Some('{')
@@ -271,11 +331,17 @@ impl<'a> Context<'a> {
                     "-> ",
                 )
             }
-            _ if before == "}" && word && self.bracket == Some('{') => diagnostic.edit(
-                "join the elements of a chain with `->`, or start a new line",
-                place.before(),
-                "-> ",
+            "-" if word_like(before) && self.is_label() => diagnostic.edit(
+                "a label is made of letters, digits, `_` and dots",
+                place,
+                "_",
             ),
+            _ if matches!(before, "}" | ")") && word && self.bracket == Some('{') => diagnostic
+                .edit(
+                    "join the elements of a chain with `->`, or start a new line",
+                    place.before(),
+                    "-> ",
+                ),
             _ if word_like(token) && RESERVED.contains(&token) => {
                 diagnostic.note(format!("`{token}` is a reserved word"))
             }
@@ -296,7 +362,7 @@ fn blank(c: char, newline_matters: bool) -> bool {
     matches!(c, ' ' | '\t' | '\r') || (c == '\n' && !newline_matters)
 }
 
-fn word_like(token: &str) -> bool {
+pub(super) fn word_like(token: &str) -> bool {
     token.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '_')
 }
 
@@ -321,7 +387,7 @@ fn is_operator(token: &str) -> bool {
 }
 
 /// The token that starts at `at`.
-fn token_at(text: &str, at: usize) -> &str {
+pub(super) fn token_at(text: &str, at: usize) -> &str {
     let rest = &text[at..];
     let len = match rest.chars().next() {
         None => 0,

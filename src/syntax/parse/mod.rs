@@ -9,6 +9,7 @@ mod body;
 mod explain;
 mod expr;
 mod item;
+mod keyword;
 mod recover;
 
 use std::ops::Range;
@@ -73,21 +74,22 @@ pub(super) fn parse(file: FileId, text: &str, scan: &Scan) -> (Tree, Vec<Diagnos
     }
 }
 
-/// Builds an expression that stands alone in the part of the text from `start`.
-pub(super) fn parse_value(
+/// Builds the expressions that stand alone in the part of the text from `start`.
+pub(super) fn parse_values(
     file: FileId,
     text: &str,
     start: usize,
     scan: &Scan,
-) -> Result<Expr, Vec<Diagnostic>> {
+) -> Result<Vec<Expr>, Vec<Diagnostic>> {
     let pairs = NetParser::parse(Rule::lone_value, &text[start..]);
     let value = pairs.map_err(|error| vec![explain::explain(&error, file, text, start, scan)])?;
     let mut builder = Builder::new(file, &text[start..], start, &scan.comments);
     let mut value = value.into_iter();
     let source = expect(&mut expect(&mut value, "value").into_inner(), "value");
-    let expr = builder.expr(expect(&mut parts(source), "value"));
+    let values = parts(source).filter(|part| part.as_rule() == Rule::expr);
+    let values = values.map(|part| builder.expr(part)).collect();
     if builder.errors.is_empty() {
-        Ok(expr)
+        Ok(values)
     } else {
         Err(builder.errors)
     }

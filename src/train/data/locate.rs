@@ -4,9 +4,6 @@ use std::path::{Path, PathBuf};
 
 use super::{DataError, arrays, pictures};
 
-/// The names that are not folders.
-pub(super) const KNOWN: [&str; 3] = ["fashion_mnist", "fashion_mnist_small", "xor"];
-
 /// Where the Debian package `dataset-fashion-mnist` puts its files.
 const DEBIAN_FOLDER: &str = "/usr/share/datasets/fashion-mnist";
 
