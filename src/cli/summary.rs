@@ -230,11 +230,11 @@ impl Told {
     fn new(infer: Half, train: Half) -> Told {
         Told {
             infer: infer.model,
-            summary: infer.summary,
+            summary: infer.summary.expect("the net for use is counted"),
             memory: Memory {
                 infer: infer.memory.map_or(0, |(bytes, _)| bytes),
                 train: train.memory,
-                params_train: train.summary.params,
+                params_train: train.params,
             },
             latency: infer.latency,
         }
@@ -269,8 +269,12 @@ impl Told {
 
 /// A net as it is in one mode.
 struct Half {
+    /// What it says of itself. Its graph has gone: its memory serves the next net.
     model: Model,
-    summary: Summary,
+    /// Learned numbers.
+    params: usize,
+    /// Its counts, where it is for use.
+    summary: Option<Summary>,
     /// The planned memory, and for how many images; none where the file does not say how to train.
     memory: Option<(usize, usize)>,
     /// Estimated seconds for an image, where rates are given.
@@ -279,23 +283,26 @@ struct Half {
 
 /// What is to be said of a net in one mode.
 fn half(
-    model: Model,
+    mut model: Model,
     mode: Mode,
     batch: Option<usize>,
     footprints: &Footprints,
     rates: Option<Rates>,
 ) -> Result<Half, CliError> {
     let target = footprints.target();
-    let mut latency = None;
+    let (mut latency, mut summary) = (None, None);
+    let graph = std::mem::take(&mut model.graph);
+    let params = summary::params(&graph);
     let memory = match mode {
         Mode::Infer => {
-            let prepared = prepare(&model.graph, 1, target);
+            summary = Some(summary::of(&graph));
+            let prepared = prepare(&graph, 1, target);
             latency = rates.map(|rates| estimate::latency(&prepared, rates).as_secs_f64());
             Some((arena_of(&prepared, 1, footprints), 1))
         }
         Mode::Train => {
             let batch = batch.or_else(|| model.train.as_ref().map(|train| train.batch));
-            match model::training_graph(&model) {
+            match model::training_graph_of(&model, graph) {
                 Ok(graph) => batch.map(|batch| {
                     let prepared = prepare(&graph, batch, target);
                     (arena_of(&prepared, batch, footprints), batch)
@@ -307,8 +314,9 @@ fn half(
         }
     };
     Ok(Half {
-        summary: summary::of(&model.graph),
         model,
+        params,
+        summary,
         memory,
         latency,
     })
