@@ -108,27 +108,24 @@ pub fn prepare(graph: &Graph, options: &Options) -> Prepared {
         &'static str,
         &'p dyn Fn(&Graph) -> (Option<Graph>, Vec<Remark>),
     );
-    let changed = |(graph, remarks)| (Some(graph), remarks);
     let target = &options.target;
     let passes: [Pass<'_>; 9] = [
         // What gradients leave behind goes first: later passes then see only what will run.
-        ("dce", &|graph| changed(dce::run(graph))),
-        ("fold", &|graph| changed(fold::run(graph))),
-        ("simplify", &|graph| changed(simplify::run(graph))),
-        ("norm", &|graph| changed(norm::run(graph))),
-        ("cse", &|graph| changed(cse::run(graph))),
-        ("dce", &|graph| changed(dce::run(graph))),
+        ("dce", &dce::run),
+        ("fold", &fold::run),
+        ("simplify", &simplify::run),
+        ("norm", &norm::run),
+        ("cse", &cse::run),
+        ("dce", &dce::run),
         ("winograd", &|graph| match options.winograd {
-            true => changed(winograd::run(graph, target, options.batch)),
+            true => winograd::run(graph, target, options.batch),
             false => (None, Vec::new()),
         }),
         ("recompute", &|graph| match options.recompute {
             true => recompute::run(graph),
             false => (None, Vec::new()),
         }),
-        ("layout", &|graph| {
-            changed(layout::run(graph, target, options.batch))
-        }),
+        ("layout", &|graph| layout::run(graph, target, options.batch)),
     ];
     for (name, pass) in passes {
         let before = made.as_ref().unwrap_or(graph);
@@ -144,7 +141,7 @@ pub fn prepare(graph: &Graph, options: &Options) -> Prepared {
         }
         made = Some(next);
     }
-    let graph = made.expect("the first pass makes a graph");
+    let graph = made.unwrap_or_else(|| graph.clone());
     let groups = timed(&mut timings, "fuse", || {
         fuse::run(&graph, fuse::Options { fuse: options.fuse })
     });

@@ -347,12 +347,12 @@ impl Runner {
     /// their sizes.
     pub fn kept(&self) -> Vec<(Kept, String, Vec<usize>)> {
         let kept = |(id, value): (ValueId, &Value)| {
-            let (kind, name) = match &value.kind {
+            let (kind, name): (Kept, &str) = match &value.kind {
                 ValueKind::Param(param) => (Kept::Param, &param.name),
                 ValueKind::State(name) => (Kept::State, name),
                 ValueKind::Input(_) | ValueKind::Step(_) | ValueKind::Result { .. } => return None,
             };
-            Some((kind, name.clone(), self.graph.dims(id).to_vec()))
+            Some((kind, name.to_owned(), self.graph.dims(id).to_vec()))
         };
         self.graph.values.iter().filter_map(kept).collect()
     }

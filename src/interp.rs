@@ -126,7 +126,7 @@ impl<T: Real> Bindings<T> {
 /// The input, parameter or state of a name.
 pub fn named(graph: &Graph, name: &str) -> Option<ValueId> {
     let is_named = |kind: &ValueKind| match kind {
-        ValueKind::Input(own) | ValueKind::State(own) => own == name,
+        ValueKind::Input(own) | ValueKind::State(own) => **own == *name,
         ValueKind::Param(param) => param.name == name,
         ValueKind::Step(_) | ValueKind::Result { .. } => false,
     };

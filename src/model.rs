@@ -494,8 +494,17 @@ pub fn step_config(model: &Model) -> Result<StepConfig, NetError> {
 ///
 /// The `train` section lacks something, or the loss does not fit the output.
 pub fn training_graph(model: &Model) -> Result<Graph, NetError> {
+    training_graph_of(model, model.graph.clone())
+}
+
+/// As [`training_graph`], of the model's graph, given apart by one who needs it for nothing else.
+///
+/// # Errors
+///
+/// As [`training_graph`].
+pub fn training_graph_of(model: &Model, forward: Graph) -> Result<Graph, NetError> {
     let (loss, config) = (loss(model)?, step_config(model)?);
-    step::training_step(model.graph.clone(), loss, &config).map_err(|source| NetError::Loss {
+    step::training_step(forward, loss, &config).map_err(|source| NetError::Loss {
         net: model.name.clone(),
         source: Box::new(source),
     })

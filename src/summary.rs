@@ -124,6 +124,19 @@ fn masked(graph: &Graph, filter: ValueId) -> Option<&Prune> {
     condense::last_pruning(graph, &param.name)
 }
 
+/// Elements of the parameters of some roles.
+fn elements(graph: &Graph, wanted: fn(ParamRole) -> bool) -> usize {
+    let params = graph.params().filter(|(_, param)| wanted(param.role));
+    params
+        .map(|(value, _)| graph.ty(value).shape.elements())
+        .sum()
+}
+
+/// The learned numbers of a graph.
+pub fn params(graph: &Graph) -> usize {
+    elements(graph, ParamRole::is_trainable)
+}
+
 /// Counts a forward graph.
 pub fn of(graph: &Graph) -> Summary {
     let mut layers: Vec<Layer> = Vec::new();
@@ -160,13 +173,6 @@ pub fn of(graph: &Graph) -> Summary {
             }
         }
     }
-    let total = |wanted: fn(ParamRole) -> bool| -> usize {
-        graph
-            .params()
-            .filter(|(_, param)| wanted(param.role))
-            .map(|(value, _)| graph.ty(value).shape.elements())
-            .sum()
-    };
     let input = graph
         .inputs()
         .next()
@@ -175,13 +181,13 @@ pub fn of(graph: &Graph) -> Summary {
         .outputs
         .first()
         .map_or(Vec::new(), |output| graph.dims(output.value).to_vec());
-    let params = total(ParamRole::is_trainable);
+    let params = params(graph);
     let macs = layers.iter().map(|layer| layer.macs).sum();
     Summary {
         macs,
         layers,
         params,
-        statistics: total(|role| role == ParamRole::Statistic),
+        statistics: elements(graph, |role| role == ParamRole::Statistic),
         condensed: condensed(graph, params, macs),
         input,
         output,

@@ -182,7 +182,7 @@ fn frozen_parameters_cost_nothing() {
         .model(Mode::Train)
         .expect("the net is right");
     let graph = model::training_graph(&train).expect("the section is complete");
-    let text = dce::run(&graph).0.to_string();
+    let text = dce::run(&graph).0.unwrap_or(graph).to_string();
     assert!(text.contains("dense2.weight.first_moment"), "{text}");
     assert!(!text.contains("dense1.weight.first_moment"), "{text}");
     // The gradient of the second layer needs one product; the first layer's would need more.

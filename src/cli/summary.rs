@@ -159,25 +159,27 @@ fn each_net(
         if names.is_empty() {
             names.push(None);
         }
-        let modes = [Mode::Infer, Mode::Train];
-        let halves: Vec<_> = names
-            .iter()
-            .flat_map(|&name| modes.map(|mode| (name, mode)))
-            .collect();
-        let models = parallel::each(&halves, |&(name, mode)| {
-            (mode, net.model_of(name, mode).map_err(CliError::from))
+        let in_use = parallel::each(&names, |&name| net.model_of(name, Mode::Infer));
+        let both: Vec<_> = names.iter().zip(&in_use).collect();
+        let in_training = parallel::each(&both, |&(&name, in_use)| {
+            let differs = in_use.as_ref().is_ok_and(Model::differs_in_training);
+            differs.then(|| net.model_of(name, Mode::Train))
+        });
+        let halves = in_use.into_iter().zip(in_training);
+        let halves = halves.flat_map(|(in_use, in_training)| {
+            [(Mode::Infer, Some(in_use)), (Mode::Train, in_training)]
         });
         // Large nets first: the last one to be looked at then keeps the other threads waiting for little.
-        let size = |(_, model): &(Mode, Result<Model, CliError>)| {
-            let graph = model.as_ref().map(|model| &model.graph);
-            graph.map_or(0, |graph| graph.nodes.len())
+        let size = |(_, model): &(Mode, Option<Result<Model, NetError>>)| match model {
+            Some(Ok(model)) => model.graph.nodes.len(),
+            Some(Err(_)) | None => 0,
         };
-        let halves = parallel::each_by_size(models, size, |(mode, model)| {
-            half(model?, mode, args.batch, &footprints, rates)
+        let halves = parallel::each_by_size(halves.collect(), size, |(mode, model)| {
+            model.map(|model| half(model?, mode, args.batch, &footprints, rates))
         });
         let mut halves = halves.into_iter();
-        while let (Some(infer), Some(train)) = (halves.next(), halves.next()) {
-            let told_of = infer.and_then(|infer| Ok(Told::new(infer, train?)));
+        while let (Some(Some(in_use)), Some(in_training)) = (halves.next(), halves.next()) {
+            let told_of = in_use.and_then(|in_use| Ok(Told::new(in_use, in_training.transpose()?)));
             if let Err(error) = told_of.and_then(|of_net| show(&net, &of_net, out)) {
                 out.finish()?;
                 wrong |= failed(error, &mut told, out.json)?;
@@ -229,16 +231,20 @@ struct Told {
 }
 
 impl Told {
-    fn new(infer: Half, train: Half) -> Told {
+    fn new(in_use: Half, in_training: Option<Half>) -> Told {
+        let (train, params_train) = match in_training {
+            Some(half) => (half.memory, half.params),
+            None => (None, in_use.params),
+        };
         Told {
-            infer: infer.model,
-            summary: infer.summary,
+            infer: in_use.model,
+            summary: in_use.summary.expect("the net for use is counted"),
             memory: Memory {
-                infer: infer.memory.map_or(0, |(bytes, _)| bytes),
-                train: train.memory,
-                params_train: train.summary.params,
+                infer: in_use.memory.map_or(0, |(bytes, _)| bytes),
+                train,
+                params_train,
             },
-            latency: infer.latency,
+            latency: in_use.latency,
         }
     }
 
@@ -271,8 +277,12 @@ impl Told {
 
 /// A net as it is in one mode.
 struct Half {
+    /// What it says of itself. Its graph has gone: its memory serves the next net.
     model: Model,
-    summary: Summary,
+    /// Learned numbers.
+    params: usize,
+    /// Its counts, where it is for use.
+    summary: Option<Summary>,
     /// The planned memory, and for how many images; none where the file does not say how to train.
     memory: Option<(usize, usize)>,
     /// Estimated seconds for an image, where rates are given.
@@ -281,23 +291,26 @@ struct Half {
 
 /// What is to be said of a net in one mode.
 fn half(
-    model: Model,
+    mut model: Model,
     mode: Mode,
     batch: Option<usize>,
     footprints: &Footprints,
     rates: Option<Rates>,
 ) -> Result<Half, CliError> {
     let target = footprints.target();
-    let mut latency = None;
+    let (mut latency, mut summary) = (None, None);
+    let graph = std::mem::take(&mut model.graph);
+    let params = summary::params(&graph);
     let memory = match mode {
         Mode::Infer => {
-            let prepared = prepare(&model.graph, 1, target);
+            summary = Some(summary::of(&graph));
+            let prepared = prepare(&graph, 1, target);
             latency = rates.map(|rates| estimate::latency(&prepared, rates).as_secs_f64());
             Some((arena_of(&prepared, 1, footprints), 1))
         }
         Mode::Train => {
             let batch = batch.or_else(|| model.train.as_ref().map(|train| train.batch));
-            match model::training_graph(&model) {
+            match model::training_graph_of(&model, graph) {
                 Ok(graph) => batch.map(|batch| {
                     let prepared = prepare(&graph, batch, target);
                     (arena_of(&prepared, batch, footprints), batch)
@@ -309,8 +322,9 @@ fn half(
         }
     };
     Ok(Half {
-        summary: summary::of(&model.graph),
         model,
+        params,
+        summary,
         memory,
         latency,
     })

@@ -17,14 +17,21 @@ pub(super) fn table<const N: usize>(columns: [Align; N], rows: &[[String; N]]) -
     }
     let mut text = String::new();
     for row in rows {
-        let mut line = String::new();
         for ((cell, &width), align) in row.iter().zip(&widths).zip(columns) {
+            let blanks = std::iter::repeat_n(' ', width - cell.chars().count());
             match align {
-                Align::Left => line.push_str(&format!("{cell:<width$}  ")),
-                Align::Right => line.push_str(&format!("{cell:>width$}  ")),
+                Align::Left => {
+                    text.push_str(cell);
+                    text.extend(blanks);
+                }
+                Align::Right => {
+                    text.extend(blanks);
+                    text.push_str(cell);
+                }
             }
+            text.push_str("  ");
         }
-        text.push_str(line.trim_end());
+        text.truncate(text.trim_end_matches(' ').len());
         text.push('\n');
     }
     text
@@ -45,8 +52,13 @@ pub(super) fn grouped(number: u64) -> String {
 
 /// Sizes as nets write them: `[6, 14, 14]`.
 pub(super) fn shape(dims: &[usize]) -> String {
-    let dims: Vec<String> = dims.iter().map(usize::to_string).collect();
-    format!("[{}]", dims.join(", "))
+    let mut text = "[".to_owned();
+    for (axis, size) in dims.iter().enumerate() {
+        text.push_str(if axis > 0 { ", " } else { "" });
+        text.push_str(&size.to_string());
+    }
+    text.push(']');
+    text
 }
 
 /// Bytes in a unit that suits them.

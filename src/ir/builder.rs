@@ -35,6 +35,12 @@ impl Builder {
         })
     }
 
+    /// Makes room for so many more nodes and as many values, so that none of those that are there is moved for them.
+    pub fn reserve(&mut self, more: usize) {
+        self.graph.nodes.reserve(more);
+        self.graph.values.reserve(more);
+    }
+
     /// What has been built.
     pub fn graph(&self) -> &Graph {
         &self.graph
@@ -61,17 +67,18 @@ impl Builder {
     }
 
     /// A value given for each batch.
-    pub fn input(&mut self, name: impl Into<String>, ty: Type) -> ValueId {
+    pub fn input(&mut self, name: impl Into<Arc<str>>, ty: Type) -> ValueId {
         self.value(ty, ValueKind::Input(name.into()))
     }
 
     /// A parameter.
     pub fn param(&mut self, dims: impl Into<Dims>, param: Param) -> ValueId {
-        self.value(Type::f32(Shape::single(dims)), ValueKind::Param(param))
+        let kind = ValueKind::Param(Arc::new(param));
+        self.value(Type::f32(Shape::single(dims)), kind)
     }
 
     /// A tensor that is kept between steps and starts as zero.
-    pub fn state(&mut self, name: impl Into<String>, ty: Type) -> ValueId {
+    pub fn state(&mut self, name: impl Into<Arc<str>>, ty: Type) -> ValueId {
         self.value(ty, ValueKind::State(name.into()))
     }
 

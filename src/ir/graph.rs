@@ -44,15 +44,15 @@ pub struct Within {
     pub channel: usize,
 }
 
-/// Where a value comes from.
+/// Where a value comes from. Passes copy values by the thousand, so what a copy has in common with its original is shared.
 #[derive(Clone, PartialEq, Debug)]
 pub enum ValueKind {
     /// Given for each batch, under a name.
-    Input(String),
+    Input(Arc<str>),
     /// Kept from batch to batch: weights, running statistics.
-    Param(Param),
+    Param(Arc<Param>),
     /// Kept from batch to batch, zero at first: the optimiser's momenta, under a name.
-    State(String),
+    State(Arc<str>),
     /// A number that the runtime sets before each step.
     Step(StepScalar),
     /// An output of a node.
@@ -160,7 +160,7 @@ impl StepScalar {
 pub type Operands = SmallVec<[ValueId; 4]>;
 
 /// An operation.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(PartialEq, Debug)]
 pub struct Node {
     /// What it does.
     pub op: Op,
@@ -170,6 +170,18 @@ pub struct Node {
     pub outputs: Operands,
     /// The path of the layer that it belongs to, for messages and dumps.
     pub origin: Arc<str>,
+}
+
+impl Clone for Node {
+    fn clone(&self) -> Node {
+        Node {
+            op: self.op.clone(),
+            // As bytes: the vector's own clone goes from one operand to the next.
+            inputs: Operands::from_slice(&self.inputs),
+            outputs: Operands::from_slice(&self.outputs),
+            origin: Arc::clone(&self.origin),
+        }
+    }
 }
 
 /// A value that a person asked for.
@@ -262,7 +274,7 @@ impl Graph {
         self.values
             .iter()
             .filter_map(|(id, value)| match &value.kind {
-                ValueKind::Input(name) => Some((id, name.as_str())),
+                ValueKind::Input(name) => Some((id, &**name)),
                 ValueKind::Param(_)
                 | ValueKind::State(_)
                 | ValueKind::Step(_)
@@ -275,7 +287,7 @@ impl Graph {
         self.values
             .iter()
             .filter_map(|(id, value)| match &value.kind {
-                ValueKind::Param(param) => Some((id, param)),
+                ValueKind::Param(param) => Some((id, &**param)),
                 ValueKind::Input(_)
                 | ValueKind::State(_)
                 | ValueKind::Step(_)

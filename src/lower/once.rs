@@ -216,6 +216,8 @@ struct Cutter<'a> {
     values: Vec<ValueId>,
     /// The number of each of these.
     numbers: FxHashMap<ValueId, ValueId>,
+    /// What the values from outside and the nodes are called: nothing.
+    nameless: Arc<str>,
 }
 
 impl<'a> Cutter<'a> {
@@ -233,6 +235,7 @@ impl<'a> Cutter<'a> {
             nodes: Vec::new(),
             values: Vec::new(),
             numbers: FxHashMap::default(),
+            nameless: Arc::default(),
         }
     }
 
@@ -263,7 +266,7 @@ impl<'a> Cutter<'a> {
                 op: node.op.clone(),
                 inputs,
                 outputs,
-                origin: Default::default(),
+                origin: Arc::clone(&self.nameless),
             });
         }
         let mut stores = std::mem::take(&mut self.cut.group.stores);
@@ -295,7 +298,7 @@ impl<'a> Cutter<'a> {
         let local = self.cut.graph.values.push(Value {
             ty: ty.clone(),
             layout: layout.clone(),
-            kind: ValueKind::Input(String::new()),
+            kind: ValueKind::Input(Arc::clone(&self.nameless)),
             within: None,
         });
         if let Some(Within { whole, channel }) = *within {

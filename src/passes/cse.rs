@@ -14,8 +14,8 @@ use crate::ops::{Op, OpRules as _};
 /// What nodes of one operator make of the same values: the operator with its attributes, and the results.
 type Made<'g> = SmallVec<[(&'g Op, Operands); 1]>;
 
-/// Runs the pass.
-pub fn run(graph: &Graph) -> (Graph, Vec<Remark>) {
+/// Runs the pass. It makes no graph where it changes nothing.
+pub fn run(graph: &Graph) -> (Option<Graph>, Vec<Remark>) {
     let mut remarks = Vec::new();
     let mut known: FxHashMap<(&str, Operands), Made<'_>> = FxHashMap::default();
     let mut rewriter = Rewriter::new(graph);
@@ -37,7 +37,7 @@ pub fn run(graph: &Graph) -> (Graph, Vec<Remark>) {
             let text = "kept: the same operator reads the same, but with other attributes";
             remarks.push(Remark::new("cse", graph, id, false, text));
         }
-        made.push((&node.op, rewriter.copy(id)));
+        made.push((&node.op, Operands::from_slice(rewriter.copy(id))));
     }
     (rewriter.finish(), remarks)
 }

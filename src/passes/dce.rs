@@ -23,8 +23,8 @@ pub fn needed(graph: &Graph) -> (IdVec<NodeId, bool>, IdVec<ValueId, bool>) {
     (nodes, values)
 }
 
-/// Runs the pass.
-pub fn run(graph: &Graph) -> (Graph, Vec<Remark>) {
+/// Runs the pass. It makes no graph where it changes nothing.
+pub fn run(graph: &Graph) -> (Option<Graph>, Vec<Remark>) {
     let (needed, read) = needed(graph);
     let mut remarks = Vec::new();
     let mut rewriter = Rewriter::new(graph);

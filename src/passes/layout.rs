@@ -13,6 +13,7 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use rustc_hash::{FxHashMap, FxHashSet};
+use smallvec::SmallVec;
 
 use super::Remark;
 use super::rewrite::{Rewriter, given};
@@ -47,8 +48,8 @@ pub fn shared_memory(graph: &Graph) -> IdVec<ValueId, ValueId> {
     root
 }
 
-/// Runs the pass.
-pub fn run(graph: &Graph, target: &Target, batch: usize) -> (Graph, Vec<Remark>) {
+/// Runs the pass. It makes no graph where it changes nothing.
+pub fn run(graph: &Graph, target: &Target, batch: usize) -> (Option<Graph>, Vec<Remark>) {
     let halos = halos(graph);
     let mut placed: IdVec<ValueId, bool> = IdVec::filled(graph.values.len(), true);
     for (id, value) in graph.values.iter() {
@@ -354,7 +355,7 @@ impl Pass<'_> {
         for input in &mut inputs {
             *input = self.rewriter.get(*input);
         }
-        let mut layouts: Vec<Layout> = node
+        let mut layouts: SmallVec<[Layout; 2]> = node
             .outputs
             .iter()
             .map(|&output| self.map_layout(&self.graph.ty(output).shape, self.halos[output]))

@@ -15,8 +15,8 @@ use super::rewrite::Rewriter;
 use crate::ir::{Graph, IdVec, NodeId, ValueId};
 use crate::ops::{Op, Pointwise};
 
-/// Runs the pass.
-pub fn run(graph: &Graph) -> (Graph, Vec<Remark>) {
+/// Runs the pass. It makes no graph where it changes nothing.
+pub fn run(graph: &Graph) -> (Option<Graph>, Vec<Remark>) {
     let mut pass = Pass {
         graph,
         fixed: graph.fixed(),

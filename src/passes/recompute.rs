@@ -230,7 +230,7 @@ fn remake(graph: &Graph, again: &[Again], remarks: &mut Vec<Remark>) -> Graph {
             rewriter.copy(id);
         }
     }
-    rewriter.finish()
+    rewriter.finish().expect("something is made again")
 }
 
 /// The nodes whose results are still read at their old place. What is made again is read by the reader that it is due for,

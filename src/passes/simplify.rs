@@ -12,8 +12,8 @@ use super::rewrite::Rewriter;
 use crate::ir::{Graph, NodeId, Operands, ValueId};
 use crate::ops::{Op, OpRules, Pointwise};
 
-/// Runs the pass.
-pub fn run(graph: &Graph) -> (Graph, Vec<Remark>) {
+/// Runs the pass. It makes no graph where it changes nothing.
+pub fn run(graph: &Graph) -> (Option<Graph>, Vec<Remark>) {
     let mut remarks = Vec::new();
     let mut rewriter = Rewriter::new(graph);
     for (id, node) in graph.nodes.iter() {

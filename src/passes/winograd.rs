@@ -33,8 +33,8 @@ const FAR_BYTES: f64 = 4.0;
 /// What the method must save to be worth its less even memory traffic.
 const LEAST_GAIN: f64 = 1.15;
 
-/// Runs the pass.
-pub fn run(graph: &Graph, target: &Target, batch: usize) -> (Graph, Vec<Remark>) {
+/// Runs the pass. It makes no graph where it changes nothing.
+pub fn run(graph: &Graph, target: &Target, batch: usize) -> (Option<Graph>, Vec<Remark>) {
     let fixed = graph.fixed();
     let mut remarks = Vec::new();
     let mut rewriter = Rewriter::new(graph);

@@ -87,6 +87,8 @@ pub struct Model {
     pub inputs: Vec<ModelInput>,
     /// Heads that exist only in training, among the graph's outputs.
     pub aux: Vec<Aux>,
+    /// How many such heads the net has that are not in the graph, because it is for use.
+    pub left_out: usize,
     /// Weights files that initialisers name, which [`crate::ir::Init::File`] counts.
     pub init_files: Vec<InitFile>,
     /// The `train` section, if the file has one for this net.
@@ -99,6 +101,15 @@ pub struct Model {
     pub blocks: Vec<UsedBlock>,
     /// Findings that the net survives.
     pub warnings: Vec<Diagnostic>,
+}
+
+impl Model {
+    /// Whether there is something to say of this net, made for use, in training: how it is trained, or what it has there in
+    /// addition. All other nets have the same inputs, outputs and parameters in both.
+    #[must_use]
+    pub fn differs_in_training(&self) -> bool {
+        self.train.is_some() || self.left_out > 0
+    }
 }
 
 /// A parameter of a net with the value that it has.

@@ -100,6 +100,7 @@ impl<'a> Elab<'a> {
             settings,
             graph,
             inputs: std::mem::take(&mut self.inputs),
+            left_out: self.auxes - self.aux.len(),
             aux: std::mem::take(&mut self.aux),
             train,
             init_files: std::mem::take(&mut self.init_files),

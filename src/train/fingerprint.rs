@@ -116,7 +116,7 @@ fn layers(graph: &Graph) -> BTreeMap<String, String> {
         match &value.kind {
             ValueKind::Input(name) => {
                 let text = vec![format!("input of {:?}", graph.dims(id))];
-                layers.insert(name.clone(), text);
+                layers.insert(name.to_string(), text);
             }
             ValueKind::Param(param) => {
                 let layer = param.name.rsplit_once('.').map_or("", |(layer, _)| layer);

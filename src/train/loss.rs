@@ -167,7 +167,7 @@ pub(super) fn append(builder: &mut Builder, loss: &Loss) -> Result<ValueId, Shap
         } else {
             builder.graph().ty(target.value).clone()
         };
-        let input = builder.input(&target.input, ty);
+        let input = builder.input(target.input.as_str(), ty);
         main.get_or_insert((input, &target.kind));
         let mean = mean_loss(builder, &target.kind, target.value, input)?;
         terms.push(scaled(builder, mean, own.weight));

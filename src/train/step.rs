@@ -77,6 +77,8 @@ pub fn training_step(
     config: &StepConfig,
 ) -> Result<Graph, ShapeError> {
     let mut builder = Builder::from(forward);
+    // Gradients and updates are two to three times as many nodes as the forward half.
+    builder.reserve(3 * builder.graph().nodes.len());
     let loss = loss::append(&mut builder, &loss.into())?;
     builder.output(LOSS, loss);
     let wanted = trained(&builder, &config.freeze);
@@ -173,7 +175,7 @@ pub fn evaluation_graph(forward: Graph, loss: impl Into<Loss>) -> Result<Graph, 
 /// The name of an input or parameter.
 fn name(builder: &Builder, value: ValueId) -> String {
     match &builder.graph().values[value].kind {
-        ValueKind::Input(name) => name.clone(),
+        ValueKind::Input(name) => name.to_string(),
         ValueKind::Param(param) => param.name.clone(),
         ValueKind::State(_) | ValueKind::Step(_) | ValueKind::Result { .. } => {
             panic!("{value} is neither an input nor a parameter")

@@ -67,14 +67,11 @@ pub(crate) fn random(graph: &Graph, batch: usize, seed: u64, classes: u32) -> Bi
             (_, DType::I32) => (0..count)
                 .map(|_| rng.random_range(0..classes) as f32)
                 .collect(),
-            (
-                ValueKind::Param(Param {
-                    role: ParamRole::Statistic,
-                    name,
-                    ..
-                }),
-                _,
-            ) if name.ends_with("var") => (0..count).map(|_| rng.random_range(0.5..1.5)).collect(),
+            (ValueKind::Param(param), _)
+                if param.role == ParamRole::Statistic && param.name.ends_with("var") =>
+            {
+                (0..count).map(|_| rng.random_range(0.5..1.5)).collect()
+            }
             _ => (0..count).map(|_| rng.random_range(-1.0..1.0)).collect(),
         };
         data.insert(id, numbers);
@@ -226,7 +223,7 @@ pub(crate) fn results(graph: &Graph, session: &Session, batch: usize) -> HashMap
                 );
             }
             ValueKind::State(name) => {
-                results.insert(name.clone(), session.state(name).expect("is there"));
+                results.insert(name.to_string(), session.state(name).expect("is there"));
             }
             _ => {}
         }
@@ -317,7 +314,7 @@ pub(crate) fn named(graph: &Graph) -> Vec<(String, ValueId)> {
     let updates = graph.updates.iter().map(|update| {
         let name = match &graph.values[update.target].kind {
             ValueKind::Param(param) => param.name.clone(),
-            ValueKind::State(name) => name.clone(),
+            ValueKind::State(name) => name.to_string(),
             kind => panic!("an update of {kind:?}"),
         };
         (name, update.value)
