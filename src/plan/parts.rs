@@ -139,7 +139,8 @@ mod tests {
 
     fn images_of(graph: &Graph, batch: usize) -> usize {
         let target = Target::of(Isa::Baseline, [32 << 10, 256 << 10, 2 << 20]);
-        let (graph, _) = layout::run(graph, &target, batch);
+        let (laid_out, _) = layout::run(graph, &target, batch);
+        let graph = laid_out.unwrap_or_else(|| graph.clone());
         let groups = fuse::run(&graph, fuse::Options { fuse: true });
         images(&graph, &groups, &target, batch)
     }
