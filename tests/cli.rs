@@ -247,6 +247,31 @@ net Even { input [3, 6, 6]; conv(4, 3, stride = 2, pad = 1) -> relu -> avgpool(2
     assert_eq!(pads(1, 1), Value::Null);
 }
 
+/// Sizes beyond 31 and 32 bits are counted right, and what no machine has is refused in words.
+#[test]
+fn batches_beyond_all_memory_are_refused() {
+    let folder = Folder::new();
+    let text = "net Big { input [5, 224, 224]; conv(5, 3, pad = 1) }
+train Big { loss mse; optimizer sgd(lr = 0.1); batch 4; epochs 1 }\n";
+    folder.write("big.net", text);
+    let lines = folder.json("summary big.net --batch 1000000 --json");
+    // The picture, its result, the result wanted, and what the gradient needs, of a million images.
+    let image = 4 * 5 * 224 * 224;
+    let bytes = lines[0]["train_peak_bytes"].as_u64().unwrap();
+    assert!(
+        (3 * image * 1_000_000..8 * image * 1_000_000).contains(&bytes),
+        "{bytes}"
+    );
+    for mode in ["infer", "train"] {
+        let command = format!("bench big.net --mode {mode} --batch 1000000");
+        folder.fails(
+            &command,
+            1,
+            "bytes of memory, which the system does not give",
+        );
+    }
+}
+
 #[test]
 fn summary_compares_a_family() {
     let folder = Folder::new();

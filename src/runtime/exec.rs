@@ -209,7 +209,7 @@ impl Session {
             calls,
             moves,
             is_stale: true,
-            batch: WholeBatch::of(&program),
+            batch: WholeBatch::of(&program)?,
             program,
             pool,
         })
@@ -283,9 +283,7 @@ impl Session {
                 self.place(value, &data[part(value)]);
             }
             work(self, count);
-            for (value, data) in whole.outputs_mut() {
-                self.read_into(value, &mut data[part(value)]);
-            }
+            whole.write_outputs(|value, data| self.read_into(value, &mut data[part(value)]));
         }
     }
 
@@ -627,7 +625,7 @@ impl Session {
                 found: data.len(),
             });
         }
-        match self.batch.as_mut().and_then(|whole| whole.input(value)) {
+        match self.batch.as_mut().and_then(|whole| whole.input_mut(value)) {
             Some(held) => held[..data.len()].copy_from_slice(data),
             None => self.place(value, data),
         }
