@@ -10,10 +10,10 @@ use std::time::{Duration, Instant};
 use crate::codegen::Target;
 use crate::driver::Prepared;
 use crate::engine::{Engine, RunError, Runner};
-use crate::ir::{Builder, Graph, Init, Param, ParamRole, Shape, Type, ValueId};
+use crate::ir::{Builder, Graph, Init, Param, ParamRole, Shape, Type};
 use crate::lower::Group;
 use crate::ops::{Conv2d, Pads, Pointwise, Window};
-use crate::summary::macs;
+use crate::plan::parts;
 
 /// What a machine can do in a second.
 #[derive(Clone, Copy, PartialEq, Debug)]
@@ -110,27 +110,11 @@ pub struct Work {
 /// What a group has to do for a batch of so many images.
 #[must_use]
 pub fn work(graph: &Graph, group: &Group, batch: usize) -> Work {
-    let bytes = |values: &[ValueId]| -> f64 {
-        let elements = values.iter().map(|&value| {
-            let shape = &graph.ty(value).shape;
-            let images = if shape.batched { batch } else { 1 };
-            images * shape.elements()
-        });
-        (elements.sum::<usize>() * size_of::<f32>()) as f64
-    };
-    let nodes = || {
-        let nodes = group.anchor.iter().chain(&group.nodes);
-        nodes.map(|&node| &graph.nodes[node])
-    };
-    let made: Vec<ValueId> = nodes().flat_map(|node| node.outputs.clone()).collect();
-    let mut read: Vec<ValueId> = nodes().flat_map(|node| node.inputs.clone()).collect();
-    read.retain(|value| !made.contains(value));
-    read.sort_unstable();
-    read.dedup();
-    let products: u64 = nodes().map(|node| macs(graph, node)).sum();
+    let work = parts::work(graph, group);
+    let images = batch as f64;
     Work {
-        macs: products as f64 * batch as f64,
-        bytes: bytes(&read) + bytes(&group.stores),
+        macs: work.macs * images,
+        bytes: work.own * images + work.shared,
     }
 }
 

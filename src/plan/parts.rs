@@ -7,6 +7,7 @@
 
 use crate::codegen::Target;
 use crate::ir::{DType, Graph, ValueId, ValueKind};
+use crate::lower::Group;
 use crate::passes::fuse::Groups;
 use crate::summary::macs;
 
@@ -40,59 +41,42 @@ fn is_independent(graph: &Graph) -> bool {
     !joins && !steps && graph.updates.is_empty() && outputs().all(|output| batched(output.value))
 }
 
-/// What a group does.
-struct Work {
-    /// For an image.
-    macs: f64,
-    /// Bytes for an image.
-    own: f64,
-    /// Bytes that all images share.
-    shared: f64,
+/// What a group of nodes has to do.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct Work {
+    /// Multiply-accumulates for an image.
+    pub macs: f64,
+    /// Bytes that it reads and writes for an image, each value once.
+    pub own: f64,
+    /// Bytes that it reads and writes for all images together.
+    pub shared: f64,
 }
 
-fn work(graph: &Graph, groups: &Groups) -> Vec<Work> {
-    let of_group = |group: &crate::lower::Group| {
-        let nodes = || {
-            group
-                .anchor
-                .iter()
-                .chain(&group.nodes)
-                .map(|&id| &graph.nodes[id])
-        };
-        let made: Vec<ValueId> = nodes().flat_map(|node| node.outputs.clone()).collect();
-        let mut touched: Vec<ValueId> = nodes().flat_map(|node| node.inputs.clone()).collect();
-        touched.retain(|value| !made.contains(value));
-        touched.sort_unstable();
-        touched.dedup();
-        touched.extend(&group.stores);
-        let bytes = |batched: bool| -> f64 {
-            let shapes = touched.iter().map(|&value| &graph.ty(value).shape);
-            let wanted = shapes.filter(|shape| shape.batched == batched);
-            wanted
-                .map(|shape| (shape.elements() * size_of::<f32>()) as f64)
-                .sum()
-        };
-        let products: u64 = nodes().map(|node| macs(graph, node)).sum();
-        Work {
-            macs: products as f64,
-            own: bytes(true),
-            shared: bytes(false),
-        }
+/// What a group of nodes has to do.
+#[must_use]
+pub fn work(graph: &Graph, group: &Group) -> Work {
+    let nodes = || {
+        let nodes = group.anchor.iter().chain(&group.nodes);
+        nodes.map(|&id| &graph.nodes[id])
     };
-    // What depends on parameters alone is made once.
-    let of_images = |group: &&crate::lower::Group| {
-        group
-            .stores
-            .iter()
-            .any(|&value| graph.ty(value).shape.batched)
+    let made: Vec<ValueId> = nodes().flat_map(|node| node.outputs.clone()).collect();
+    let mut touched: Vec<ValueId> = nodes().flat_map(|node| node.inputs.clone()).collect();
+    touched.retain(|value| !made.contains(value));
+    touched.sort_unstable();
+    touched.dedup();
+    touched.extend(&group.stores);
+    let bytes = |batched: bool| -> f64 {
+        let shapes = touched.iter().map(|&value| &graph.ty(value).shape);
+        let wanted = shapes.filter(|shape| shape.batched == batched);
+        let elements: usize = wanted.map(|shape| shape.elements()).sum();
+        (elements * size_of::<f32>()) as f64
     };
-    groups
-        .groups
-        .iter()
-        .map(|(_, group)| group)
-        .filter(of_images)
-        .map(of_group)
-        .collect()
+    let products: u64 = nodes().map(|node| macs(graph, node)).sum();
+    Work {
+        macs: products as f64,
+        own: bytes(true),
+        shared: bytes(false),
+    }
 }
 
 /// The images of a part, for batches of up to so many: all of them, if parts are not worth it.
@@ -100,7 +84,11 @@ pub fn images(graph: &Graph, groups: &Groups, target: &Target, batch: usize) -> 
     if batch <= LEAST || !is_independent(graph) {
         return batch;
     }
-    let work = work(graph, groups);
+    // What depends on parameters alone is made once, for no batch.
+    let is_batched = |value: &ValueId| graph.ty(*value).shape.batched;
+    let groups = groups.groups.iter().map(|(_, group)| group);
+    let of_images = groups.filter(|group| group.stores.iter().any(is_batched));
+    let work: Vec<Work> = of_images.map(|group| work(graph, group)).collect();
     let near = target.caches[2] as f64 / 2.0;
     let time = |part: usize| -> f64 {
         let parts = batch.div_ceil(part) as f64;
