@@ -139,7 +139,12 @@ fn sixteen_threads_compile_and_call() {
         .map(|thread| {
             let targets = Arc::clone(&targets);
             thread::spawn(move || {
+                // Room that is taken in between, so that code of later rounds lies too far away for a call by distance.
+                let mut between = Vec::new();
                 for round in 0..12 {
+                    if round % 4 == 0 {
+                        between.push(region::alloc(4 << 30, region::Protection::NONE).unwrap());
+                    }
                     for target in targets.iter() {
                         let numbers = [0, 1, 2].map(|k| thread * 100 + round * 3 + k);
                         let kernels = numbers.map(|number| adder(target, number));
