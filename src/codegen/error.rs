@@ -73,6 +73,15 @@ pub enum CodegenError {
         /// Why.
         reason: String,
     },
+    /// The system lets no memory that was written become executable.
+    #[error(
+        "the system forbids running code that was just compiled ({reason}); a hardened kernel or a sandbox can: allow it \
+         for this process, or interpret with `--interpret f32`, which is slow"
+    )]
+    Forbidden {
+        /// What the system says.
+        reason: String,
+    },
     /// The code could not be placed in memory.
     #[error("cannot link the program")]
     Link {

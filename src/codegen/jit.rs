@@ -147,6 +147,16 @@ impl<'a> KernelFn<'a> {
     }
 }
 
+/// Asks whether memory that was written may become executable: where it may not, finding out later ends in a panic.
+fn may_execute() -> Result<(), CodegenError> {
+    let page = memmap2::MmapMut::map_anon(1);
+    let executable = page.and_then(memmap2::MmapMut::make_exec);
+    executable.map(drop).map_err(|error| {
+        let reason = error.to_string();
+        CodegenError::Forbidden { reason }
+    })
+}
+
 /// Places units, whose indices are their function ids, in executable memory.
 pub(super) fn link(
     isa: OwnedTargetIsa,
@@ -158,6 +168,7 @@ pub(super) fn link(
     for unit in units {
         check_calls(unit, units.len())?;
     }
+    may_execute()?;
     let bytes = arena_size(units);
     let arena = ArenaMemoryProvider::new_with_size(bytes).map_err(|error| {
         let reason = error.to_string();
