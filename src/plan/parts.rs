@@ -11,10 +11,12 @@ use crate::lower::Group;
 use crate::passes::fuse::Groups;
 use crate::summary::macs;
 
-/// Multiply-accumulates in the time that a byte takes to or from memory.
+/// Multiply-accumulates in the time that a byte takes to or from memory: 54 thousand million a second against 20 GB, of one
+/// core of an AMD EPYC (Zen 4).
 const MACS_A_BYTE: f64 = 2.7;
 
-/// The time of a byte in the last cache, by that of one in memory.
+/// The time of a byte in the last cache, by that of one in memory: a guess between the 60 and 100 GB that the same core reads
+/// there in a second, for arithmetic hides part of the time.
 const NEAR: f64 = 1.0 / 3.0;
 
 /// The share of the time that parts must save to be worth their smaller kernels.
